@@ -1,0 +1,50 @@
+/*
+ * Test switches. A planted bug or a rare path is named in one table; the simulator turns it on to
+ * show that its checkers notice. In production all are off and the test costs one load.
+ */
+#ifndef BASE_BUGGIFY_H
+#define BASE_BUGGIFY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* name, what goes wrong when it is on */
+#define BUGS(X)                                                                                    \
+    X(RAFT_ACK_BEFORE_QUORUM, "a leader reports commit before a quorum has the entry")             \
+    X(LOG_SKIP_SYNC, "the log writer does not sync")                                               \
+    X(RAFT_VOTE_TWICE, "a node forgets its vote at restart")                                       \
+    X(READ_AFTER_LEASE, "a leader serves reads without a valid lease")                             \
+    X(APPLY_OUT_OF_ORDER, "two entries of a batch are applied in the wrong order")                 \
+    X(TXN_SKIP_VALIDATE, "commit does not validate read spans")                                    \
+    X(TXN_NO_RTC, "the read-timestamp cache is not consulted at commit")                           \
+    X(TXN_NO_LOW, "a new leader does not raise the floor of the read-timestamp cache")             \
+    X(TXN_ACK_FIRST_PREPARE, "the client is told after the first prepare")                         \
+    X(TXN_NO_POISON, "Query does not poison an unprepared workspace")                              \
+    X(TXN_LOSE_PREPARED, "prepared locks are not rebuilt by a new leader")                         \
+    X(TXN_IN_FLIGHT_INVISIBLE, "reads do not wait for in-flight entries")                          \
+    X(TXN_ABORT_ON_TIMEOUT, "a silent participant is taken for an abort")                          \
+    X(TXN_FORGET_EARLY, "the outcome record is dropped at finalize")                               \
+    X(TSO_BACKWARD, "a new metadata leader may repeat timestamps")
+
+enum bug {
+#define X(name, text) BUG_##name,
+    BUGS(X)
+#undef X
+        BUG_COUNT
+};
+
+extern uint8_t bug_switches[BUG_COUNT];
+static inline bool bug_on(enum bug b)
+{
+    return __builtin_expect(bug_switches[b] != 0, 0);
+}
+/* By name; false when there is none of that name. */
+bool bug_set(const char *name, bool on);
+const char *bug_name(enum bug b);
+const char *bug_text(enum bug b);
+
+/* Rules 1-26 of the Raft hardening (replication/rules.c), all on; a test may switch one off. */
+#define RAFT_RULE_COUNT 27
+extern uint8_t raft_rule_off[RAFT_RULE_COUNT];
+
+#endif
