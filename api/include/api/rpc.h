@@ -1,0 +1,124 @@
+/*
+ * Calls between nodes. A method is a number with two protobuf-c message types; a handler is a function
+ * that runs on a fiber of the callee's loop. To a node of this process the call is a function call with
+ * the same message structs: no serialization. To others it is a tagged request in the node pair's
+ * stream; what is ready in one turn goes out as one message.
+ *
+ * Errors: what the handler returned comes back whole. UNAVAILABLE: certainly not executed (no
+ * connection, refused before sending). UNKNOWN_OUTCOME: the connection broke after the request was
+ * sent. TIMEOUT / CANCELLED: the caller's fiber gave up; the callee is told and may have executed it.
+ *
+ * Thread rule: all on the node's loop.
+ */
+#ifndef API_RPC_H
+#define API_RPC_H
+
+#include "base/arena.h"
+#include "base/fiber.h"
+#include "base/loop.h"
+#include "base/status.h"
+
+#include <protobuf-c/protobuf-c.h>
+
+struct rpc_node;
+
+/* Numbers are wire format: never reused. */
+#define RPC_METHODS(X)                                                                             \
+    X(META_TXN, 1, meta_txn_request, meta_txn_reply)                                               \
+    X(META_WATCH, 2, meta_watch_request, meta_watch_reply)                                         \
+    X(META_TIMESTAMP, 3, meta_timestamp_request, meta_timestamp_reply)                             \
+    X(META_ALLOCATE, 4, meta_allocate_request, meta_allocate_reply)                                \
+    X(META_SEQUENCE, 5, meta_sequence_request, meta_sequence_reply)                                \
+    X(META_JOIN, 6, meta_join_request, meta_join_reply)                                            \
+    X(META_HEARTBEAT, 7, meta_heartbeat_request, meta_heartbeat_reply)                             \
+    X(META_STATUS, 8, meta_status_request, meta_status_reply)                                      \
+    X(SHARD_READ, 20, read_request, read_reply)                                                    \
+    X(SHARD_WRITE, 21, write_request, write_reply)                                                 \
+    X(SHARD_REFRESH, 22, refresh_request, outcome_reply)                                           \
+    X(SHARD_VALIDATE, 23, validate_request, outcome_reply)                                         \
+    X(SHARD_PREPARE, 24, prepare_request, outcome_reply)                                           \
+    X(SHARD_COMMIT_ONE, 25, prepare_request, outcome_reply)                                        \
+    X(SHARD_QUERY, 26, query_request, outcome_reply)                                               \
+    X(SHARD_FINALIZE, 27, finalize_request, outcome_reply)                                         \
+    X(SHARD_FORGET, 28, forget_request, empty)                                                     \
+    X(SHARD_ROLLBACK, 29, rollback_request, outcome_reply)                                         \
+    X(SHARD_CREATE_REPLICA, 30, create_replica_request, empty)                                     \
+    X(SHARD_CHANGE_REPLICA, 31, change_replica_request, empty)                                     \
+    X(SHARD_SPLIT, 32, split_request, empty)                                                       \
+    X(SHARD_FENCE, 33, fence_request, empty)                                                       \
+    X(SHARD_GC, 34, gc_request, empty)                                                             \
+    X(SHARD_WIPE, 35, wipe_request, empty)                                                         \
+    X(SHARD_SPLIT_POINT, 36, split_point_request, split_point_reply)                               \
+    X(COORDINATOR_OUTCOME, 50, coordinator_query, outcome_reply)
+
+enum rpc_method {
+#define X(name, number, request, reply) RPC_##name = number,
+    RPC_METHODS(X)
+#undef X
+        RPC_METHOD_MAX = 64
+};
+
+/*
+ * What a handler gets. The request is borrowed for the call; the reply and whatever it points at live
+ * in `arena` (the call's), or are owned elsewhere for at least as long as the handler's fiber runs after
+ * returning: it is encoded or copied before anything else happens.
+ */
+struct rpc_context {
+    struct rpc_node *node;
+    uint64_t from_node; /* = own id for a local call */
+    struct arena *arena;
+};
+typedef struct status *(*rpc_handler)(struct fiber *f, struct rpc_context *ctx, const void *request,
+                                      void **out_reply, void *handler_ctx);
+
+/* ---- link seam: messages between nodes; gRPC streams or the simulated network ---- */
+struct rpc_link {
+    /* One envelope, in order per connection. False: no connection now (one is being made). */
+    bool (*send)(struct rpc_link *link, uint64_t to_node, struct slice envelope);
+    bool (*is_connected)(struct rpc_link *link, uint64_t to_node);
+    /* Set by the rpc node. The envelope is borrowed. on_broken: whatever was sent to that node and not
+     * answered is lost or of unknown fate. */
+    void (*on_envelope)(void *ctx, uint64_t from_node, struct slice envelope);
+    void (*on_broken)(void *ctx, uint64_t node_id);
+    void *ctx;
+};
+
+struct rpc_node *rpc_node_create(struct loop *l, uint64_t node_id, struct rpc_link *link);
+void rpc_node_destroy(struct rpc_node *n);
+uint64_t rpc_node_id(const struct rpc_node *n);
+struct loop *rpc_node_loop(const struct rpc_node *n);
+/* Handlers of a method may be replaced (NULL: UNIMPLEMENTED). is_inline: never parks, runs without a
+ * fiber of its own when it comes from the network (f is then NULL). */
+void rpc_register(struct rpc_node *n, enum rpc_method m, rpc_handler handler, void *handler_ctx, bool is_inline);
+
+/* Parks until the reply. The reply lives in `arena`. Honours the fiber's deadline and cancel. */
+struct status *rpc_call(struct fiber *f, struct rpc_node *n, uint64_t to_node, enum rpc_method m,
+                        const void *request, struct arena *arena, void **out_reply) STATUS_MUST_CHECK;
+
+/* The same in two steps, for calls side by side. Every started call must be waited for (or dropped with
+ * rpc_abandon). For a local target the handler runs in a child fiber. */
+struct rpc_call {
+    struct list link;
+    struct rpc_node *node;
+    uint64_t to_node;
+    uint64_t tag;
+    enum rpc_method method;
+    struct arena *arena;
+    void *reply;
+    struct status *st;
+    bool is_done;
+    struct fiber *waiter;
+};
+void rpc_start(struct fiber *f, struct rpc_node *n, uint64_t to_node, enum rpc_method m, const void *request,
+               struct arena *arena, struct rpc_call *call);
+struct status *rpc_wait(struct fiber *f, struct rpc_call *call) STATUS_MUST_CHECK;
+void rpc_abandon(struct rpc_call *call);
+
+/* NOT_LEADER that names the leader's node (0 = unknown); and the way back. */
+struct status *rpc_not_leader(uint64_t leader_node);
+uint64_t rpc_leader_hint(const struct status *st);
+
+/* Protobuf allocation in an arena, for unpack. */
+ProtobufCAllocator rpc_arena_allocator(struct arena *a);
+
+#endif

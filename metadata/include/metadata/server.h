@@ -1,0 +1,48 @@
+/*
+ * The metadata group on a node that has role metadata: state machine, leader's services, scheduler.
+ */
+#ifndef METADATA_SERVER_H
+#define METADATA_SERVER_H
+
+#include "api/rpc.h"
+#include "base/status.h"
+#include "base/store.h"
+#include "replication/group.h"
+
+struct meta_server;
+
+#define META_GROUP_ID 1
+
+struct meta_server_options {
+    struct rpc_node *rpc;
+    struct group_host *host;
+    struct store *state;
+    uint64_t node_id;
+    uint32_t gc_ttl_s;
+    uint32_t shard_max_mb;
+    bool scheduler; /* splits, placement, rebalancing run on the leader */
+};
+
+/*
+ * First start of a cluster: writes the group's first configuration and its first content (cluster id,
+ * nodes, the first shard, database `sherd` with schemas `public` and `pg_catalog`'s id, role `sherd`) on each
+ * of the initial nodes, byte for byte the same: cluster_id is derived from the name and the node list.
+ * ALREADY_EXISTS when this node has a metadata group.
+ */
+struct meta_bootstrap {
+    const char *cluster_name;
+    uint64_t cluster_id;
+    size_t node_count;
+    Sherd__V1__NodeDesc **nodes;    /* all initial nodes; those with role_metadata (at most 5) are voters */
+    uint32_t replication_factor;    /* of the first shard: min(3, nodes with role shard) */
+};
+uint64_t meta_cluster_id(const char *cluster_name, const uint64_t *node_ids, size_t count);
+struct status *meta_server_bootstrap(struct fiber *f, struct group_host *host, struct store *state,
+                                     uint64_t node_id, const struct meta_bootstrap *b) STATUS_MUST_CHECK;
+/* Opens the group and registers the Metadata methods on the rpc node. */
+struct status *meta_server_start(struct fiber *f, const struct meta_server_options *options,
+                                 struct meta_server **out) STATUS_MUST_CHECK;
+void meta_server_stop(struct fiber *f, struct meta_server *s);
+bool meta_server_is_leader(const struct meta_server *s);
+
+#endif

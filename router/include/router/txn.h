@@ -1,0 +1,76 @@
+/*
+ * The transaction coordinator: one struct txn per transaction, on the router that the client is connected to.
+ * Keeps to PROTOCOL's rules (docs/TRANSACTIONS.md): snapshot at the first statement, writes go to the shards'
+ * workspaces at once, commit of one shard in one entry, of several by parallel prepares.
+ *
+ * Reads and writes take spans and keys of the whole key space; this layer cuts them by the shard map, sends them
+ * to leaders, follows NOT_LEADER and MOVED, and keeps handles and sequence numbers.
+ */
+#ifndef ROUTER_TXN_H
+#define ROUTER_TXN_H
+
+#include "base/fiber.h"
+#include "metadata/client.h"
+#include "sql/fragment.h"
+#include "sql/operator.h"
+
+#include "sherd/v1/shard.pb-c.h"
+
+struct router;
+struct txn;
+
+enum txn_isolation { TXN_SERIALIZABLE, TXN_REPEATABLE_READ, TXN_READ_COMMITTED };
+
+struct txn_options {
+    enum txn_isolation isolation;
+    bool read_only;
+    bool deferrable;
+    bool implicit;     /* one statement: ends with it; a single-shard read needs no timestamp (R2), a single-shard
+                        * write commits in the same call */
+    uint64_t as_of;    /* read at this past timestamp; 0 = now */
+    uint64_t lock_timeout_ms;
+};
+
+struct txn *txn_begin(struct router *r, const struct txn_options *options);
+/* Ends and frees. After an error only txn_rollback() is allowed; it never fails for the caller. */
+struct status *txn_commit(struct fiber *f, struct txn *t) STATUS_MUST_CHECK;
+void txn_rollback(struct fiber *f, struct txn *t);
+enum txn_isolation txn_isolation(const struct txn *t);
+bool txn_has_writes(const struct txn *t);
+/* READ COMMITTED: a new snapshot; all levels: marks where the statement's undo begins. */
+struct status *txn_statement_begin(struct fiber *f, struct txn *t) STATUS_MUST_CHECK;
+/* Savepoints: a mark is the current write sequence of every participant. */
+uint64_t txn_savepoint(struct txn *t);
+struct status *txn_rollback_to(struct fiber *f, struct txn *t, uint64_t savepoint) STATUS_MUST_CHECK;
+
+/* A scan of the fragment's spans (which may cross shards). The fragment's bytes are borrowed until close.
+ * Ordered: batches come in key order (or reverse), else shards are read side by side. table is for messages. */
+struct op *txn_scan(struct arena *a, struct txn *t, const struct fragment *fragment, bool ordered);
+
+struct txn_write {
+    Sherd__V1__OpKind kind;
+    struct slice key;
+    struct slice value;
+    enum lock_mode lock;
+    bool skip_conflict;
+};
+struct txn_write_result {
+    bool failed;      /* an op's condition was not met; nothing of the call was done */
+    int conflict_op;  /* index into ops */
+    int nskipped;
+    int *skipped;     /* indexes into ops, in the arena */
+};
+/* Applies the ops (any shards) as one step of the statement. is_last: nothing follows in this transaction; an
+ * implicit one then commits within the call when one shard has all its writes (txn_commit() afterwards
+ * is free). */
+struct status *txn_write(struct fiber *f, struct txn *t, struct arena *a, const struct txn_write *ops, int nops,
+                         uint32_t table_id, uint64_t schema_version, bool is_last,
+                         struct txn_write_result *out) STATUS_MUST_CHECK;
+
+/* For EXPLAIN ANALYZE and the slow log. */
+struct txn_stats {
+    uint64_t reads, writes, rpcs, rows, bytes, refreshes, retries;
+};
+const struct txn_stats *txn_stats(const struct txn *t);
+
+#endif
