@@ -84,6 +84,9 @@ struct fiber {
     enum fiber_stack stack_kind;
     bool is_woken;
     bool is_cancelled;
+    int mask_depth;            /* > 0: cancel and deadline wait for fiber_unmask() */
+    bool is_cancelled_masked;  /* what unmasking brings back */
+    uint64_t deadline_masked;
     bool is_hard; /* parked without looking at cancel and deadline */
     bool is_ended;
     uint8_t *stack_low; /* lowest usable byte */
@@ -449,8 +452,30 @@ void fiber_park_hard(struct fiber *f)
     f->is_woken = false;
 }
 
+void fiber_mask(struct fiber *f)
+{
+    if (f->mask_depth++ == 0) {
+        f->is_cancelled_masked = f->is_cancelled;
+        f->deadline_masked = fiber_set_deadline(f, 0);
+        f->is_cancelled = false;
+    }
+}
+
+void fiber_unmask(struct fiber *f)
+{
+    ASSERT(f->mask_depth > 0);
+    if (--f->mask_depth == 0) {
+        f->is_cancelled = f->is_cancelled_masked;
+        fiber_set_deadline(f, f->deadline_masked);
+    }
+}
+
 void fiber_cancel(struct fiber *f)
 {
+    if (f->mask_depth > 0) {
+        f->is_cancelled_masked = true;
+        return;
+    }
     f->is_cancelled = true;
     if (!f->is_hard) {
         make_ready(f);
@@ -459,6 +484,7 @@ void fiber_cancel(struct fiber *f)
 
 void fiber_cancel_clear(struct fiber *f)
 {
+    f->is_cancelled_masked = false;
     f->is_cancelled = false;
 }
 

@@ -44,6 +44,10 @@ void fiber_wake(struct fiber *f); /* deferred to the end of the turn; idempotent
 void fiber_cancel(struct fiber *f); /* sticky until fiber_cancel_clear() */
 void fiber_cancel_clear(struct fiber *f);
 bool fiber_is_cancelled(const struct fiber *f);
+/* Between the two, cancel and deadline are put off: for steps that must see their end once begun (a commit). Nests.
+ * Children spawned meanwhile inherit neither. */
+void fiber_mask(struct fiber *f);
+void fiber_unmask(struct fiber *f);
 /* Absolute monotonic nanoseconds; 0 = none. Returns the deadline that was in force; nested scopes
  * take the minimum themselves. */
 uint64_t fiber_set_deadline(struct fiber *f, uint64_t deadline_ns);
