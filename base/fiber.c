@@ -84,8 +84,8 @@ struct fiber {
     enum fiber_stack stack_kind;
     bool is_woken;
     bool is_cancelled;
-    int mask_depth;            /* > 0: cancel and deadline wait for fiber_unmask() */
-    bool is_cancelled_masked;  /* what unmasking brings back */
+    int mask_depth;           /* > 0: cancel and deadline wait for fiber_unmask() */
+    bool is_cancelled_masked; /* what unmasking brings back */
     uint64_t deadline_masked;
     bool is_hard; /* parked without looking at cancel and deadline */
     bool is_ended;
