@@ -81,11 +81,20 @@ void session_close_portal(struct fiber *f, struct session *s, struct slice name)
 /* max_rows 0 = all. *out_suspended: more rows are there (no complete() was sent). */
 struct status *session_execute(struct fiber *f, struct session *s, struct portal *p, int64_t max_rows,
                                struct sink *sink, bool *out_suspended) STATUS_MUST_CHECK;
+/* The front end sees that Sync follows the next Execute: it is the only statement of its implicit transaction, which
+ * may then take the one-call paths. */
+void session_expect_sync(struct session *s);
 /* Sync: ends an implicit transaction (commit; its error is returned), closes unnamed portals. After an error of
  * any extended call the front end skips to Sync and calls this. */
 struct status *session_sync(struct fiber *f, struct session *s) STATUS_MUST_CHECK;
 /* After an error outside of a transaction block the implicit transaction is rolled back; inside a block the block is
  * marked failed. The front end calls it once for each error it reports. */
 void session_failed(struct fiber *f, struct session *s);
+
+/* eval_ctx.session_call of every execution: functions that need the session (nextval, current_user,
+ * current_setting, pg_get_indexdef ...). May park on the current fiber. */
+struct status *session_function(struct session *s, const struct plan_env *env, const struct func_def *func,
+                                const struct datum *args, int nargs, struct arena *a, struct datum *out)
+    STATUS_MUST_CHECK;
 
 #endif

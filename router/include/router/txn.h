@@ -43,6 +43,10 @@ struct status *txn_statement_begin(struct fiber *f, struct txn *t) STATUS_MUST_C
 uint64_t txn_savepoint(struct txn *t);
 struct status *txn_rollback_to(struct fiber *f, struct txn *t, uint64_t savepoint) STATUS_MUST_CHECK;
 
+/* The statement makes exactly one txn_scan() and no write: an implicit transaction then needs no timestamp for a
+ * read of one shard (R2). Called by plan_open() before it opens the scan. */
+void txn_hint_single_scan(struct txn *t);
+
 /* A scan of the fragment's spans (which may cross shards). The fragment's bytes are borrowed until close.
  * Ordered: batches come in key order (or reverse), else shards are read side by side. table is for messages. */
 struct op *txn_scan(struct arena *a, struct txn *t, const struct fragment *fragment, bool ordered);
@@ -66,6 +70,10 @@ struct txn_write_result {
 struct status *txn_write(struct fiber *f, struct txn *t, struct arena *a, const struct txn_write *ops, int nops,
                          uint32_t table_id, uint64_t schema_version, bool is_last,
                          struct txn_write_result *out) STATUS_MUST_CHECK;
+
+/* After a CONFLICT in a statement: undoes the statement and moves the snapshot forward if nothing read before has
+ * changed (W4). NULL: run the statement again. CONFLICT: only a new transaction helps. */
+struct status *txn_refresh(struct fiber *f, struct txn *t) STATUS_MUST_CHECK;
 
 /* For EXPLAIN ANALYZE and the slow log. */
 struct txn_stats {

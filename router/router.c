@@ -1,0 +1,93 @@
+/*
+ * The router of a node: what its sessions share. Sessions, transactions and plans live on the node's loop;
+ * the router itself holds no state that survives the process.
+ */
+#include "router_internal.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "session/session_internal.h"
+
+struct status *router_create(struct fiber *f, const struct router_options *o, struct router **out)
+{
+    TRY(meta_wait_ready(f, o->meta));
+    struct router *r = MEM_NEW(struct router);
+    r->loop = rpc_node_loop(o->rpc);
+    r->rpc = o->rpc;
+    r->meta = o->meta;
+    r->config = o->config;
+    r->node_id = o->node_id;
+    r->incarnation = o->incarnation;
+    r->catalog = catalog_cache_create(o->meta);
+    list_head_init(&r->sessions);
+    list_head_init(&r->txns);
+    cond_init(&r->background_done);
+    r->m_commits = metric_counter("sherd_txn_commits_total", NULL, "transactions committed");
+    r->m_aborts = metric_counter("sherd_txn_aborts_total", NULL, "transactions rolled back");
+    r->m_unknown = metric_counter("sherd_txn_unknown_total", NULL, "commits whose outcome could not be told");
+    r->m_retries = metric_counter("sherd_txn_retries_total", NULL, "statements run again by the router");
+    r->m_refreshes = metric_counter("sherd_txn_refreshes_total", NULL, "snapshots moved forward");
+    r->m_statements = metric_counter("sherd_sql_statements_total", NULL, "statements executed");
+    r->m_errors = metric_counter("sherd_sql_errors_total", NULL, "statements that ended in an error");
+    r->plans = plan_cache_create();
+    txn_register(r);
+    *out = r;
+    return NULL;
+}
+
+void router_destroy(struct fiber *f, struct router *r)
+{
+    if (r == NULL) {
+        return;
+    }
+    r->is_closing = true;
+    while (r->background > 0) {
+        if (status_consume(cond_wait(f, &r->background_done))) {
+            break;
+        }
+    }
+    rpc_register(r->rpc, RPC_COORDINATOR_OUTCOME, NULL, NULL, false);
+    plan_cache_destroy(r->plans);
+    catalog_cache_destroy(r->catalog);
+    mem_free(r);
+}
+
+struct loop *router_loop(struct router *r)
+{
+    return r->loop;
+}
+
+struct rpc_node *router_rpc(struct router *r)
+{
+    return r->rpc;
+}
+
+struct meta_client *router_meta(struct router *r)
+{
+    return r->meta;
+}
+
+struct catalog_cache *router_catalog(struct router *r)
+{
+    return r->catalog;
+}
+
+const struct config *router_config(struct router *r)
+{
+    return r->config;
+}
+
+uint64_t router_node_id(const struct router *r)
+{
+    return r->node_id;
+}
+
+uint64_t router_oldest_snapshot(const struct router *r)
+{
+    return txn_oldest(r);
+}
+
+int router_session_count(const struct router *r)
+{
+    return r->session_count;
+}

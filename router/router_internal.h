@@ -1,0 +1,47 @@
+/* What router.c, txn.c, dispatch.c and session/ share. */
+#ifndef ROUTER_ROUTER_INTERNAL_H
+#define ROUTER_ROUTER_INTERNAL_H
+
+#include "base/metrics.h"
+#include "router/router.h"
+#include "router/session.h"
+#include "router/txn.h"
+
+struct plan_cache;
+
+struct router {
+    struct loop *loop;
+    struct rpc_node *rpc;
+    struct meta_client *meta;
+    struct catalog_cache *catalog;
+    const struct config *config;
+    uint64_t node_id;
+    uint64_t incarnation;
+    uint64_t txn_counter;
+    uint32_t session_counter;
+    int session_count;
+    struct list sessions; /* struct session.link */
+    struct list txns;     /* struct txn.link: every one that may be asked about (Coordinator.Outcome) */
+    struct plan_cache *plans;
+    int background; /* fibers that finalize transactions */
+    bool is_closing;
+    struct cond background_done;
+
+    struct metric *m_commits, *m_aborts, *m_unknown, *m_retries, *m_refreshes, *m_statements, *m_errors;
+};
+
+/*
+ * Sends one request to the leader of a shard, following NOT_LEADER and broken connections, for at most 15 s.
+ * retry_unknown: the request is idempotent, a lost reply may be answered by sending it again.
+ * MOVED: the shard map has changed; cut the request anew. *out_node (may be NULL): who answered.
+ */
+struct status *shard_call(struct fiber *f, struct router *r, uint64_t shard_id, enum rpc_method m,
+                          const void *request, bool retry_unknown, struct arena *a, void **out_reply,
+                          uint64_t *out_node) STATUS_MUST_CHECK;
+
+/* txn.c: registers the coordinator's rpc method. */
+void txn_register(struct router *r);
+/* Smallest snapshot of the open transactions; 0 = none. */
+uint64_t txn_oldest(const struct router *r);
+
+#endif

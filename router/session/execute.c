@@ -1,0 +1,1048 @@
+/*
+ * Running statements: simple queries, prepared statements and portals.
+ *
+ * A statement that met a conflict is run again by the router as long as nothing of it has reached the client: in an
+ * implicit transaction with a new transaction, in a block after a refresh of the snapshot (W4). Results of an
+ * implicit writing statement are therefore kept until its commit is done.
+ */
+#include "session_internal.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+#include <pg_query/pg_query.pb-c.h>
+
+#define RETRIES_MAX 30
+
+/* DDL, in ddl/. */
+
+struct status *send_text_row(struct fiber *f, struct sink *sink, const char *column, const char *value)
+{
+    struct plan_column col = {.name = column, .type = TYPE_TEXT, .typmod = -1};
+    TRY(sink->columns(f, sink, &col, 1));
+    struct arena *a = arena_create(0);
+    uint32_t type = TYPE_TEXT;
+    struct batch *b = batch_create(a, 1, &type, 1);
+    b->cols[0][0] = datum_bytes(slice_str(value));
+    b->nrows = 1;
+    struct status *st = sink->rows(f, sink, b);
+    arena_destroy(a);
+    return st;
+}
+
+static void command_tag(const struct plan *p, uint64_t affected, uint64_t sent, char *out, size_t size)
+{
+    switch (plan_tag(p)) {
+    case PLAN_INSERT:
+        snprintf(out, size, "INSERT 0 %llu", (unsigned long long)affected);
+        break;
+    case PLAN_UPDATE:
+        snprintf(out, size, "UPDATE %llu", (unsigned long long)affected);
+        break;
+    case PLAN_DELETE:
+        snprintf(out, size, "DELETE %llu", (unsigned long long)affected);
+        break;
+    case PLAN_EXPLAIN:
+        snprintf(out, size, "EXPLAIN");
+        break;
+    default:
+        snprintf(out, size, "SELECT %llu", (unsigned long long)sent);
+    }
+}
+
+static struct batch *copy_batch(struct arena *a, const struct batch *b)
+{
+    struct batch *out = batch_create(a, b->ncols, b->types, b->nrows > 0 ? b->nrows : 1);
+    for (int c = 0; c < b->ncols; c++) {
+        for (int r = 0; r < b->nrows; r++) {
+            out->cols[c][r] = datum_copy(a, b->types[c], &b->cols[c][r]);
+        }
+    }
+    out->nrows = b->nrows;
+    return out;
+}
+
+struct run {
+    struct session *s;
+    struct plan *plan;
+    const struct datum *params;
+    int nparams;
+    struct sink *sink;
+    bool is_only;      /* the one statement of its implicit transaction */
+    bool has_sent;     /* something reached the sink: no retry */
+    bool want_columns;
+    uint64_t affected, sent;
+};
+
+static void exec_init(struct run *x, struct catalog *c, struct arena *a, struct exec *out)
+{
+    struct session *s = x->s;
+    *out = (struct exec){0};
+    session_env(s, c, &out->env);
+    out->txn = s->txn;
+    out->arena = a;
+    out->params = x->params;
+    out->nparams = x->nparams;
+    out->txn_now_us = s->txn_now_us;
+    out->stmt_now_us = loop_wall_us(s->router->loop);
+    out->is_last = x->is_only && !plan_is_read_only(x->plan);
+}
+
+static struct status *send_batch(struct fiber *f, struct run *x, const struct batch *b)
+{
+    x->has_sent = true;
+    x->sent += (uint64_t)b->nrows;
+    return x->sink->rows(f, x->sink, b);
+}
+
+static struct status *send_columns(struct fiber *f, struct run *x)
+{
+    const struct plan_column *cols;
+    int n = plan_columns(x->plan, &cols);
+    if (n > 0 && x->want_columns) {
+        x->want_columns = false;
+        return x->sink->columns(f, x->sink, cols, n);
+    }
+    return NULL;
+}
+
+/* One attempt. For an implicit writing statement the commit is part of it. */
+static struct status *attempt(struct fiber *f, struct run *x, struct catalog *c, struct arena *a)
+{
+    struct session *s = x->s;
+    struct exec exec;
+    TRY(session_need_txn(s, x->is_only, x->is_only && plan_is_read_only(x->plan)));
+    s->block_has_query = true;
+    exec_init(x, c, a, &exec);
+    TRY(txn_statement_begin(f, s->txn));
+    struct op *op = NULL;
+    struct status *st = plan_open(f, x->plan, &exec, &op);
+    if (st != NULL) {
+        op_close(op);
+        return st;
+    }
+    bool keep = x->is_only && !plan_is_read_only(x->plan);
+    struct batch **kept = NULL;
+    int nkept = 0, cap = 0;
+    while (op != NULL && st == NULL) {
+        struct batch *b;
+        st = op_next(f, op, &b);
+        if (st != NULL || b == NULL) {
+            break;
+        }
+        if (keep) {
+            if (nkept == cap) {
+                kept = arena_grow(a, kept, sizeof(*kept) * (size_t)cap, sizeof(*kept) * (size_t)(cap * 2 + 8));
+                cap = cap * 2 + 8;
+            }
+            kept[nkept++] = copy_batch(a, b);
+            continue;
+        }
+        st = send_columns(f, x);
+        if (st == NULL) {
+            st = send_batch(f, x, b);
+        }
+        if (st == NULL) {
+            st = fiber_check(f);
+        }
+    }
+    op_close(op);
+    TRY(st);
+    x->affected = exec.rows_affected;
+    if (x->is_only && !s->in_block) {
+        TRY(session_end_implicit(f, s));
+    }
+    TRY(send_columns(f, x));
+    for (int i = 0; i < nkept; i++) {
+        TRY(send_batch(f, x, kept[i]));
+    }
+    return NULL;
+}
+
+static bool may_retry(struct session *s, const struct run *x, const struct status *st)
+{
+    const char *auto_retry = session_setting(s, "sherd.auto_retry");
+    return !x->has_sent && (st->code == STATUS_CONFLICT || st->code == STATUS_MOVED) &&
+           strcmp(auto_retry != NULL ? auto_retry : "on", "on") == 0;
+}
+
+/* A plan's descriptors have changed under it (fence): plan again from a fresh catalog. */
+static struct status *wait_newer_catalog(struct fiber *f, struct session *s)
+{
+    return meta_refresh(f, s->router->meta);
+}
+
+static struct status *run_plan(struct fiber *f, struct run *x, bool *out_replan)
+{
+    struct session *s = x->s;
+    *out_replan = false;
+    metric_add(s->router->m_statements, 1);
+    struct catalog *c = catalog_current(s->router->catalog);
+    struct arena *a = arena_create(0);
+    struct status *st;
+    for (int tries = 0;; tries++) {
+        st = attempt(f, x, c, a);
+        if (st == NULL || tries == RETRIES_MAX || !may_retry(s, x, st)) {
+            break;
+        }
+        if (st->code == STATUS_MOVED) { /* the catalog fence: this plan is of an old version */
+            status_free(st);
+            if (!s->in_block && x->is_only) {
+                session_drop_txn(f, s);
+            }
+            st = wait_newer_catalog(f, s);
+            if (st == NULL) {
+                *out_replan = true;
+            }
+            break;
+        }
+        bool is_fresh = x->is_only && !s->in_block;
+        if (is_fresh) {
+            session_drop_txn(f, s);
+        } else if (s->txn == NULL) {
+            break;
+        } else {
+            struct status *refused = txn_refresh(f, s->txn);
+            if (refused != NULL) {
+                status_free(refused);
+                break;
+            }
+        }
+        metric_add(s->router->m_retries, 1);
+        status_free(st);
+        arena_reset(a);
+        x->affected = 0;
+        if (tries > 2) {
+            uint64_t spread = (uint64_t)1 << (tries < 8 ? tries : 8);
+            st = fiber_sleep(f, loop_random_below(s->router->loop, spread * 100000) + 1);
+            if (st != NULL) {
+                break;
+            }
+        }
+    }
+    arena_destroy(a);
+    catalog_unref(c);
+    return st;
+}
+
+/* Plans (or takes from the cache) and runs one statement of kind QUERY or EXPLAIN. */
+static struct status *run_query(struct fiber *f, struct session *s, struct slice sql, struct parsed *p, int i,
+                                struct sink *sink, bool is_only)
+{
+    for (int tries = 0;; tries++) {
+        struct catalog *c = catalog_current(s->router->catalog);
+        struct plan_env env;
+        session_env(s, c, &env);
+        struct plan *plan = plan_cache_get(s->router->plans, &env, sql, NULL, 0);
+        struct status *st = NULL;
+        if (plan == NULL) {
+            st = plan_statement(f, &env, p, i, NULL, 0, &plan);
+            if (status_is(st, STATUS_NOT_FOUND) && tries == 0) {
+                /* Another router may just have made it. */
+                status_free(st);
+                catalog_unref(c);
+                TRY(meta_refresh(f, s->router->meta));
+                continue;
+            }
+            if (st == NULL) {
+                plan_cache_put(s->router->plans, &env, sql, NULL, 0, plan);
+            }
+        }
+        catalog_unref(c);
+        TRY(st);
+        struct run x = {.s = s, .plan = plan, .sink = sink, .is_only = is_only, .want_columns = true};
+        bool replan;
+        st = run_plan(f, &x, &replan);
+        if (st == NULL && replan && tries < 10) {
+            plan_unref(plan);
+            continue;
+        }
+        if (st == NULL) {
+            char tag[64];
+            command_tag(plan, x.affected, x.sent, tag, sizeof(tag));
+            st = sink->complete(f, sink, tag);
+        }
+        plan_unref(plan);
+        return st;
+    }
+}
+
+static struct status *failed_block(void)
+{
+    return status_sql(INVALID, "25P02",
+                      "current transaction is aborted, commands ignored until end of transaction block");
+}
+
+static bool ends_block(const struct parsed *p, int i)
+{
+    if (parsed_kind(p, i) != STMT_TXN) {
+        return false;
+    }
+    const PgQuery__TransactionStmt *x = ((const PgQuery__Node *)parsed_node(p, i))->transaction_stmt;
+    return x->kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_COMMIT ||
+           x->kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK ||
+           x->kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK_TO;
+}
+
+static struct status *run_ddl(struct fiber *f, struct session *s, struct parsed *p, int i, struct sink *sink)
+{
+    if (s->in_block) {
+        const PgQuery__Node *n = parsed_node(p, i);
+        if (n->node_case != PG_QUERY__NODE__NODE_TRUNCATE_STMT) {
+            return status_hint(status_new(UNSUPPORTED, "schema changes inside a transaction block are not supported"),
+                               "Run the statement outside of BEGIN ... COMMIT.");
+        }
+        TRY(session_need_txn(s, false, false));
+        TRY(txn_statement_begin(f, s->txn));
+    } else {
+        TRY(session_end_implicit(f, s)); /* what came before in the same query */
+    }
+    struct catalog *c = catalog_current(s->router->catalog);
+    struct exec exec = {0};
+    session_env(s, c, &exec.env);
+    exec.arena = arena_create(0);
+    exec.txn = s->txn;
+    exec.txn_now_us = exec.stmt_now_us = loop_wall_us(s->router->loop);
+    const char *tag = "";
+    struct status *st = ddl_execute(f, &exec, p, i, &tag);
+    if (st == NULL) {
+        st = sink->complete(f, sink, tag);
+    }
+    arena_destroy(exec.arena);
+    catalog_unref(c);
+    return st;
+}
+
+static const char *noop_tag(const PgQuery__Node *n)
+{
+    switch (n->node_case) {
+    case PG_QUERY__NODE__NODE_VACUUM_STMT:
+        return n->vacuum_stmt->is_vacuumcmd ? "VACUUM" : "ANALYZE";
+    case PG_QUERY__NODE__NODE_CHECK_POINT_STMT:
+        return "CHECKPOINT";
+    case PG_QUERY__NODE__NODE_COMMENT_STMT:
+        return "COMMENT";
+    case PG_QUERY__NODE__NODE_LOCK_STMT:
+        return "LOCK TABLE";
+    case PG_QUERY__NODE__NODE_GRANT_STMT:
+        return n->grant_stmt->is_grant ? "GRANT" : "REVOKE";
+    case PG_QUERY__NODE__NODE_CLUSTER_STMT:
+        return "CLUSTER";
+    case PG_QUERY__NODE__NODE_REINDEX_STMT:
+        return "REINDEX";
+    case PG_QUERY__NODE__NODE_CREATE_EXTENSION_STMT:
+        return "CREATE EXTENSION";
+    case PG_QUERY__NODE__NODE_ALTER_OWNER_STMT:
+        return "ALTER TABLE";
+    case PG_QUERY__NODE__NODE_LISTEN_STMT:
+        return "LISTEN";
+    case PG_QUERY__NODE__NODE_NOTIFY_STMT:
+        return "NOTIFY";
+    case PG_QUERY__NODE__NODE_UNLISTEN_STMT:
+        return "UNLISTEN";
+    default:
+        return "OK";
+    }
+}
+
+static struct status *prepare_statement(struct fiber *f, struct session *s, struct parsed *p, int i, struct sink *sink);
+static struct status *execute_prepared_statement(struct fiber *f, struct session *s, const PgQuery__Node *n,
+                                                 struct sink *sink, bool is_only);
+
+struct status *execute_statement(struct fiber *f, struct session *s, struct slice sql, struct parsed *p, int i,
+                                 struct sink *sink, bool is_only)
+{
+    if (s->is_failed && !ends_block(p, i)) {
+        return failed_block();
+    }
+    const PgQuery__Node *n = parsed_node(p, i);
+    switch (parsed_kind(p, i)) {
+    case STMT_QUERY:
+    case STMT_EXPLAIN:
+        return run_query(f, s, sql, p, i, sink, is_only && !s->in_block);
+    case STMT_DDL:
+        return run_ddl(f, s, p, i, sink);
+    case STMT_TXN:
+        return session_txn_statement(f, s, n, sink);
+    case STMT_SET:
+        return settings_statement(f, s, n, sink);
+    case STMT_COPY:
+        return copy_statement(f, s, p, i, sink);
+    case STMT_NOOP:
+        return sink->complete(f, sink, noop_tag(n));
+    case STMT_PREPARE:
+        if (n->node_case == PG_QUERY__NODE__NODE_PREPARE_STMT) {
+            return prepare_statement(f, s, p, i, sink);
+        }
+        if (n->node_case == PG_QUERY__NODE__NODE_DEALLOCATE_STMT) {
+            const char *name = n->deallocate_stmt->name;
+            if (name == NULL || name[0] == '\0') {
+                struct prepared *q, *tmp;
+                HASH_ITER(hh, s->prepared, q, tmp)
+                {
+                    HASH_DEL(s->prepared, q);
+                    prepared_unref(q);
+                }
+                return sink->complete(f, sink, "DEALLOCATE ALL");
+            }
+            if (session_prepared(s, slice_str(name)) == NULL) {
+                return status_sql(NOT_FOUND, "26000", "prepared statement \"%s\" does not exist", name);
+            }
+            session_close_prepared(s, slice_str(name));
+            return sink->complete(f, sink, "DEALLOCATE");
+        }
+        return execute_prepared_statement(f, s, n, sink, is_only && !s->in_block);
+    case STMT_CURSOR:
+        return status_hint(status_new(UNSUPPORTED, "SQL cursors are not supported"),
+                           "Use the extended protocol's portals: drivers call it fetch size.");
+    case STMT_UNSUPPORTED:
+        break;
+    }
+    return status_new(UNSUPPORTED, "this statement is not supported");
+}
+
+/* ---- shapes: literals lifted out ---- */
+
+static struct status *shape_params(struct arena *a, const struct shape *sh, const struct plan *plan,
+                                   struct datum **out)
+{
+    const type_oid *types;
+    int n = plan_params(plan, &types);
+    struct datum *params = ARENA_ARRAY(a, struct datum, sh->count + 1);
+    if (n != sh->count) {
+        return status_new(INVALID, "parameters do not match");
+    }
+    for (int i = 0; i < n; i++) {
+        TRY(type_input(a, types[i], -1, sh->values[i], &params[i]));
+    }
+    *out = params;
+    return NULL;
+}
+
+/* Tries to run a single-statement text by the plan of its shape. *out_done false: take the ordinary way. */
+static struct status *run_shape(struct fiber *f, struct session *s, struct slice sql, struct sink *sink, bool *out_done)
+{
+    *out_done = false;
+    struct shape sh;
+    if (s->is_failed || !shape_of(sql, &sh)) {
+        if (!s->is_failed) {
+            shape_deinit(&sh);
+        }
+        return NULL;
+    }
+    struct catalog *c = catalog_current(s->router->catalog);
+    struct plan_env env;
+    session_env(s, c, &env);
+    struct slice text = buf_slice(&sh.text);
+    struct plan *plan = plan_cache_get(s->router->plans, &env, text, sh.types, sh.count);
+    struct status *st = NULL;
+    if (plan == NULL) {
+        struct parsed *p = NULL;
+        st = parse_sql(f, text, &p);
+        if (st == NULL && parsed_count(p) == 1 && parsed_kind(p, 0) == STMT_QUERY) {
+            st = plan_statement(f, &env, p, 0, sh.types, sh.count, &plan);
+            if (st == NULL) {
+                plan_cache_put(s->router->plans, &env, text, sh.types, sh.count, plan);
+            }
+        }
+        parsed_free(p);
+        status_free(st); /* the ordinary way tells the user what is wrong, with the right position */
+        st = NULL;
+    }
+    catalog_unref(c);
+    struct arena *a = arena_create(0);
+    struct datum *params = NULL;
+    if (plan != NULL && status_consume(shape_params(a, &sh, plan, &params))) {
+        plan_unref(plan);
+        plan = NULL;
+    }
+    if (plan != NULL) {
+        struct run x = {.s = s,
+                        .plan = plan,
+                        .params = params,
+                        .nparams = sh.count,
+                        .sink = sink,
+                        .is_only = !s->in_block,
+                        .want_columns = true};
+        bool replan;
+        st = run_plan(f, &x, &replan);
+        *out_done = st != NULL || !replan;
+        if (st == NULL && *out_done) {
+            char tag[64];
+            command_tag(plan, x.affected, x.sent, tag, sizeof(tag));
+            st = sink->complete(f, sink, tag);
+        }
+        plan_unref(plan);
+    }
+    arena_destroy(a);
+    shape_deinit(&sh);
+    return st;
+}
+
+/* ---- simple query ---- */
+
+static void enter(struct fiber *f, struct session *s, struct sink *sink)
+{
+    s->running = f;
+    s->sink = sink;
+    fiber_cancel_clear(f);
+    uint64_t ms = settings_ms(s, "statement_timeout");
+    fiber_set_deadline(f, ms > 0 ? loop_clock_ns(s->router->loop) + ms_to_ns(ms) : 0);
+}
+
+static struct status *leave(struct fiber *f, struct session *s, struct status *st)
+{
+    s->running = NULL;
+    s->sink = NULL;
+    fiber_set_deadline(f, 0);
+    if (status_is(st, STATUS_TIMEOUT)) {
+        status_free(st);
+        return status_sql(TIMEOUT, "57014", "canceling statement due to statement timeout");
+    }
+    if (status_is(st, STATUS_CANCELLED)) {
+        status_free(st);
+        return status_sql(CANCELLED, "57014", "canceling statement due to user request");
+    }
+    return st;
+}
+
+static struct status *simple(struct fiber *f, struct session *s, struct slice sql, struct sink *sink)
+{
+    bool is_done;
+    TRY(run_shape(f, s, sql, sink, &is_done));
+    if (is_done) {
+        return NULL;
+    }
+    struct catalog *c = catalog_current(s->router->catalog);
+    struct plan_env env;
+    session_env(s, c, &env);
+    struct plan *cached = s->is_failed ? NULL : plan_cache_get(s->router->plans, &env, sql, NULL, 0);
+    catalog_unref(c);
+    if (cached != NULL) {
+        struct run x = {
+            .s = s, .plan = cached, .sink = sink, .is_only = !s->in_block, .want_columns = true};
+        bool replan;
+        struct status *st = run_plan(f, &x, &replan);
+        if (st == NULL && !replan) {
+            char tag[64];
+            command_tag(cached, x.affected, x.sent, tag, sizeof(tag));
+            st = sink->complete(f, sink, tag);
+        }
+        plan_unref(cached);
+        if (st != NULL || !replan) {
+            return st;
+        }
+    }
+    struct parsed *p;
+    TRY(parse_sql(f, sql, &p));
+    int n = parsed_count(p);
+    struct status *st = n == 0 ? sink->empty(f, sink) : NULL;
+    s->is_implicit_block = n > 1 && !s->in_block;
+    for (int i = 0; i < n && st == NULL; i++) {
+        struct slice text = n == 1 ? sql : parsed_text(p, i);
+        st = execute_statement(f, s, text, p, i, sink, n == 1);
+    }
+    if (st == NULL) {
+        st = session_end_implicit(f, s);
+    }
+    parsed_free(p);
+    return st;
+}
+
+struct status *session_simple(struct fiber *f, struct session *s, struct slice sql, struct sink *sink)
+{
+    enter(f, s, sink);
+    return leave(f, s, simple(f, s, sql, sink));
+}
+
+/* ---- prepared statements ---- */
+
+void prepared_unref(struct prepared *p)
+{
+    if (--p->refs > 0) {
+        return;
+    }
+    plan_unref(p->plan);
+    parsed_free(p->parsed);
+    mem_free(p->param_types);
+    mem_free(p->name);
+    mem_free(p->sql);
+    mem_free(p);
+}
+
+struct prepared *session_prepared(struct session *s, struct slice name)
+{
+    struct prepared *p = NULL;
+    HASH_FIND(hh, s->prepared, name.data, name.len, p);
+    return p;
+}
+
+void session_close_prepared(struct session *s, struct slice name)
+{
+    struct prepared *p = session_prepared(s, name);
+    if (p != NULL) {
+        HASH_DEL(s->prepared, p);
+        prepared_unref(p);
+    }
+}
+
+int prepared_params(const struct prepared *p, const type_oid **out)
+{
+    *out = p->param_types;
+    return p->nparams;
+}
+
+int prepared_columns(const struct prepared *p, const struct plan_column **out)
+{
+    static const struct plan_column show_column = {.name = "setting", .type = TYPE_TEXT, .typmod = -1};
+    if (p->plan != NULL) {
+        return plan_columns(p->plan, out);
+    }
+    *out = &show_column;
+    if (p->kind == STMT_SET && p->index >= 0) {
+        const PgQuery__Node *n = parsed_node(p->parsed, p->index);
+        return n->node_case == PG_QUERY__NODE__NODE_VARIABLE_SHOW_STMT ? 1 : 0;
+    }
+    return 0;
+}
+
+/* Makes or renews the plan of a prepared statement. */
+static struct status *plan_prepared(struct fiber *f, struct session *s, struct prepared *p)
+{
+    if (p->kind != STMT_QUERY && p->kind != STMT_EXPLAIN) {
+        return NULL;
+    }
+    for (int tries = 0;; tries++) {
+        struct catalog *c = catalog_current(s->router->catalog);
+        if (p->plan != NULL && plan_is_valid(p->plan, c)) {
+            catalog_unref(c);
+            return NULL;
+        }
+        struct plan_env env;
+        session_env(s, c, &env);
+        struct slice sql = slice_str(p->sql);
+        struct plan *plan = plan_cache_get(s->router->plans, &env, sql, p->param_types, p->nparams);
+        struct status *st = NULL;
+        if (plan == NULL) {
+            if (p->parsed == NULL) { /* it came from the cache until now */
+                st = parse_sql(f, sql, &p->parsed);
+            }
+            if (st == NULL) {
+                st = plan_statement(f, &env, p->parsed, p->index, p->param_types, p->nparams, &plan);
+            }
+            if (status_is(st, STATUS_NOT_FOUND) && tries == 0) {
+                status_free(st);
+                catalog_unref(c);
+                TRY(meta_refresh(f, s->router->meta));
+                continue;
+            }
+            if (st == NULL) {
+                plan_cache_put(s->router->plans, &env, sql, p->param_types, p->nparams, plan);
+            }
+        }
+        catalog_unref(c);
+        TRY(st);
+        if (p->plan != NULL) {
+            const struct plan_column *was, *is;
+            int nwas = plan_columns(p->plan, &was), nis = plan_columns(plan, &is);
+            bool is_same = nwas == nis;
+            for (int i = 0; is_same && i < nis; i++) {
+                is_same = was[i].type == is[i].type;
+            }
+            if (!is_same) {
+                plan_unref(plan);
+                return status_new(UNSUPPORTED, "cached plan must not change result type");
+            }
+        }
+        plan_unref(p->plan);
+        p->plan = plan;
+        const type_oid *types;
+        int n = plan_params(plan, &types);
+        p->param_types = mem_realloc(p->param_types, sizeof(type_oid) * (size_t)(n + 1));
+        for (int i = 0; i < n; i++) {
+            p->param_types[i] = types[i];
+        }
+        p->nparams = n;
+        return NULL;
+    }
+}
+
+static struct status *prepare(struct fiber *f, struct session *s, struct slice name, struct slice sql,
+                              const type_oid *param_types, int nparams)
+{
+    if (name.len > 0 && session_prepared(s, name) != NULL) {
+        return status_sql(ALREADY_EXISTS, "42P05", "prepared statement \"%.*s\" already exists", (int)name.len,
+                          name.data);
+    }
+    struct prepared *p = MEM_NEW(struct prepared);
+    p->refs = 1;
+    p->name = mem_strndup(name.data, name.len);
+    p->sql = mem_strndup(sql.data, sql.len);
+    p->nparams = nparams;
+    p->param_types = mem_alloc(sizeof(type_oid) * (size_t)(nparams + 1));
+    for (int i = 0; i < nparams; i++) {
+        p->param_types[i] = param_types[i];
+    }
+    struct status *st = NULL;
+    struct catalog *c = catalog_current(s->router->catalog);
+    struct plan_env env;
+    session_env(s, c, &env);
+    p->plan = s->is_failed ? NULL : plan_cache_get(s->router->plans, &env, sql, param_types, nparams);
+    catalog_unref(c);
+    if (p->plan != NULL) {
+        p->kind = STMT_QUERY;
+        const type_oid *types;
+        p->nparams = plan_params(p->plan, &types);
+        p->param_types = mem_realloc(p->param_types, sizeof(type_oid) * (size_t)(p->nparams + 1));
+        for (int i = 0; i < p->nparams; i++) {
+            p->param_types[i] = types[i];
+        }
+    } else {
+        TRY_GOTO(parse_sql(f, sql, &p->parsed), out);
+        int n = parsed_count(p->parsed);
+        if (n > 1) {
+            st = status_sql(INVALID, "42601", "cannot insert multiple commands into a prepared statement");
+            goto out;
+        }
+        p->index = n == 0 ? -1 : 0;
+        p->kind = n == 0 ? STMT_NOOP : parsed_kind(p->parsed, 0);
+        if (s->is_failed && n > 0 && !ends_block(p->parsed, 0)) {
+            st = failed_block();
+            goto out;
+        }
+        TRY_GOTO(plan_prepared(f, s, p), out);
+    }
+    if (name.len == 0) {
+        session_close_prepared(s, name);
+    }
+    HASH_ADD_KEYPTR(hh, s->prepared, p->name, name.len, p);
+    return NULL;
+out:
+    prepared_unref(p);
+    return st;
+}
+
+struct status *session_prepare(struct fiber *f, struct session *s, struct slice name, struct slice sql,
+                               const type_oid *param_types, int nparams)
+{
+    enter(f, s, s->sink);
+    return leave(f, s, prepare(f, s, name, sql, param_types, nparams));
+}
+
+/* ---- PREPARE, EXECUTE ---- */
+
+static struct status *prepare_statement(struct fiber *f, struct session *s, struct parsed *p, int i, struct sink *sink)
+{
+    const PgQuery__PrepareStmt *x = ((const PgQuery__Node *)parsed_node(p, i))->prepare_stmt;
+    /* The text of the inner statement: what follows AS. */
+    struct slice text = parsed_text(p, i);
+    const char *as = NULL;
+    for (size_t k = 0; k + 4 < text.len; k++) {
+        const char *c = (const char *)text.data + k;
+        if ((c[0] == ' ' || c[0] == '\n' || c[0] == '\t' || c[0] == ')') && strncasecmp(c + 1, "as", 2) == 0 &&
+            (c[3] == ' ' || c[3] == '\n' || c[3] == '\t' || c[3] == '(')) {
+            as = c + 3;
+            break;
+        }
+    }
+    if (as == NULL) {
+        return status_sql(INVALID, "42601", "PREPARE without AS");
+    }
+    type_oid types[64];
+    if (x->n_argtypes > 64) {
+        return status_sql(LIMIT, "54023", "a prepared statement takes at most 64 declared parameters");
+    }
+    for (size_t k = 0; k < x->n_argtypes; k++) {
+        const PgQuery__TypeName *tn = x->argtypes[k]->type_name;
+        const char *name = tn->names[tn->n_names - 1]->string->sval;
+        const struct type_info *t = type_find_name(slice_str(name));
+        if (t == NULL) {
+            return status_sql(NOT_FOUND, "42704", "type \"%s\" does not exist", name);
+        }
+        types[k] = t->oid;
+    }
+    struct slice inner = slice_make(as, text.len - (size_t)(as - (const char *)text.data));
+    TRY(prepare(f, s, slice_str(x->name), inner, types, (int)x->n_argtypes));
+    return sink->complete(f, sink, "PREPARE");
+}
+
+static struct status *run_prepared(struct fiber *f, struct session *s, struct prepared *p, const struct datum *params,
+                                   int nparams, struct sink *sink, bool is_only)
+{
+    struct run x = {.s = s,
+                    .plan = plan_ref(p->plan),
+                    .params = params,
+                    .nparams = nparams,
+                    .sink = sink,
+                    .is_only = is_only,
+                    .want_columns = true};
+    bool replan;
+    struct status *st = run_plan(f, &x, &replan);
+    if (st == NULL && replan) {
+        st = status_new(CONFLICT, "the table was changed while the statement ran");
+    }
+    if (st == NULL) {
+        char tag[64];
+        command_tag(x.plan, x.affected, x.sent, tag, sizeof(tag));
+        st = sink->complete(f, sink, tag);
+    }
+    plan_unref(x.plan);
+    return st;
+}
+
+static struct status *execute_prepared_statement(struct fiber *f, struct session *s, const PgQuery__Node *n,
+                                                 struct sink *sink, bool is_only)
+{
+    const PgQuery__ExecuteStmt *x = n->execute_stmt;
+    struct prepared *p = session_prepared(s, slice_str(x->name));
+    if (p == NULL) {
+        return status_sql(NOT_FOUND, "26000", "prepared statement \"%s\" does not exist", x->name);
+    }
+    TRY(plan_prepared(f, s, p));
+    if (p->plan == NULL) {
+        return status_new(UNSUPPORTED, "EXECUTE of this kind of statement is not supported");
+    }
+    if ((int)x->n_params != p->nparams) {
+        return status_sql(INVALID, "42601", "wrong number of parameters for prepared statement \"%s\"", x->name);
+    }
+    struct arena *a = arena_create(0);
+    struct datum *params = ARENA_ARRAY(a, struct datum, p->nparams + 1);
+    struct status *st = NULL;
+    for (int i = 0; i < p->nparams && st == NULL; i++) {
+        const PgQuery__Node *v = x->params[i];
+        while (v->node_case == PG_QUERY__NODE__NODE_TYPE_CAST) {
+            v = v->type_cast->arg;
+        }
+        bool is_negative = v->node_case == PG_QUERY__NODE__NODE_A_EXPR && v->a_expr->lexpr == NULL;
+        if (is_negative) {
+            v = v->a_expr->rexpr;
+        }
+        if (v->node_case != PG_QUERY__NODE__NODE_A_CONST) {
+            st = status_hint(status_new(UNSUPPORTED, "EXECUTE takes constants only"), "Use literals.");
+            break;
+        }
+        const PgQuery__A_Const *k = v->a_const;
+        struct buf text = {0};
+        if (k->isnull) {
+            params[i] = DATUM_NULL;
+        } else {
+            if (is_negative) {
+                buf_put_u8(&text, '-');
+            }
+            if (k->val_case == PG_QUERY__A__CONST__VAL_IVAL) {
+                buf_printf(&text, "%d", k->ival->ival);
+            } else if (k->val_case == PG_QUERY__A__CONST__VAL_FVAL) {
+                buf_printf(&text, "%s", k->fval->fval);
+            } else if (k->val_case == PG_QUERY__A__CONST__VAL_BOOLVAL) {
+                buf_printf(&text, "%s", k->boolval->boolval ? "t" : "f");
+            } else if (k->val_case == PG_QUERY__A__CONST__VAL_SVAL) {
+                buf_printf(&text, "%s", k->sval->sval);
+            }
+            st = type_input(a, p->param_types[i], -1, arena_copy(a, buf_slice(&text)), &params[i]);
+        }
+        buf_deinit(&text);
+    }
+    if (st == NULL) {
+        st = run_prepared(f, s, p, params, p->nparams, sink, is_only);
+    }
+    arena_destroy(a);
+    return st;
+}
+
+/* ---- portals ---- */
+
+struct arena *session_bind_arena(struct session *s)
+{
+    if (s->bind_arena == NULL) {
+        s->bind_arena = arena_create(0);
+    }
+    return s->bind_arena;
+}
+
+struct portal *session_portal(struct session *s, struct slice name)
+{
+    struct portal *p = NULL;
+    HASH_FIND(hh, s->portals, name.data, name.len, p);
+    return p;
+}
+
+void portal_free(struct fiber *f, struct session *s, struct portal *p)
+{
+    (void)f;
+    HASH_DEL(s->portals, p);
+    op_close(p->op);
+    if (p->exec.env.catalog != NULL) {
+        catalog_unref(p->exec.env.catalog);
+    }
+    plan_unref(p->plan);
+    prepared_unref(p->prepared);
+    arena_destroy(p->arena); /* the portal itself lies in it */
+}
+
+void session_close_portal(struct fiber *f, struct session *s, struct slice name)
+{
+    struct portal *p = session_portal(s, name);
+    if (p != NULL) {
+        portal_free(f, s, p);
+    }
+}
+
+int portal_columns(const struct portal *p, const struct plan_column **out)
+{
+    return prepared_columns(p->prepared, out);
+}
+
+int portal_formats(const struct portal *p, const int16_t **out)
+{
+    *out = p->formats;
+    return p->nformats;
+}
+
+struct status *session_bind(struct fiber *f, struct session *s, struct slice portal, struct prepared *p,
+                            const struct datum *params, int nparams, const int16_t *formats, int nformats)
+{
+    if (s->is_failed && !(p->parsed != NULL && p->index >= 0 && ends_block(p->parsed, p->index))) {
+        return failed_block();
+    }
+    if (nparams != p->nparams) {
+        return status_sql(INVALID, "08P01",
+                          "bind message supplies %d parameters, but prepared statement \"%s\" requires %d", nparams,
+                          p->name, p->nparams);
+    }
+    struct portal *old = session_portal(s, portal);
+    if (old != NULL) {
+        if (portal.len > 0) {
+            return status_sql(ALREADY_EXISTS, "42P03", "cursor \"%.*s\" already exists", (int)portal.len,
+                              portal.data);
+        }
+        portal_free(f, s, old);
+    }
+    TRY(plan_prepared(f, s, p));
+    struct arena *a = session_bind_arena(s);
+    s->bind_arena = NULL; /* the portal's now */
+    struct portal *x = ARENA_NEW(a, struct portal);
+    x->arena = a;
+    x->name = arena_strndup(a, portal.data, portal.len);
+    x->prepared = p;
+    p->refs++;
+    x->plan = p->plan != NULL ? plan_ref(p->plan) : NULL;
+    x->params = arena_alloc(a, sizeof(*params) * (size_t)(nparams + 1));
+    if (nparams > 0) {
+        memcpy(x->params, params, sizeof(*params) * (size_t)nparams);
+    }
+    x->nparams = nparams;
+    x->formats = arena_alloc(a, sizeof(*formats) * (size_t)(nformats + 1));
+    if (nformats > 0) {
+        memcpy(x->formats, formats, sizeof(*formats) * (size_t)nformats);
+    }
+    x->nformats = nformats;
+    HASH_ADD_KEYPTR(hh, s->portals, x->name, portal.len, x);
+    return NULL;
+}
+
+/* A portal that is read in pieces holds its operator tree open between calls. */
+static struct status *portal_pieces(struct fiber *f, struct session *s, struct portal *p, int64_t max_rows,
+                                    struct sink *sink, bool *out_suspended)
+{
+    *out_suspended = false;
+    if (!p->is_open) {
+        TRY(session_need_txn(s, false, false));
+        s->block_has_query = true;
+        struct run x = {.s = s, .plan = p->plan, .params = p->params, .nparams = p->nparams};
+        exec_init(&x, catalog_current(s->router->catalog), p->arena, &p->exec);
+        TRY(txn_statement_begin(f, s->txn));
+        p->is_open = true;
+        metric_add(s->router->m_statements, 1);
+        TRY(plan_open(f, p->plan, &p->exec, &p->op));
+    }
+    int64_t left = max_rows;
+    uint64_t sent = 0;
+    while (p->op != NULL && !p->is_done) {
+        if (p->pending == NULL) {
+            TRY(op_next(f, p->op, &p->pending));
+            p->pending_at = 0;
+            if (p->pending == NULL) {
+                p->is_done = true;
+                break;
+            }
+        }
+        struct batch *b = p->pending;
+        int n = b->nrows - p->pending_at;
+        if (n > left) {
+            n = (int)left;
+        }
+        if (n > 0) {
+            struct batch part = *b;
+            struct datum *cols_small[64];
+            struct datum **cols = b->ncols <= 64 ? cols_small
+                                                 : arena_alloc(p->arena, sizeof(*cols) * (size_t)b->ncols);
+            for (int c = 0; c < b->ncols; c++) {
+                cols[c] = b->cols[c] + p->pending_at;
+            }
+            part.cols = cols;
+            part.nrows = n;
+            TRY(sink->rows(f, sink, &part));
+            p->pending_at += n;
+            left -= n;
+            sent += (uint64_t)n;
+            p->rows_sent += n;
+        }
+        if (p->pending_at == b->nrows) {
+            p->pending = NULL;
+        }
+        if (left == 0) {
+            *out_suspended = true;
+            return NULL;
+        }
+    }
+    char tag[64];
+    command_tag(p->plan, p->exec.rows_affected, sent, tag, sizeof(tag));
+    return sink->complete(f, sink, tag);
+}
+
+struct status *execute_portal(struct fiber *f, struct session *s, struct portal *p, int64_t max_rows,
+                              struct sink *sink, bool *out_suspended)
+{
+    struct prepared *q = p->prepared;
+    *out_suspended = false;
+    bool expects_sync = s->expects_sync;
+    s->expects_sync = false;
+    if (q->index < 0 && q->parsed != NULL) {
+        return sink->empty(f, sink);
+    }
+    if (p->plan == NULL) {
+        if (p->is_done) {
+            return status_sql(INVALID, "55000", "portal \"%s\" cannot be run", p->name);
+        }
+        p->is_done = true;
+        return execute_statement(f, s, slice_str(q->sql), q->parsed, q->index, sink, false);
+    }
+    if (max_rows > 0 || p->is_open) {
+        return portal_pieces(f, s, p, max_rows > 0 ? max_rows : INT64_MAX, sink, out_suspended);
+    }
+    if (p->is_done) {
+        return sink->complete(f, sink, "SELECT 0");
+    }
+    p->is_done = true;
+    struct run x = {.s = s,
+                    .plan = p->plan,
+                    .params = p->params,
+                    .nparams = p->nparams,
+                    .sink = sink,
+                    .is_only = !s->in_block && expects_sync && s->txn == NULL};
+    bool replan;
+    TRY(run_plan(f, &x, &replan));
+    if (replan) {
+        return status_new(CONFLICT, "the table was changed while the statement ran");
+    }
+    char tag[64];
+    command_tag(p->plan, x.affected, x.sent, tag, sizeof(tag));
+    return sink->complete(f, sink, tag);
+}
+
+struct status *session_execute(struct fiber *f, struct session *s, struct portal *p, int64_t max_rows,
+                               struct sink *sink, bool *out_suspended)
+{
+    enter(f, s, sink);
+    return leave(f, s, execute_portal(f, s, p, max_rows, sink, out_suspended));
+}

@@ -1,0 +1,241 @@
+/*
+ * Functions that need the session: sequences, identity, settings. Those that read the catalog (pg_get_indexdef
+ * and its like) are ddl/'s: system_function().
+ *
+ * Sequences: a router takes blocks of values from the metadata group and hands them out to its sessions; a block is
+ * kept per session, so one session sees rising values and values of a crashed session are lost, as in PostgreSQL
+ * with CACHE. The block size is the sequence's cache, at least SEQUENCE_BLOCK for ascending ones made by serial.
+ */
+#include "session_internal.h"
+
+#include "../ddl/system.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "sql/array.h"
+
+#include <stdlib.h>
+
+static bool is_named(const struct func_def *f, const char *name)
+{
+    return strcmp(f->name, name) == 0;
+}
+
+/* A sequence by its text name ("s", "public.s", "\"S\"") or oid. */
+static struct status *find_sequence(struct session *s, const struct plan_env *env, const struct func_def *func,
+                                    const struct datum *d, const Sherd__V1__SequenceDesc **out)
+{
+    (void)s;
+    if (func->args[0] == TYPE_OID || func->args[0] == TYPE_REGCLASS) {
+        *out = catalog_sequence_by_id(env->catalog, (uint64_t)d->i);
+        return *out != NULL ? NULL
+                            : status_sql(NOT_FOUND, "42P01", "sequence with OID %lld does not exist",
+                                         (long long)d->i);
+    }
+    char parts[2][64] = {{0}, {0}};
+    int n = 0;
+    size_t len = 0;
+    bool in_quote = false;
+    for (uint32_t i = 0; i < d->len; i++) {
+        char ch = (char)d->p[i];
+        if (ch == '"') {
+            in_quote = !in_quote;
+        } else if (ch == '.' && !in_quote && n == 0) {
+            n = 1;
+            len = 0;
+        } else if (len < 63) {
+            parts[n][len++] = in_quote || ch < 'A' || ch > 'Z' ? ch : (char)(ch + 32);
+        }
+    }
+    *out = NULL;
+    if (n == 1) {
+        const Sherd__V1__SchemaDesc *schema = catalog_schema(env->catalog, env->database_id, slice_str(parts[0]));
+        if (schema != NULL) {
+            *out = catalog_sequence(env->catalog, schema->id, slice_str(parts[1]));
+        }
+    } else {
+        for (int i = 0; i < env->search_path_count && *out == NULL; i++) {
+            *out = catalog_sequence(env->catalog, env->search_path[i], slice_str(parts[0]));
+        }
+    }
+    return *out != NULL ? NULL
+                        : status_sql(NOT_FOUND, "42P01", "relation \"%.*s\" does not exist", (int)d->len,
+                                     (const char *)d->p);
+}
+
+static struct session_sequence *sequence_state(struct session *s, uint64_t id)
+{
+    struct session_sequence *q = NULL;
+    HASH_FIND(hh, s->sequences, &id, sizeof(id), q);
+    if (q == NULL) {
+        q = MEM_NEW(struct session_sequence);
+        q->id = id;
+        q->increment = 0; /* no block yet */
+        HASH_ADD(hh, s->sequences, id, sizeof(q->id), q);
+    }
+    return q;
+}
+
+static struct status *nextval(struct session *s, const Sherd__V1__SequenceDesc *d, struct datum *out)
+{
+    struct session_sequence *q = sequence_state(s, d->id);
+    bool has_block = q->increment > 0   ? q->cached_next <= q->cached_last
+                     : q->increment < 0 ? q->cached_next >= q->cached_last
+                                        : false;
+    if (!has_block) {
+        Sherd__V1__MetaSequenceRequest r = SHERD__V1__META_SEQUENCE_REQUEST__INIT;
+        r.sequence_id = d->id;
+        r.count = d->cache > 1 ? (uint32_t)d->cache : 1;
+        int64_t first, increment;
+        uint32_t count;
+        TRY(meta_sequence(fiber_current(), s->router->meta, &r, &first, &increment, &count));
+        if (count == 0) {
+            return status_sql(LIMIT, "2200H", "nextval: reached %s value of sequence \"%s\" (%lld)",
+                              d->increment > 0 ? "maximum" : "minimum", d->name,
+                              (long long)(d->increment > 0 ? d->max : d->min));
+        }
+        q = sequence_state(s, d->id);
+        q->cached_next = first;
+        q->increment = increment;
+        q->cached_last = first + increment * (int64_t)(count - 1);
+    }
+    q->value = q->cached_next;
+    if (q->cached_next == q->cached_last) {
+        q->increment = 0;
+    } else {
+        q->cached_next += q->increment;
+    }
+    s->last_sequence = d->id;
+    *out = datum_int(q->value);
+    return NULL;
+}
+
+static struct status *setval(struct session *s, const Sherd__V1__SequenceDesc *d, const struct datum *args, int nargs,
+                             struct datum *out)
+{
+    int64_t v = args[1].i;
+    if (v < d->min || v > d->max) {
+        return status_sql(INVALID, "22003", "setval: value %lld is out of bounds for sequence \"%s\" (%lld..%lld)",
+                          (long long)v, d->name, (long long)d->min, (long long)d->max);
+    }
+    Sherd__V1__MetaSequenceRequest r = SHERD__V1__META_SEQUENCE_REQUEST__INIT;
+    r.sequence_id = d->id;
+    r.set = true;
+    r.value = v;
+    r.called = nargs < 3 || args[2].i != 0;
+    int64_t first, increment;
+    uint32_t count;
+    TRY(meta_sequence(fiber_current(), s->router->meta, &r, &first, &increment, &count));
+    struct session_sequence *q = sequence_state(s, d->id);
+    q->increment = 0;
+    if (r.called) {
+        q->value = v;
+        s->last_sequence = d->id;
+    }
+    *out = datum_int(v);
+    return NULL;
+}
+
+static struct datum text_datum(struct arena *a, const char *text)
+{
+    return datum_bytes(arena_copy(a, slice_str(text)));
+}
+
+struct status *session_function(struct session *s, const struct plan_env *env, const struct func_def *func,
+                                const struct datum *args, int nargs, struct arena *a, struct datum *out)
+{
+    if (s == NULL) {
+        return status_new(UNSUPPORTED, "function %s needs a session", func->name);
+    }
+    if (is_named(func, "nextval") || is_named(func, "currval") || is_named(func, "setval")) {
+        const Sherd__V1__SequenceDesc *d;
+        TRY(find_sequence(s, env, func, &args[0], &d));
+        if (is_named(func, "nextval")) {
+            return nextval(s, d, out);
+        }
+        if (is_named(func, "setval")) {
+            return setval(s, d, args, nargs, out);
+        }
+        struct session_sequence *q = NULL;
+        uint64_t id = d->id;
+        HASH_FIND(hh, s->sequences, &id, sizeof(id), q);
+        if (q == NULL) {
+            return status_sql(INVALID, "55000", "currval of sequence \"%s\" is not yet defined in this session",
+                              d->name);
+        }
+        *out = datum_int(q->value);
+        return NULL;
+    }
+    if (is_named(func, "lastval")) {
+        if (s->last_sequence == 0) {
+            return status_sql(INVALID, "55000", "lastval is not yet defined in this session");
+        }
+        *out = datum_int(sequence_state(s, s->last_sequence)->value);
+        return NULL;
+    }
+    if (is_named(func, "current_user") || is_named(func, "session_user") || is_named(func, "user") ||
+        is_named(func, "current_role")) {
+        *out = text_datum(a, s->user);
+        return NULL;
+    }
+    if (is_named(func, "current_database") || is_named(func, "current_catalog")) {
+        *out = text_datum(a, s->database);
+        return NULL;
+    }
+    if (is_named(func, "current_schema")) {
+        const Sherd__V1__SchemaDesc *d =
+            env->search_path_count > 0 ? catalog_schema_by_id(env->catalog, env->search_path[0]) : NULL;
+        *out = d != NULL ? text_datum(a, d->name) : DATUM_NULL;
+        return NULL;
+    }
+    if (is_named(func, "current_schemas")) {
+        struct datum names[SEARCH_PATH_MAX + 1];
+        int n = 0;
+        if (args[0].i != 0) {
+            names[n++] = text_datum(a, "pg_catalog");
+        }
+        for (int i = 0; i < env->search_path_count; i++) {
+            const Sherd__V1__SchemaDesc *d = catalog_schema_by_id(env->catalog, env->search_path[i]);
+            if (d != NULL) {
+                names[n++] = text_datum(a, d->name);
+            }
+        }
+        *out = array_build(a, TYPE_NAME, names, n);
+        return NULL;
+    }
+    if (is_named(func, "version")) {
+        *out = text_datum(a, "PostgreSQL 15.0 (sherd 0.1.0)");
+        return NULL;
+    }
+    if (is_named(func, "pg_backend_pid")) {
+        *out = datum_int((int64_t)s->id);
+        return NULL;
+    }
+    if (is_named(func, "txid_current")) {
+        return status_hint(status_new(UNSUPPORTED, "txid_current() is not supported"),
+                           "Transaction ids here are pairs; see docs/TRANSACTIONS.md.");
+    }
+    if (is_named(func, "current_setting") || is_named(func, "set_config")) {
+        char *name = arena_strndup(a, args[0].p, args[0].len);
+        if (is_named(func, "set_config")) {
+            TRY(session_set(s, datum_slice(&args[0]), args[1].is_null ? slice_str("") : datum_slice(&args[1])));
+        }
+        const char *v = session_setting(s, name);
+        if (v == NULL) {
+            if (nargs > 1 && is_named(func, "current_setting") && args[1].i != 0) {
+                *out = DATUM_NULL;
+                return NULL;
+            }
+            return status_sql(NOT_FOUND, "42704", "unrecognized configuration parameter \"%s\"", name);
+        }
+        *out = text_datum(a, v);
+        return NULL;
+    }
+    struct exec x = {.env = *env, .arena = a};
+    bool is_known = false;
+    TRY(system_function(fiber_current(), &x, func, args, nargs, out, &is_known));
+    if (!is_known) {
+        return status_new(UNSUPPORTED, "function %s() is not supported", func->name);
+    }
+    return NULL;
+}

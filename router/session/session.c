@@ -1,0 +1,488 @@
+/*
+ * A session's life and its transaction state.
+ *
+ *   I  idle: no transaction
+ *   T  in a block (BEGIN), or in the implicit block of a multi-statement query
+ *   E  the block has failed: only ROLLBACK (TO) is accepted, 25P02 otherwise
+ *
+ * A transaction object is made when the first statement needs one, so that BEGIN is free.
+ */
+#include "session_internal.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <pg_query/pg_query.pb-c.h>
+
+#include <ctype.h>
+#include <strings.h>
+
+static void resolve_search_path(struct session *s, struct catalog *c);
+
+struct status *session_open(struct fiber *f, struct router *r, const struct session_options *o, struct session **out)
+{
+    if (r->is_closing) {
+        return status_sql(UNAVAILABLE, "57P03", "the database system is shutting down");
+    }
+    if (r->session_count >= (int)r->config->sql_connections_max) {
+        return status_sql(LIMIT, "53300", "sorry, too many clients already");
+    }
+    struct catalog *c = catalog_current(r->catalog);
+    const Sherd__V1__DatabaseDesc *db = catalog_database(c, o->database);
+    if (db == NULL) {
+        /* It may be newer than this node's cache. */
+        catalog_unref(c);
+        TRY(meta_refresh(f, r->meta));
+        c = catalog_current(r->catalog);
+        db = catalog_database(c, o->database);
+    }
+    struct status *st = NULL;
+    if (catalog_role(c, o->user) == NULL) {
+        st = status_sql(DENIED, "28000", "role \"%.*s\" does not exist", (int)o->user.len, o->user.data);
+    } else if (db == NULL) {
+        st = status_sql(NOT_FOUND, "3D000", "database \"%.*s\" does not exist", (int)o->database.len,
+                        o->database.data);
+    }
+    if (st != NULL) {
+        catalog_unref(c);
+        return st;
+    }
+    struct session *s = MEM_NEW(struct session);
+    s->router = r;
+    s->id = ++r->session_counter;
+    s->secret = loop_random(r->loop);
+    s->user = mem_strndup(o->user.data, o->user.len);
+    s->database = mem_strndup(o->database.data, o->database.len);
+    s->client = mem_strdup(o->client != NULL ? o->client : "");
+    s->database_id = db->id;
+    settings_init(s);
+    if (o->application_name.len > 0) {
+        status_consume(session_set(s, slice_str("application_name"), o->application_name));
+    }
+    resolve_search_path(s, c);
+    catalog_unref(c);
+    list_push_back(&r->sessions, &s->link);
+    r->session_count++;
+    *out = s;
+    return NULL;
+}
+
+void session_close_portals(struct fiber *f, struct session *s)
+{
+    struct portal *p, *tmp;
+    HASH_ITER(hh, s->portals, p, tmp)
+    {
+        portal_free(f, s, p);
+    }
+}
+
+void session_close(struct fiber *f, struct session *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    session_close_portals(f, s);
+    session_drop_txn(f, s);
+    struct prepared *p, *tmp;
+    HASH_ITER(hh, s->prepared, p, tmp)
+    {
+        HASH_DEL(s->prepared, p);
+        prepared_unref(p);
+    }
+    struct session_sequence *q, *qtmp;
+    HASH_ITER(hh, s->sequences, q, qtmp)
+    {
+        HASH_DEL(s->sequences, q);
+        mem_free(q);
+    }
+    settings_deinit(s);
+    for (int i = 0; i < s->savepoint_count; i++) {
+        mem_free(s->savepoints[i].name);
+    }
+    mem_free(s->savepoints);
+    arena_destroy(s->bind_arena);
+    list_unlink(&s->link);
+    s->router->session_count--;
+    mem_free(s->user);
+    mem_free(s->database);
+    mem_free(s->client);
+    mem_free(s);
+}
+
+uint32_t session_id(const struct session *s)
+{
+    return s->id;
+}
+
+uint64_t session_secret(const struct session *s)
+{
+    return s->secret;
+}
+
+void session_cancel(struct router *r, uint32_t id, uint64_t secret)
+{
+    LIST_FOREACH(it, &r->sessions)
+    {
+        struct session *s = LIST_ITEM(it, struct session, link);
+        if (s->id != id) {
+            continue;
+        }
+        if (s->secret != secret) {
+            metric_add(metric_counter("sherd_sql_cancel_refused_total", NULL, "cancel requests with a wrong key"),
+                       1);
+            return;
+        }
+        if (s->running != NULL) {
+            fiber_cancel(s->running);
+        }
+        return;
+    }
+}
+
+char session_txn_status(const struct session *s)
+{
+    return s->in_block ? (s->is_failed ? 'E' : 'T') : 'I';
+}
+
+void session_notice(struct session *s, struct status *st, const char *severity)
+{
+    if (s != NULL && s->sink != NULL && s->sink->notice != NULL) {
+        s->sink->notice(s->sink, st, severity);
+    }
+    status_free(st);
+}
+
+/* ---- environment for planning ---- */
+
+static void add_schema(struct session *s, struct catalog *c, struct slice name)
+{
+    if (s->search_path_count == SEARCH_PATH_MAX) {
+        return;
+    }
+    if (slice_eq(name, slice_str("$user"))) {
+        name = slice_str(s->user);
+    }
+    const Sherd__V1__SchemaDesc *d = catalog_schema(c, s->database_id, name);
+    if (d != NULL) {
+        s->search_path[s->search_path_count++] = d->id;
+    }
+}
+
+static void resolve_search_path(struct session *s, struct catalog *c)
+{
+    s->search_path_count = 0;
+    const char *path = session_setting(s, "search_path");
+    const char *p = path != NULL ? path : "public";
+    while (*p != '\0') {
+        while (*p == ' ' || *p == ',') {
+            p++;
+        }
+        bool is_quoted = *p == '"';
+        const char *start = is_quoted ? ++p : p;
+        while (*p != '\0' && (is_quoted ? *p != '"' : (*p != ',' && *p != ' '))) {
+            p++;
+        }
+        if (p > start) {
+            add_schema(s, c, slice_make(start, (size_t)(p - start)));
+        }
+        if (is_quoted && *p == '"') {
+            p++;
+        }
+    }
+    s->search_path_revision = catalog_revision(c);
+}
+
+void session_env(struct session *s, struct catalog *c, struct plan_env *out)
+{
+    if (s->search_path_revision != catalog_revision(c)) {
+        resolve_search_path(s, c);
+    }
+    *out = (struct plan_env){
+        .router = s->router,
+        .catalog = c,
+        .database_id = s->database_id,
+        .user = slice_str(s->user),
+        .search_path = s->search_path,
+        .search_path_count = s->search_path_count,
+        .session = s,
+    };
+}
+
+/* ---- transactions ---- */
+
+struct status *session_need_txn(struct session *s, bool is_single_statement, bool read_only)
+{
+    if (s->is_failed) {
+        return status_sql(INVALID, "25P02",
+                          "current transaction is aborted, commands ignored until end of transaction block");
+    }
+    if (s->txn != NULL) {
+        return NULL;
+    }
+    struct txn_options o = {0};
+    if (s->in_block) {
+        o.isolation = s->next_isolation;
+        o.read_only = s->next_read_only;
+        o.deferrable = s->next_deferrable;
+    } else {
+        o.isolation = settings_isolation(s, "default_transaction_isolation");
+        const char *ro = session_setting(s, "default_transaction_read_only");
+        o.read_only = read_only || (ro != NULL && strcmp(ro, "on") == 0);
+        o.implicit = is_single_statement;
+    }
+    o.lock_timeout_ms = settings_ms(s, "lock_timeout");
+    s->txn = txn_begin(s->router, &o);
+    s->txn_now_us = loop_wall_us(s->router->loop);
+    return NULL;
+}
+
+static void drop_savepoints(struct session *s, int keep)
+{
+    for (int i = keep; i < s->savepoint_count; i++) {
+        mem_free(s->savepoints[i].name);
+    }
+    s->savepoint_count = keep;
+}
+
+static void block_end(struct session *s, bool committed)
+{
+    s->in_block = false;
+    s->is_failed = false;
+    s->is_implicit_block = false;
+    s->block_has_query = false;
+    drop_savepoints(s, 0);
+    settings_txn_end(s, committed);
+}
+
+void session_drop_txn(struct fiber *f, struct session *s)
+{
+    if (s->txn != NULL) {
+        struct txn *t = s->txn;
+        s->txn = NULL;
+        txn_rollback(f, t);
+    }
+}
+
+static struct status *commit(struct fiber *f, struct session *s)
+{
+    struct status *st = NULL;
+    if (s->txn != NULL) {
+        struct txn *t = s->txn;
+        s->txn = NULL;
+        st = txn_commit(f, t);
+    }
+    return st;
+}
+
+struct status *session_end_implicit(struct fiber *f, struct session *s)
+{
+    if (s->in_block) {
+        return NULL;
+    }
+    s->is_implicit_block = false;
+    struct status *st = commit(f, s);
+    settings_txn_end(s, st == NULL);
+    return st;
+}
+
+void session_failed(struct fiber *f, struct session *s)
+{
+    metric_add(s->router->m_errors, 1);
+    if (s->in_block) {
+        s->is_failed = true;
+        return;
+    }
+    s->is_implicit_block = false;
+    session_close_portals(f, s);
+    session_drop_txn(f, s);
+    settings_txn_end(s, false);
+}
+
+void session_expect_sync(struct session *s)
+{
+    s->expects_sync = true;
+}
+
+struct status *session_sync(struct fiber *f, struct session *s)
+{
+    s->expects_sync = false;
+    if (s->in_block) {
+        return NULL;
+    }
+    session_close_portals(f, s);
+    return session_end_implicit(f, s);
+}
+
+static struct status *apply_modes(struct session *s, size_t n, PgQuery__Node **options)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (options[i]->node_case != PG_QUERY__NODE__NODE_DEF_ELEM) {
+            continue;
+        }
+        const PgQuery__DefElem *d = options[i]->def_elem;
+        const PgQuery__Node *arg = d->arg;
+        const char *text = "";
+        int64_t number = 0;
+        if (arg != NULL && arg->node_case == PG_QUERY__NODE__NODE_A_CONST) {
+            if (arg->a_const->val_case == PG_QUERY__A__CONST__VAL_SVAL) {
+                text = arg->a_const->sval->sval;
+            } else if (arg->a_const->val_case == PG_QUERY__A__CONST__VAL_IVAL) {
+                number = arg->a_const->ival->ival;
+            } else if (arg->a_const->val_case == PG_QUERY__A__CONST__VAL_BOOLVAL) {
+                number = arg->a_const->boolval->boolval;
+            }
+        }
+        if (strcmp(d->defname, "transaction_isolation") == 0) {
+            if (s->block_has_query) {
+                return status_sql(INVALID, "25001",
+                                  "SET TRANSACTION ISOLATION LEVEL must be called before any query");
+            }
+            if (!settings_parse_isolation(slice_str(text), &s->next_isolation)) {
+                return status_new(INVALID, "invalid value for parameter \"transaction_isolation\": \"%s\"", text);
+            }
+        } else if (strcmp(d->defname, "transaction_read_only") == 0) {
+            if (number == 0 && s->next_read_only && s->block_has_query) {
+                return status_sql(INVALID, "25001",
+                                  "transaction read-write mode must be set before any query");
+            }
+            s->next_read_only = number != 0;
+        } else if (strcmp(d->defname, "transaction_deferrable") == 0) {
+            s->next_deferrable = number != 0;
+        }
+    }
+    return NULL;
+}
+
+static int find_savepoint(const struct session *s, const char *name)
+{
+    for (int i = s->savepoint_count - 1; i >= 0; i--) {
+        if (strcmp(s->savepoints[i].name, name) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static void warn(struct session *s, const char *sqlstate, const char *text)
+{
+    session_notice(s, status_sql(INVALID, sqlstate, "%s", text), "WARNING");
+}
+
+static struct status *begin_block(struct session *s, const PgQuery__TransactionStmt *x)
+{
+    if (s->in_block) {
+        warn(s, "25001", "there is already a transaction in progress");
+        return NULL;
+    }
+    s->next_isolation = settings_isolation(s, "default_transaction_isolation");
+    const char *ro = session_setting(s, "default_transaction_read_only");
+    s->next_read_only = ro != NULL && strcmp(ro, "on") == 0;
+    s->next_deferrable = false;
+    s->block_has_query = s->txn != NULL;
+    TRY(apply_modes(s, x->n_options, x->options));
+    s->in_block = true;
+    s->is_implicit_block = false;
+    if (s->txn == NULL) {
+        s->txn_now_us = loop_wall_us(s->router->loop);
+    }
+    return NULL;
+}
+
+/* SET TRANSACTION comes as a VariableSetStmt: settings.c calls this. */
+struct status *session_set_transaction(struct session *s, size_t n, void *options);
+struct status *session_set_transaction(struct session *s, size_t n, void *options)
+{
+    if (!s->in_block) {
+        warn(s, "25P01", "SET TRANSACTION can only be used in transaction blocks");
+        return NULL;
+    }
+    return apply_modes(s, n, options);
+}
+
+struct status *session_txn_statement(struct fiber *f, struct session *s, const void *node, struct sink *sink)
+{
+    const PgQuery__TransactionStmt *x = ((const PgQuery__Node *)node)->transaction_stmt;
+    struct status *st = NULL;
+    switch (x->kind) {
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_BEGIN:
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_START:
+        if (s->is_failed) {
+            return status_sql(INVALID, "25P02",
+                              "current transaction is aborted, commands ignored until end of transaction block");
+        }
+        TRY(begin_block(s, x));
+        return sink->complete(f, sink,
+                              x->kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_BEGIN ? "BEGIN"
+                                                                                           : "START TRANSACTION");
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_COMMIT: {
+        bool was_failed = s->is_failed;
+        bool chain = x->chain;
+        if (!s->in_block) {
+            warn(s, "25P01", "there is no transaction in progress");
+        }
+        session_close_portals(f, s);
+        if (was_failed) {
+            session_drop_txn(f, s);
+        } else {
+            st = commit(f, s);
+        }
+        block_end(s, st == NULL && !was_failed);
+        TRY(st);
+        if (chain) {
+            s->in_block = true;
+            s->txn_now_us = loop_wall_us(s->router->loop);
+        }
+        return sink->complete(f, sink, was_failed ? "ROLLBACK" : "COMMIT");
+    }
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK:
+        if (!s->in_block) {
+            warn(s, "25P01", "there is no transaction in progress");
+        }
+        session_close_portals(f, s);
+        session_drop_txn(f, s);
+        block_end(s, false);
+        if (x->chain) {
+            s->in_block = true;
+        }
+        return sink->complete(f, sink, "ROLLBACK");
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_SAVEPOINT:
+        if (!s->in_block) {
+            return status_sql(INVALID, "25P01", "SAVEPOINT can only be used in transaction blocks");
+        }
+        TRY(session_need_txn(s, false, false));
+        s->savepoints = mem_realloc(s->savepoints, sizeof(*s->savepoints) * (size_t)(s->savepoint_count + 1));
+        s->savepoints[s->savepoint_count].name = mem_strdup(x->savepoint_name);
+        s->savepoints[s->savepoint_count++].id = txn_savepoint(s->txn);
+        return sink->complete(f, sink, "SAVEPOINT");
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_RELEASE: {
+        if (s->is_failed) {
+            return status_sql(INVALID, "25P02",
+                              "current transaction is aborted, commands ignored until end of transaction block");
+        }
+        int at = find_savepoint(s, x->savepoint_name);
+        if (at < 0) {
+            return status_sql(NOT_FOUND, "3B001", "savepoint \"%s\" does not exist", x->savepoint_name);
+        }
+        drop_savepoints(s, at);
+        return sink->complete(f, sink, "RELEASE");
+    }
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK_TO: {
+        if (!s->in_block) {
+            return status_sql(INVALID, "25P01", "ROLLBACK TO SAVEPOINT can only be used in transaction blocks");
+        }
+        int at = find_savepoint(s, x->savepoint_name);
+        if (at < 0) {
+            return status_sql(NOT_FOUND, "3B001", "savepoint \"%s\" does not exist", x->savepoint_name);
+        }
+        session_close_portals(f, s);
+        TRY(txn_rollback_to(f, s->txn, s->savepoints[at].id));
+        s->is_failed = false;
+        drop_savepoints(s, at + 1);
+        return sink->complete(f, sink, "ROLLBACK");
+    }
+    default:
+        return status_hint(status_new(UNSUPPORTED, "two-phase commit by clients is not supported"),
+                           "Commit is atomic over all shards without PREPARE TRANSACTION.");
+    }
+}

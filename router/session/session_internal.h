@@ -1,0 +1,154 @@
+/* A session's state: session.c (life, transactions), execute.c (statements), settings.c, prepared.c, copy.c. */
+#ifndef ROUTER_SESSION_SESSION_INTERNAL_H
+#define ROUTER_SESSION_SESSION_INTERNAL_H
+
+#include "router_internal.h"
+
+#include <uthash.h>
+
+#define SEARCH_PATH_MAX 16
+#define SCHEMA_PG_CATALOG 11
+
+struct session_setting {
+    char *name; /* lower case */
+    char *value;
+    char *saved; /* value before SET LOCAL or before the transaction; NULL = not saved */
+    bool is_local;
+    UT_hash_handle hh;
+};
+
+struct prepared {
+    char *name;
+    char *sql;
+    struct parsed *parsed;
+    struct plan *plan; /* NULL: a statement that is not planned */
+    enum stmt_kind kind;
+    int index; /* of the statement in parsed; -1 = empty query */
+    type_oid *param_types;
+    int nparams;
+    int refs; /* the session and its portals */
+    bool is_shaped; /* params[] come from literals of the text too */
+    UT_hash_handle hh;
+};
+
+struct portal {
+    char *name;
+    struct prepared *prepared;
+    struct plan *plan;
+    struct arena *arena; /* parameters, execution */
+    struct datum *params;
+    int nparams;
+    int16_t *formats;
+    int nformats;
+    struct exec exec;
+    struct op *op;
+    struct batch *pending; /* rows fetched, not sent */
+    int pending_at;
+    bool is_open;
+    bool is_done;
+    int64_t rows_sent;
+    UT_hash_handle hh;
+};
+
+struct session_savepoint {
+    char *name;
+    uint64_t id;
+};
+
+struct session_sequence { /* currval() */
+    uint64_t id;
+    int64_t value;
+    int64_t cached_next, cached_last; /* values of a block not handed out; next > last = none */
+    int64_t increment;
+    UT_hash_handle hh;
+};
+
+struct session {
+    struct list link;
+    struct router *router;
+    uint32_t id;
+    uint64_t secret;
+    char *user, *database, *client;
+    uint32_t database_id;
+    uint32_t search_path[SEARCH_PATH_MAX];
+    int search_path_count;
+    uint64_t search_path_revision; /* catalog revision it was resolved at */
+    struct session_setting *settings;
+    struct prepared *prepared;
+    struct portal *portals;
+    struct session_sequence *sequences;
+    uint64_t last_sequence; /* lastval() */
+
+    struct txn *txn;
+    bool in_block;  /* BEGIN was said */
+    bool is_failed; /* in_block: only ROLLBACK is accepted */
+    bool is_implicit_block; /* several statements of one simple query, or before Sync */
+    bool expects_sync;
+    enum txn_isolation next_isolation; /* SET TRANSACTION / BEGIN options of the block */
+    bool next_read_only, next_deferrable;
+    bool block_has_query; /* SET TRANSACTION must come before any query */
+    int64_t txn_now_us;
+    struct session_savepoint *savepoints;
+    int savepoint_count;
+
+    struct fiber *running; /* what a cancel ends */
+    struct arena *bind_arena;
+    struct sink *sink; /* of the call under way: notices go there */
+};
+
+/* ---- plan cache (plan_cache.c): by database, search path, text and parameter types ---- */
+struct plan_cache;
+struct plan_cache *plan_cache_create(void);
+void plan_cache_destroy(struct plan_cache *c);
+/* A reference, or NULL. Entries whose descriptors have changed are dropped. */
+struct plan *plan_cache_get(struct plan_cache *c, const struct plan_env *env, struct slice sql,
+                            const type_oid *types, int ntypes);
+void plan_cache_put(struct plan_cache *c, const struct plan_env *env, struct slice sql, const type_oid *types,
+                    int ntypes, struct plan *p);
+
+/* ---- shape.c: literals lifted out of a statement text ---- */
+struct shape {
+    struct buf text; /* with $1.. in place of literals */
+    type_oid types[64];
+    struct slice values[64]; /* text of each, borrowed from the input or from `unquoted` */
+    struct buf unquoted;
+    int count;
+};
+/* False: not a statement that can be lifted. The shape must be deinitialized either way. */
+bool shape_of(struct slice sql, struct shape *out);
+void shape_deinit(struct shape *s);
+
+/* ---- session.c ---- */
+void session_env(struct session *s, struct catalog *c, struct plan_env *out);
+struct status *session_need_txn(struct session *s, bool is_single_statement, bool read_only) STATUS_MUST_CHECK;
+struct status *session_end_implicit(struct fiber *f, struct session *s) STATUS_MUST_CHECK;
+void session_drop_txn(struct fiber *f, struct session *s);
+struct status *session_txn_statement(struct fiber *f, struct session *s, const void *node, struct sink *sink)
+    STATUS_MUST_CHECK;
+void session_close_portals(struct fiber *f, struct session *s);
+
+/* ---- settings.c ---- */
+void settings_init(struct session *s);
+void settings_deinit(struct session *s);
+void settings_txn_end(struct session *s, bool committed);
+struct status *settings_statement(struct fiber *f, struct session *s, const void *node, struct sink *sink)
+    STATUS_MUST_CHECK;
+uint64_t settings_ms(struct session *s, const char *name);
+enum txn_isolation settings_isolation(struct session *s, const char *name);
+bool settings_parse_isolation(struct slice text, enum txn_isolation *out);
+
+/* ---- execute.c ---- */
+struct status *execute_statement(struct fiber *f, struct session *s, struct slice sql, struct parsed *p, int i,
+                                 struct sink *sink, bool is_only) STATUS_MUST_CHECK;
+struct status *execute_portal(struct fiber *f, struct session *s, struct portal *p, int64_t max_rows,
+                              struct sink *sink, bool *out_suspended) STATUS_MUST_CHECK;
+struct status *send_text_row(struct fiber *f, struct sink *sink, const char *column, const char *value)
+    STATUS_MUST_CHECK;
+void portal_free(struct fiber *f, struct session *s, struct portal *p);
+void prepared_unref(struct prepared *p);
+
+/* ---- copy.c ---- */
+struct status *copy_statement(struct fiber *f, struct session *s, struct parsed *p, int i, struct sink *sink)
+    STATUS_MUST_CHECK;
+
+#endif

@@ -1,0 +1,99 @@
+/*
+ * One request to the leader of one shard.
+ *
+ * The leader is guessed (the last one that answered, this node, the first replica), then followed by the
+ * hints of NOT_LEADER answers. While nobody leads, replicas are asked in turn with a growing pause, so that
+ * a new leader is found within a few milliseconds of its election.
+ */
+#include "base/check.h"
+#include "router_internal.h"
+
+#define CALL_PATIENCE_MS 15000
+#define PAUSE_MIN_MS 2
+#define PAUSE_MAX_MS 50
+
+struct replica_cursor {
+    uint64_t nodes[9];
+    size_t count;
+    size_t next;
+};
+
+static uint64_t first_guess(struct router *r, const struct shard_info *s, struct replica_cursor *c)
+{
+    c->count = 0;
+    c->next = 0;
+    bool is_here = false;
+    for (size_t i = 0; i < s->replica_count; i++) {
+        if (!s->replicas[i].is_voter) {
+            continue;
+        }
+        c->nodes[c->count++] = s->replicas[i].node_id;
+        is_here |= s->replicas[i].node_id == r->node_id;
+    }
+    if (s->leader_hint != 0) {
+        return s->leader_hint;
+    }
+    return is_here ? r->node_id : (c->count > 0 ? c->nodes[0] : 0);
+}
+
+struct status *shard_call(struct fiber *f, struct router *r, uint64_t shard_id, enum rpc_method m,
+                          const void *request, bool retry_unknown, struct arena *a, void **out_reply,
+                          uint64_t *out_node)
+{
+    uint64_t give_up = loop_clock_ns(r->loop) + ms_to_ns(CALL_PATIENCE_MS);
+    uint64_t pause_ms = PAUSE_MIN_MS;
+    const struct shard_info *s = shard_map_by_id(r->meta, shard_id);
+    if (s == NULL) {
+        return status_new(MOVED, "shard %llu is not in the shard map", (unsigned long long)shard_id);
+    }
+    struct replica_cursor cursor;
+    uint64_t node = first_guess(r, s, &cursor);
+    int hints_followed = 0;
+    for (;;) {
+        if (node == 0) {
+            return status_new(UNAVAILABLE, "shard %llu has no replicas", (unsigned long long)shard_id);
+        }
+        struct status *st = rpc_call(f, r->rpc, node, m, request, a, out_reply);
+        if (st == NULL) {
+            shard_map_leader(r->meta, shard_id, node);
+            if (out_node != NULL) {
+                *out_node = node;
+            }
+            return NULL;
+        }
+        bool is_retry = st->code == STATUS_NOT_LEADER || st->code == STATUS_UNAVAILABLE ||
+                        (st->code == STATUS_UNKNOWN_OUTCOME && retry_unknown);
+        if (!is_retry) {
+            return st;
+        }
+        uint64_t hint = st->code == STATUS_NOT_LEADER ? rpc_leader_hint(st) : 0;
+        if (loop_clock_ns(r->loop) >= give_up) {
+            if (st->code == STATUS_NOT_LEADER) {
+                status_free(st);
+                st = status_hint(status_new(UNAVAILABLE, "shard %llu has no leader",
+                                            (unsigned long long)shard_id),
+                                 "A majority of its replicas must be up. See sherd status.");
+            }
+            return st;
+        }
+        status_free(st);
+        if (hint != 0 && hint != node && hints_followed < 3) {
+            hints_followed++;
+            node = hint;
+            continue;
+        }
+        hints_followed = 0;
+        shard_map_leader(r->meta, shard_id, 0);
+        TRY(fiber_sleep(f, ms_to_ns(pause_ms)));
+        pause_ms = pause_ms * 2 > PAUSE_MAX_MS ? PAUSE_MAX_MS : pause_ms * 2;
+        s = shard_map_by_id(r->meta, shard_id);
+        if (s == NULL) {
+            return status_new(MOVED, "shard %llu is not in the shard map any more",
+                              (unsigned long long)shard_id);
+        }
+        size_t keep = cursor.next + 1;
+        uint64_t learned = first_guess(r, s, &cursor);
+        cursor.next = cursor.count > 0 ? keep % cursor.count : 0;
+        node = s->leader_hint != 0 ? learned : (cursor.count > 0 ? cursor.nodes[cursor.next] : 0);
+    }
+}

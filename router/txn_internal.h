@@ -1,0 +1,76 @@
+/* The coordinator's view of one transaction: txn.c (life, commit), txn_scan.c, txn_write.c. */
+#ifndef ROUTER_TXN_INTERNAL_H
+#define ROUTER_TXN_INTERNAL_H
+
+#include "router_internal.h"
+
+#include "sherd/v1/shard.pb-c.h"
+
+enum txn_state {
+    TXN_ACTIVE,
+    TXN_FAILED,     /* only rollback is left */
+    TXN_COMMITTING, /* something of C3 may have been sent */
+    TXN_COMMITTED,
+    TXN_ABORTED,
+    TXN_UNKNOWN, /* the outcome cannot be told */
+};
+
+/* One shard that the transaction has touched: its workspace there. */
+struct participant {
+    uint64_t shard_id;
+    bool has_handle;
+    uint64_t group, term, number; /* the handle */
+    uint64_t seq;                 /* the last write or lock request sent (W1) */
+    uint64_t stmt_seq;            /* seq at the begin of the statement: W4 undoes to it */
+    bool has_writes;
+    bool has_locks; /* lock-only keys: validated at every level */
+    bool has_spans; /* read spans are recorded there (R4) */
+    /* commit */
+    enum _Sherd__V1__Answer answer;
+    uint64_t answer_commit;
+};
+
+struct savepoint {
+    uint64_t id;
+    int count;
+    struct {
+        uint64_t shard_id, seq;
+    } * marks;
+};
+
+struct txn {
+    struct list link; /* router.txns */
+    struct router *router;
+    struct txn_options options;
+    uint64_t counter; /* with the router's incarnation: the id */
+    enum txn_state state;
+    uint64_t start;        /* 0 = not taken yet */
+    uint64_t commit_ts;    /* when COMMITTED */
+    bool single_scan;      /* R2 may apply */
+    bool used_latest;      /* a LATEST read was served: no further read in this transaction */
+    bool has_snapshot_use; /* something was read or written at `start` */
+    struct participant *parts;
+    int part_count, part_cap;
+    struct savepoint *savepoints;
+    int savepoint_count, savepoint_cap;
+    uint64_t savepoint_next;
+    struct txn_stats stats;
+    int refs; /* the session and a finalizing fiber */
+};
+
+struct participant *txn_part(struct txn *t, uint64_t shard_id);      /* finds or makes */
+struct participant *txn_part_find(struct txn *t, uint64_t shard_id); /* or NULL */
+/* Takes the snapshot when there is none (T2). */
+struct status *txn_snapshot(struct fiber *f, struct txn *t) STATUS_MUST_CHECK;
+/* Fills the request's transaction reference; the pointers are into `ref` and `*storage`. */
+struct txn_ref {
+    Sherd__V1__TxnRef ref;
+    Sherd__V1__TxnId id;
+    Sherd__V1__Handle handle;
+};
+void txn_fill_ref(struct txn *t, const struct participant *p, struct txn_ref *out);
+/* Remembers the handle of a reply; CONFLICT when it is not the one known: the workspace was lost. */
+struct status *txn_learn_handle(struct participant *p, const Sherd__V1__Handle *h) STATUS_MUST_CHECK;
+void txn_fail(struct txn *t);
+
+#endif

@@ -1,0 +1,646 @@
+/*
+ * Scans: one fragment over spans of the whole key space, cut by the shard map into parts, read page by page
+ * from the shards' leaders.
+ *
+ * Order: parts are taken in key order (or reverse) when the caller needs order or a limit; otherwise the first
+ * pages of up to PARALLEL_MAX parts are fetched side by side. A part whose shard has split or moved is cut anew
+ * from where it stood.
+ *
+ * Snapshot: the transaction's, but for the only scan of an implicit read-only statement whose spans lie in one
+ * shard, which reads LATEST (R2) and so needs no timestamp from the oracle; its further pages name the timestamp
+ * and the leader's term of the first.
+ *
+ * Lookups through a secondary index: the shard fetches rows that are its own; keys of rows in other shards come
+ * back as `missed` and are read here. Where order matters and rows may be elsewhere, the entries are read
+ * keys-only and the rows fetched and put in that order (struct ordered_lookup).
+ */
+#include "txn_internal.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+#define PARALLEL_MAX 8
+#define LOOKUP_KEYS 512
+#define CUTS_MAX 100
+
+struct scan_part {
+    struct list link;
+    uint64_t shard_id, epoch;
+    int nspans;
+    struct key_span *spans;
+    bool is_started; /* a first page has come */
+    bool is_done;
+    bool has_page; /* fetched, not consumed */
+    struct buf resume_key;
+    uint32_t resume_span;
+    Sherd__V1__ReadReply *page;
+    struct arena *page_arena;
+    struct status *error;
+    uint64_t latest_ts, latest_term; /* of a LATEST read's first page */
+};
+
+struct scan {
+    struct op op;
+    struct txn *t;
+    struct fragment fr; /* a copy whose spans and limit change */
+    bool is_ordered;
+    bool is_cut;
+    bool is_latest;
+    int64_t rows_left; /* of the limit; -1 = no limit */
+    int cuts;
+    struct list parts;
+    struct arena *a;
+    struct arena *out_arena; /* of the batch given last */
+    struct op *missed;       /* rows of other shards, being read */
+    struct arena *missed_arena;
+    struct op *ordered; /* ordered lookup: does it all */
+};
+
+/* ---- cutting ---- */
+
+static struct slice slice_max(struct slice a, struct slice b)
+{
+    return slice_cmp(a, b) >= 0 ? a : b;
+}
+
+static bool is_within(const struct shard_info *s, struct slice key)
+{
+    return slice_cmp(key, s->start) >= 0 && (s->end.len == 0 || slice_cmp(key, s->end) < 0);
+}
+
+static struct scan_part *part_create(struct scan *sc, const struct shard_info *s, int cap)
+{
+    struct scan_part *p = ARENA_NEW(sc->a, struct scan_part);
+    p->shard_id = s->shard_id;
+    p->epoch = s->epoch;
+    p->spans = ARENA_ARRAY(sc->a, struct key_span, cap);
+    return p;
+}
+
+/* Cuts spans into parts, inserted before `before`. No park in here: the shard map does not change. */
+static struct status *cut(struct scan *sc, const struct key_span *spans, int nspans, struct list *before)
+{
+    struct meta_client *meta = sc->t->router->meta;
+    struct scan_part *part = NULL;
+    struct list *insert_at = before;
+    for (int i = 0; i < nspans; i++) {
+        struct slice pos = spans[i].start;
+        for (;;) {
+            const struct shard_info *s = NULL;
+            if (part != NULL) {
+                s = shard_map_by_id(meta, part->shard_id);
+            }
+            if (s == NULL || !is_within(s, pos)) {
+                s = shard_map_find(meta, pos);
+                if (s == NULL) {
+                    return status_new(UNAVAILABLE, "no shard holds the key");
+                }
+                part = part_create(sc, s, nspans - i);
+                list_insert_before(insert_at, &part->link);
+                if (sc->fr.is_reverse) {
+                    insert_at = &part->link; /* later spans are read earlier */
+                }
+            }
+            struct key_span *out = &part->spans[part->nspans++];
+            *out = spans[i];
+            out->start = pos;
+            if (spans[i].is_point || s->end.len == 0 || slice_cmp(spans[i].end, s->end) <= 0) {
+                break;
+            }
+            struct slice boundary = arena_copy(sc->a, s->end);
+            out->end = boundary;
+            pos = slice_max(boundary, pos);
+        }
+    }
+    return NULL;
+}
+
+/* What is left of a part, as spans. */
+static int remaining_spans(struct scan *sc, const struct scan_part *p, struct key_span *out)
+{
+    int n = 0;
+    bool is_resumed = p->resume_key.len > 0;
+    for (int i = 0; i < p->nspans; i++) {
+        bool is_before = sc->fr.is_reverse ? (uint32_t)i > p->resume_span : (uint32_t)i < p->resume_span;
+        if (is_resumed && is_before) {
+            continue;
+        }
+        out[n] = p->spans[i];
+        if (is_resumed && (uint32_t)i == p->resume_span) {
+            struct slice at = arena_copy(sc->a, buf_slice(&p->resume_key));
+            if (sc->fr.is_reverse) {
+                out[n].end = at; /* reverse: the next page ends before the resume key */
+            } else {
+                out[n].start = at;
+            }
+        }
+        n++;
+    }
+    return n;
+}
+
+static struct status *recut(struct fiber *f, struct scan *sc, struct scan_part *p)
+{
+    if (++sc->cuts > CUTS_MAX) {
+        return status_new(UNAVAILABLE, "the shards of the scan keep moving");
+    }
+    struct key_span *spans = ARENA_ARRAY(sc->a, struct key_span, p->nspans);
+    int n = remaining_spans(sc, p, spans);
+    TRY(meta_refresh(f, sc->t->router->meta));
+    struct list *next = p->link.next;
+    list_unlink(&p->link);
+    buf_deinit(&p->resume_key);
+    return cut(sc, spans, n, next);
+}
+
+/* ---- fetching ---- */
+
+static bool wants_workspace(const struct scan *sc, const struct participant *known)
+{
+    const struct txn *t = sc->t;
+    if (known != NULL && known->has_handle) {
+        return true; /* own writes are to be seen */
+    }
+    if (sc->fr.lock != LOCK_NONE) {
+        return true;
+    }
+    return t->options.isolation == TXN_SERIALIZABLE && !t->options.read_only && !t->single_scan &&
+           t->options.as_of == 0;
+}
+
+static struct status *fetch(struct fiber *f, struct scan *sc, struct scan_part *p)
+{
+    struct txn *t = sc->t;
+    p->page_arena = arena_create(0);
+    Sherd__V1__ReadRequest q = SHERD__V1__READ_REQUEST__INIT;
+    q.shard_id = p->shard_id;
+    q.epoch = p->epoch;
+    struct participant *known = txn_part_find(t, p->shard_id);
+    struct txn_ref ref;
+    bool has_ref = wants_workspace(sc, known);
+    if (has_ref) {
+        known = txn_part(t, p->shard_id);
+        known->has_locks |= sc->fr.lock != LOCK_NONE;
+        known->has_spans |= t->options.isolation == TXN_SERIALIZABLE;
+        txn_fill_ref(t, known, &ref);
+        q.txn = &ref.ref;
+        if (sc->fr.lock != LOCK_NONE) {
+            q.seq = ++known->seq;
+        }
+    }
+    if (sc->is_latest) {
+        q.ts = p->latest_ts; /* 0 for the first page */
+        q.expect_term = p->latest_term;
+    } else {
+        q.ts = t->start;
+    }
+    struct fragment fr = sc->fr;
+    fr.spans = p->spans;
+    fr.nspans = p->nspans;
+    if (fr.limit >= 0 && fr.nsort == 0) {
+        fr.limit = sc->rows_left;
+    }
+    struct buf bytes = {0};
+    fragment_encode(&bytes, &fr);
+    q.fragment.data = bytes.data;
+    q.fragment.len = bytes.len;
+    q.resume_key.data = p->resume_key.data;
+    q.resume_key.len = p->resume_key.len;
+    q.resume_span = p->resume_span;
+    t->stats.reads++;
+    t->stats.rpcs++;
+    Sherd__V1__ReadReply *reply = NULL;
+    struct status *st = shard_call(f, t->router, p->shard_id, RPC_SHARD_READ, &q, true, p->page_arena,
+                                   (void **)&reply, NULL);
+    buf_deinit(&bytes);
+    if (st == NULL && has_ref) {
+        st = txn_learn_handle(txn_part(t, p->shard_id), reply->handle);
+    }
+    if (st != NULL) {
+        arena_destroy(p->page_arena);
+        p->page_arena = NULL;
+        if (st->code == STATUS_CONFLICT) {
+            /* A lost workspace cannot come back; a newer version may be got over by a refresh. */
+            return st;
+        }
+        return st;
+    }
+    p->page = reply;
+    p->has_page = true;
+    p->is_started = true;
+    if (sc->is_latest) {
+        p->latest_ts = reply->ts;
+        p->latest_term = reply->term;
+        t->used_latest = true;
+    } else {
+        t->has_snapshot_use = true;
+    }
+    return NULL;
+}
+
+struct fetch_task {
+    struct scan *sc;
+    struct scan_part *part;
+};
+
+static void fetch_fiber(struct fiber *f, void *arg)
+{
+    struct fetch_task *x = arg;
+    x->part->error = fetch(f, x->sc, x->part);
+}
+
+/* Fetches first pages of the next parts side by side. Errors stay with the parts. */
+static void fetch_parallel(struct fiber *f, struct scan *sc)
+{
+    struct fetch_task tasks[PARALLEL_MAX];
+    int n = 0;
+    LIST_FOREACH(it, &sc->parts)
+    {
+        struct scan_part *p = LIST_ITEM(it, struct scan_part, link);
+        if (n < PARALLEL_MAX && !p->is_started && p->error == NULL) {
+            tasks[n++] = (struct fetch_task){sc, p};
+        }
+    }
+    struct fan fan;
+    fan_init(&fan);
+    for (int i = 0; i < n; i++) {
+        fan_spawn(f, &fan, FIBER_STACK_SMALL, fetch_fiber, &tasks[i]);
+    }
+    fan_wait(f, &fan);
+}
+
+/* ---- giving ---- */
+
+static struct status *start_missed(struct scan *sc, const Sherd__V1__ReadReply *page);
+
+static int compare_spans(const void *a, const void *b)
+{
+    return slice_cmp(((const struct key_span *)a)->start, ((const struct key_span *)b)->start);
+}
+
+/* Turns a fetched page into a batch; NULL when it has no rows. */
+static struct status *consume(struct scan *sc, struct scan_part *p, struct batch **out)
+{
+    *out = NULL;
+    arena_destroy(sc->out_arena);
+    sc->out_arena = p->page_arena;
+    p->page_arena = NULL;
+    p->has_page = false;
+    Sherd__V1__ReadReply *page = p->page;
+    p->page = NULL;
+    struct batch *b = NULL;
+    if (page->batch.len > 0) {
+        TRY(batch_decode(sc->out_arena, slice_make(page->batch.data, page->batch.len), &b));
+        sc->t->stats.rows += (uint64_t)b->nrows;
+        sc->t->stats.bytes += page->batch.len;
+    }
+    p->is_done = !page->more;
+    if (page->more) {
+        buf_clear(&p->resume_key);
+        buf_put(&p->resume_key, page->resume_key.data, page->resume_key.len);
+        p->resume_span = page->resume_span;
+    }
+    if (b != NULL && sc->rows_left >= 0 && sc->fr.nsort == 0 && sc->fr.naggs == 0 && sc->fr.ngroups == 0) {
+        sc->rows_left -= b->nrows < sc->rows_left ? b->nrows : sc->rows_left;
+    }
+    if (page->n_missed > 0) {
+        TRY(start_missed(sc, page));
+    }
+    if (p->is_done) {
+        list_unlink(&p->link);
+        buf_deinit(&p->resume_key);
+    }
+    if (b != NULL && b->nrows > 0) {
+        *out = b;
+    }
+    return NULL;
+}
+
+static struct op *scan_create(struct arena *a, struct txn *t, const struct fragment *fragment, bool is_ordered);
+
+/* Reads rows of other shards by their keys, as points of the primary index. */
+static struct op *scan_by_keys(struct arena *a, struct scan *sc, const struct slice *keys, size_t count,
+                               bool with_key)
+{
+    struct fragment fr = sc->fr;
+    ASSERT(count > 0 && keys[0].len >= 8);
+    fr.index_id = get_u32(keys[0].data + 4); /* the primary index: the keys say which */
+    fr.is_lookup = false;
+    fr.is_keys_only = false;
+    fr.is_reverse = false;
+    fr.with_key |= with_key;
+    fr.limit = -1;
+    fr.nspans = (int)count;
+    fr.spans = ARENA_ARRAY(a, struct key_span, count);
+    for (size_t i = 0; i < count; i++) {
+        uint8_t *end = arena_alloc(a, keys[i].len + 1);
+        memcpy(end, keys[i].data, keys[i].len);
+        end[keys[i].len] = 0;
+        fr.spans[i].start = slice_make(end, keys[i].len);
+        fr.spans[i].end = slice_make(end, keys[i].len + 1);
+        fr.spans[i].is_point = true;
+    }
+    qsort(fr.spans, count, sizeof(*fr.spans), compare_spans);
+    return scan_create(a, sc->t, &fr, false);
+}
+
+static struct status *start_missed(struct scan *sc, const Sherd__V1__ReadReply *page)
+{
+    ASSERT(sc->missed == NULL);
+    sc->missed_arena = arena_create(0);
+    struct slice *keys = ARENA_ARRAY(sc->missed_arena, struct slice, page->n_missed);
+    for (size_t i = 0; i < page->n_missed; i++) {
+        if (page->missed[i].len < 8) {
+            return status_new(CORRUPT, "shard sent a row key of %zu bytes", page->missed[i].len);
+        }
+        keys[i] = slice_make(page->missed[i].data, page->missed[i].len);
+    }
+    sc->missed = scan_by_keys(sc->missed_arena, sc, keys, page->n_missed, false);
+    return NULL;
+}
+
+static void end_missed(struct scan *sc)
+{
+    op_close(sc->missed);
+    sc->missed = NULL;
+    arena_destroy(sc->missed_arena);
+    sc->missed_arena = NULL;
+}
+
+/* ---- ordered lookup over several shards ---- */
+
+struct ordered_lookup {
+    struct op op;
+    struct scan *sc;
+    struct op *keys; /* entries, keys only, in order */
+    struct arena *a; /* of the batch given last */
+    struct batch *out;
+};
+
+static struct batch *reorder(struct arena *a, const struct op *op, const struct slice *keys, int nkeys,
+                             struct batch **found, int nfound)
+{
+    int total = 0;
+    for (int i = 0; i < nfound; i++) {
+        total += found[i]->nrows;
+    }
+    struct batch *out = batch_create(a, op->ncols, op->types, total > 0 ? total : 1);
+    for (int k = 0; k < nkeys; k++) {
+        bool is_hit = false;
+        for (int i = 0; i < nfound && !is_hit; i++) {
+            int key_col = found[i]->ncols - 1;
+            for (int r = 0; r < found[i]->nrows && !is_hit; r++) {
+                if (!slice_eq(datum_slice(&found[i]->cols[key_col][r]), keys[k])) {
+                    continue;
+                }
+                for (int c = 0; c < op->ncols; c++) {
+                    out->cols[c][out->nrows] = found[i]->cols[c][r];
+                }
+                out->nrows++;
+                is_hit = true;
+            }
+        }
+    }
+    return out;
+}
+
+static struct status *ordered_next(struct fiber *f, struct op *op, struct batch **out)
+{
+    struct ordered_lookup *o = CONTAINER_OF(op, struct ordered_lookup, op);
+    for (;;) {
+        struct batch *entries;
+        TRY(op_next(f, o->keys, &entries));
+        if (entries == NULL) {
+            *out = NULL;
+            return NULL;
+        }
+        arena_destroy(o->a);
+        o->a = arena_create(0);
+        struct slice *keys = ARENA_ARRAY(o->a, struct slice, entries->nrows);
+        for (int r = 0; r < entries->nrows; r++) {
+            keys[r] = arena_copy(o->a, datum_slice(&entries->cols[entries->ncols - 1][r]));
+        }
+        struct op *rows = scan_by_keys(o->a, o->sc, keys, (size_t)entries->nrows, true);
+        struct batch **found = ARENA_ARRAY(o->a, struct batch *, entries->nrows + 1);
+        int nfound = 0;
+        struct status *st;
+        for (;;) {
+            struct batch *b;
+            st = op_next(f, rows, &b);
+            if (st != NULL || b == NULL) {
+                break;
+            }
+            struct batch *copy = batch_create(o->a, b->ncols, b->types, b->nrows);
+            for (int c = 0; c < b->ncols; c++) {
+                for (int r = 0; r < b->nrows; r++) {
+                    copy->cols[c][r] = datum_copy(o->a, b->types[c], &b->cols[c][r]);
+                }
+            }
+            copy->nrows = b->nrows;
+            found[nfound++] = copy;
+        }
+        op_close(rows);
+        TRY(st);
+        o->out = reorder(o->a, op, keys, entries->nrows, found, nfound);
+        if (o->out->nrows > 0) {
+            *out = o->out;
+            return NULL;
+        }
+    }
+}
+
+static void ordered_close(struct op *op)
+{
+    struct ordered_lookup *o = CONTAINER_OF(op, struct ordered_lookup, op);
+    op_close(o->keys);
+    arena_destroy(o->a);
+    o->a = NULL;
+}
+
+/* Do all of the table's and the index's keys of this scan lie in one shard? */
+static bool is_colocated(struct scan *sc)
+{
+    struct meta_client *meta = sc->t->router->meta;
+    uint8_t first[8], last[8];
+    set_u32(first, sc->fr.table_id);
+    set_u32(first + 4, 0);
+    set_u32(last, sc->fr.table_id + 1);
+    set_u32(last + 4, 0);
+    const struct shard_info *s = shard_map_find(meta, slice_make(first, 8));
+    return s != NULL && (s->end.len == 0 || slice_cmp(slice_make(last, 8), s->end) <= 0);
+}
+
+static struct op *ordered_lookup_create(struct scan *sc)
+{
+    struct ordered_lookup *o = ARENA_NEW(sc->a, struct ordered_lookup);
+    o->op.next = ordered_next;
+    o->op.close = ordered_close;
+    o->op.ncols = sc->op.ncols;
+    o->op.types = sc->op.types;
+    o->sc = sc;
+    struct fragment fr = sc->fr;
+    fr.is_lookup = false;
+    fr.is_keys_only = true;
+    fr.with_key = true;
+    fr.filter = NULL;
+    fr.nprojections = 0;
+    fr.nrow_columns = 0;
+    fr.ncolumns = 0;
+    fr.ngroups = fr.naggs = fr.nsort = 0;
+    fr.limit = -1;
+    fr.lock = LOCK_NONE;
+    o->keys = scan_create(sc->a, sc->t, &fr, true);
+    return &o->op;
+}
+
+/* ---- the operator ---- */
+
+static struct status *scan_start(struct fiber *f, struct scan *sc)
+{
+    struct txn *t = sc->t;
+    sc->is_cut = true;
+    if (sc->fr.is_lookup && sc->is_ordered && !is_colocated(sc)) {
+        sc->ordered = ordered_lookup_create(sc);
+        return NULL;
+    }
+    TRY(cut(sc, sc->fr.spans, sc->fr.nspans, &sc->parts));
+    bool is_single = !list_is_empty(&sc->parts) && sc->parts.next->next == &sc->parts;
+    sc->is_latest = is_single && t->options.implicit && t->single_scan && sc->fr.lock == LOCK_NONE &&
+                    !sc->fr.is_lookup && t->start == 0 && t->part_count == 0;
+    if (sc->fr.is_lookup && is_single && t->options.implicit && t->single_scan && t->start == 0 &&
+        t->part_count == 0 && is_colocated(sc)) {
+        sc->is_latest = true;
+    }
+    if (!sc->is_latest) {
+        if (t->used_latest) {
+            return status_new(CONFLICT, "a second read after one without a snapshot");
+        }
+        TRY(txn_snapshot(f, t));
+    }
+    if (!is_single && !sc->is_ordered && sc->rows_left < 0) {
+        fetch_parallel(f, sc);
+    }
+    return NULL;
+}
+
+static struct status *scan_next(struct fiber *f, struct op *op, struct batch **out)
+{
+    struct scan *sc = CONTAINER_OF(op, struct scan, op);
+    *out = NULL;
+    if (!sc->is_cut) {
+        TRY(scan_start(f, sc));
+    }
+    if (sc->ordered != NULL) {
+        return op_next(f, sc->ordered, out);
+    }
+    for (;;) {
+        if (sc->missed != NULL) {
+            TRY(op_next(f, sc->missed, out));
+            if (*out != NULL) {
+                op->rows_out += (uint64_t)(*out)->nrows;
+                return NULL;
+            }
+            end_missed(sc);
+        }
+        if (list_is_empty(&sc->parts) || sc->rows_left == 0) {
+            return NULL;
+        }
+        struct scan_part *p = LIST_ITEM(sc->parts.next, struct scan_part, link);
+        if (!p->has_page) {
+            struct status *st = p->error;
+            p->error = NULL;
+            if (st == NULL) {
+                st = fetch(f, sc, p);
+            }
+            if (status_is(st, STATUS_MOVED) && st->hint == NULL) {
+                bool is_bound = txn_part_find(sc->t, p->shard_id) != NULL &&
+                                txn_part_find(sc->t, p->shard_id)->has_handle;
+                if (is_bound || (sc->is_latest && p->is_started)) {
+                    status_free(st);
+                    return status_new(CONFLICT, "could not serialize access: shard %llu has moved",
+                                      (unsigned long long)p->shard_id);
+                }
+                status_free(st);
+                TRY(recut(f, sc, p));
+                continue;
+            }
+            TRY(st);
+        }
+        TRY(consume(sc, p, out));
+        if (*out != NULL) {
+            op->rows_out += (uint64_t)(*out)->nrows;
+            return NULL;
+        }
+    }
+}
+
+static void scan_close(struct op *op)
+{
+    struct scan *sc = CONTAINER_OF(op, struct scan, op);
+    if (sc->missed != NULL) {
+        end_missed(sc);
+    }
+    op_close(sc->ordered);
+    sc->ordered = NULL;
+    struct list *it;
+    while ((it = list_pop_front(&sc->parts)) != NULL) {
+        struct scan_part *p = LIST_ITEM(it, struct scan_part, link);
+        buf_deinit(&p->resume_key);
+        arena_destroy(p->page_arena);
+        status_free(p->error);
+    }
+    arena_destroy(sc->out_arena);
+    sc->out_arena = NULL;
+}
+
+/* Column types of what the fragment gives. */
+static void output_types(struct arena *a, const struct fragment *fr, int *out_ncols, const uint32_t **out_types)
+{
+    int cap = fr->nprojections + fr->ncolumns + fr->naggs + 2;
+    uint32_t *types = ARENA_ARRAY(a, uint32_t, cap);
+    int n = 0;
+    if (fr->naggs > 0 || fr->ngroups > 0) {
+        for (int i = 0; i < fr->ngroups; i++) {
+            types[n++] = fr->nprojections > 0 ? fr->projections[i]->type
+                                              : fr->row_columns[fr->columns[i]].type;
+        }
+        for (int i = 0; i < fr->naggs; i++) {
+            types[n++] = TYPE_BYTEA;
+        }
+    } else {
+        if (fr->nprojections > 0) {
+            for (int i = 0; i < fr->nprojections; i++) {
+                types[n++] = fr->projections[i]->type;
+            }
+        } else {
+            for (int i = 0; i < fr->ncolumns; i++) {
+                types[n++] = fr->row_columns[fr->columns[i]].type;
+            }
+        }
+        if (fr->with_key) {
+            types[n++] = TYPE_BYTEA;
+        }
+    }
+    *out_ncols = n;
+    *out_types = types;
+}
+
+static struct op *scan_create(struct arena *a, struct txn *t, const struct fragment *fragment, bool is_ordered)
+{
+    struct scan *sc = ARENA_NEW(a, struct scan);
+    sc->op.next = scan_next;
+    sc->op.close = scan_close;
+    sc->t = t;
+    sc->fr = *fragment;
+    sc->is_ordered = is_ordered;
+    sc->rows_left = fragment->nsort == 0 ? fragment->limit : -1;
+    sc->a = a;
+    list_head_init(&sc->parts);
+    output_types(a, fragment, &sc->op.ncols, &sc->op.types);
+    return &sc->op;
+}
+
+struct op *txn_scan(struct arena *a, struct txn *t, const struct fragment *fragment, bool ordered)
+{
+    return scan_create(a, t, fragment, ordered);
+}

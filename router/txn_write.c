@@ -1,0 +1,373 @@
+/*
+ * Writes: the ops of one step of a statement, grouped by shard, sent side by side in chunks, each under the
+ * participant's next sequence number (W1).
+ *
+ * The last step of an implicit transaction whose writes all lie in one shard carries its commit: one call, one
+ * log entry (C3, P5; section 7 for a lost answer).
+ */
+#include "txn_internal.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+#define CHUNK_BYTES ((size_t)1 << 20)
+#define CHUNK_OPS 8192
+#define MOVES_MAX 20
+#define ANSWER(x) SHERD__V1__ANSWER__ANSWER_##x
+
+struct write_group {
+    uint64_t shard_id, epoch;
+    int *ops; /* indexes */
+    int nops;
+    struct status *error;
+    bool failed;
+    int conflict_op; /* index into the call's ops */
+    int *skipped;
+    int nskipped;
+};
+
+struct write_call {
+    struct txn *t;
+    struct arena *a;
+    const struct txn_write *ops;
+    uint32_t table_id;
+    uint64_t schema_version;
+    bool with_commit;
+    struct write_group *groups;
+    int ngroups;
+};
+
+struct write_task {
+    struct write_call *call;
+    struct write_group *group;
+};
+
+/* A lost answer of a write that carried its commit: ask what became of it (section 7). The handle is unknown, so
+ * the leader's term goes into the question: the transaction's id is poisoned for that term on Never. */
+static struct status *resolve_commit(struct fiber *f, struct txn *t, struct write_group *g, struct arena *a,
+                                     struct status *cause)
+{
+    struct router *r = t->router;
+    uint64_t give_up = loop_clock_ns(r->loop) + ms_to_ns(20000);
+    struct status *st = NULL;
+    while (loop_clock_ns(r->loop) < give_up) {
+        struct txn_ref ref;
+        txn_fill_ref(t, NULL, &ref);
+        Sherd__V1__QueryRequest q = SHERD__V1__QUERY_REQUEST__INIT;
+        q.shard_id = g->shard_id;
+        q.txn = &ref.id;
+        q.attempt = 1;
+        Sherd__V1__OutcomeReply *reply = NULL;
+        status_free(st);
+        st = shard_call(f, r, g->shard_id, RPC_SHARD_QUERY, &q, true, a, (void **)&reply, NULL);
+        if (st == NULL && reply->answer == ANSWER(COMMITTED)) {
+            t->state = TXN_COMMITTED;
+            t->commit_ts = reply->commit;
+            status_free(cause);
+            return NULL;
+        }
+        if (st == NULL && reply->answer == ANSWER(NEVER)) {
+            t->state = TXN_ABORTED;
+            status_free(cause);
+            return status_new(CONFLICT, "could not serialize access: shard %llu has changed its leader",
+                              (unsigned long long)g->shard_id);
+        }
+        struct status *slept = fiber_sleep(f, ms_to_ns(20));
+        if (slept != NULL) {
+            status_free(slept);
+            break;
+        }
+    }
+    status_free(st);
+    t->state = TXN_UNKNOWN;
+    metric_add(r->m_unknown, 1);
+    st = status_hint(status_detail(status_new(UNKNOWN_OUTCOME, "the outcome of the commit is not known"),
+                                   "Transaction %llu.%llu: %s.", (unsigned long long)r->incarnation,
+                                   (unsigned long long)t->counter, cause->message),
+                     "It may have been committed. Read what it wrote before you run it again.");
+    status_free(cause);
+    return st;
+}
+
+static struct status *send_chunk(struct fiber *f, struct write_call *c, struct write_group *g, int first, int count)
+{
+    struct txn *t = c->t;
+    struct arena *a = arena_create(0);
+    Sherd__V1__KeyOp *items = ARENA_ARRAY(a, Sherd__V1__KeyOp, count);
+    Sherd__V1__KeyOp **pointers = ARENA_ARRAY(a, Sherd__V1__KeyOp *, count);
+    for (int i = 0; i < count; i++) {
+        const struct txn_write *w = &c->ops[g->ops[first + i]];
+        Sherd__V1__KeyOp *k = &items[i];
+        sherd__v1__key_op__init(k);
+        k->kind = w->kind;
+        k->key.data = (uint8_t *)(uintptr_t)w->key.data;
+        k->key.len = w->key.len;
+        k->value.data = (uint8_t *)(uintptr_t)w->value.data;
+        k->value.len = w->value.len;
+        k->lock = (uint32_t)w->lock;
+        k->skip_conflict = w->skip_conflict;
+        pointers[i] = k;
+    }
+    struct participant *p = txn_part(t, g->shard_id);
+    struct txn_ref ref;
+    txn_fill_ref(t, p, &ref);
+    Sherd__V1__WriteRequest q = SHERD__V1__WRITE_REQUEST__INIT;
+    q.shard_id = g->shard_id;
+    q.epoch = g->epoch;
+    q.txn = &ref.ref;
+    q.seq = ++p->seq;
+    q.n_ops = (size_t)count;
+    q.ops = pointers;
+    q.commit = c->with_commit;
+    q.table_id = c->table_id;
+    q.schema_version = c->schema_version;
+    bool is_first_contact = !p->has_handle;
+    for (int i = 0; i < count; i++) {
+        switch (items[i].kind) {
+        case SHERD__V1__OP_KIND__OP_LOCK:
+        case SHERD__V1__OP_KIND__OP_EXISTS:
+        case SHERD__V1__OP_KIND__OP_ABSENT:
+            p->has_locks = true;
+            break;
+        default:
+            p->has_writes = true;
+        }
+    }
+    t->stats.writes++;
+    t->stats.rpcs++;
+    Sherd__V1__WriteReply *reply = NULL;
+    struct status *st = shard_call(f, t->router, g->shard_id, RPC_SHARD_WRITE, &q, !c->with_commit, a,
+                                   (void **)&reply, NULL);
+    p = txn_part(t, g->shard_id); /* the array may have moved */
+    if (st != NULL) {
+        if (c->with_commit && st->code == STATUS_UNKNOWN_OUTCOME) {
+            st = resolve_commit(f, t, g, a, st);
+        } else if (st->code == STATUS_MOVED && is_first_contact) {
+            p->seq--; /* refused before it was looked at */
+            if (p->seq == 0) {
+                p->has_writes = p->has_locks = false;
+            }
+        } else if (st->code == STATUS_MOVED && st->hint == NULL) {
+            status_free(st);
+            st = status_new(CONFLICT, "could not serialize access: shard %llu has moved",
+                            (unsigned long long)g->shard_id);
+        }
+        arena_destroy(a);
+        return st;
+    }
+    st = txn_learn_handle(p, reply->handle);
+    if (st == NULL && reply->conflict) {
+        st = status_new(CONFLICT, "could not serialize access due to concurrent update");
+    }
+    if (st == NULL && reply->failed) {
+        if (reply->conflict_op >= (uint32_t)count) {
+            st = status_new(CORRUPT, "shard named op %u of %d", reply->conflict_op, count);
+        } else {
+            g->failed = true;
+            g->conflict_op = g->ops[first + (int)reply->conflict_op];
+        }
+    }
+    for (size_t i = 0; st == NULL && i < reply->n_skipped; i++) {
+        if (reply->skipped[i] >= (uint32_t)count) {
+            st = status_new(CORRUPT, "shard named op %u of %d", reply->skipped[i], count);
+            break;
+        }
+        g->skipped[g->nskipped++] = g->ops[first + (int)reply->skipped[i]];
+    }
+    if (st == NULL && c->with_commit && !reply->failed) {
+        ASSERT(reply->committed != 0);
+        t->state = TXN_COMMITTED;
+        t->commit_ts = reply->committed;
+    }
+    arena_destroy(a);
+    return st;
+}
+
+static struct status *send_group(struct fiber *f, struct write_call *c, struct write_group *g)
+{
+    int first = 0;
+    while (first < g->nops) {
+        size_t bytes = 0;
+        int count = 0;
+        while (first + count < g->nops && count < CHUNK_OPS && (count == 0 || bytes < CHUNK_BYTES)) {
+            const struct txn_write *w = &c->ops[g->ops[first + count]];
+            bytes += w->key.len + w->value.len + 16;
+            count++;
+        }
+        ASSERT(!c->with_commit || count == g->nops);
+        TRY(send_chunk(f, c, g, first, count));
+        if (g->failed) {
+            return NULL;
+        }
+        first += count;
+    }
+    return NULL;
+}
+
+static void send_group_fiber(struct fiber *f, void *arg)
+{
+    struct write_task *x = arg;
+    x->group->error = send_group(f, x->call, x->group);
+}
+
+/* Groups the ops named in `pending` by shard. */
+static struct status *group_ops(struct write_call *c, const int *pending, int npending)
+{
+    struct meta_client *meta = c->t->router->meta;
+    c->ngroups = 0;
+    c->groups = ARENA_ARRAY(c->a, struct write_group, 4);
+    int cap = 4;
+    struct write_group *last = NULL;
+    const struct shard_info *s = NULL;
+    for (int i = 0; i < npending; i++) {
+        const struct txn_write *w = &c->ops[pending[i]];
+        if (s == NULL || slice_cmp(w->key, s->start) < 0 || (s->end.len != 0 && slice_cmp(w->key, s->end) >= 0)) {
+            s = shard_map_find(meta, w->key);
+            if (s == NULL) {
+                return status_new(UNAVAILABLE, "no shard holds the key");
+            }
+            last = NULL;
+            for (int k = 0; k < c->ngroups; k++) {
+                if (c->groups[k].shard_id == s->shard_id) {
+                    last = &c->groups[k];
+                }
+            }
+            if (last == NULL) {
+                if (c->ngroups == cap) {
+                    c->groups = arena_grow(c->a, c->groups, sizeof(*c->groups) * (size_t)cap,
+                                           sizeof(*c->groups) * (size_t)cap * 2);
+                    cap *= 2;
+                }
+                last = &c->groups[c->ngroups++];
+                *last = (struct write_group){.shard_id = s->shard_id, .epoch = s->epoch};
+                last->ops = mem_alloc(sizeof(int) * (size_t)npending);
+                last->skipped = mem_alloc(sizeof(int) * (size_t)npending);
+                arena_on_free(c->a, mem_free, last->ops);
+                arena_on_free(c->a, mem_free, last->skipped);
+            }
+        }
+        last->ops[last->nops++] = pending[i];
+    }
+    return NULL;
+}
+
+static bool may_carry_commit(const struct txn *t, const struct write_call *c, int nops)
+{
+    if (!t->options.implicit || c->ngroups != 1 || nops > CHUNK_OPS) {
+        return false;
+    }
+    /* Nothing elsewhere, and what is here is known: C2 would be needed for read participants. */
+    for (int i = 0; i < t->part_count; i++) {
+        if (t->parts[i].has_handle && t->parts[i].shard_id != c->groups[0].shard_id) {
+            return false;
+        }
+    }
+    size_t bytes = 0;
+    for (int i = 0; i < nops; i++) {
+        bytes += c->ops[i].key.len + c->ops[i].value.len + 16;
+    }
+    return bytes < CHUNK_BYTES;
+}
+
+static int compare_ints(const void *a, const void *b)
+{
+    return (*(const int *)a > *(const int *)b) - (*(const int *)a < *(const int *)b);
+}
+
+struct status *txn_write(struct fiber *f, struct txn *t, struct arena *a, const struct txn_write *ops, int nops,
+                         uint32_t table_id, uint64_t schema_version, bool is_last, struct txn_write_result *out)
+{
+    *out = (struct txn_write_result){0};
+    if (t->options.read_only || t->options.as_of != 0) {
+        return status_sql(INVALID, "25006", "cannot execute a write in a read-only transaction");
+    }
+    if (t->state != TXN_ACTIVE) {
+        return status_new(CONFLICT, "the transaction has failed");
+    }
+    if (nops == 0) {
+        return NULL;
+    }
+    struct write_call c = {
+        .t = t, .a = a, .ops = ops, .table_id = table_id, .schema_version = schema_version};
+    int *pending = ARENA_ARRAY(a, int, nops);
+    int npending = nops;
+    for (int i = 0; i < nops; i++) {
+        pending[i] = i;
+    }
+    out->skipped = ARENA_ARRAY(a, int, nops);
+    for (int moves = 0; npending > 0; moves++) {
+        if (moves > MOVES_MAX) {
+            return status_new(UNAVAILABLE, "the shards of the write keep moving");
+        }
+        TRY(group_ops(&c, pending, npending));
+        c.with_commit = is_last && npending == nops && may_carry_commit(t, &c, nops);
+        bool needs_snapshot = !c.with_commit || t->part_count > 0;
+        if (needs_snapshot) {
+            TRY(txn_snapshot(f, t));
+            if (c.ngroups > 1) {
+                c.with_commit = false;
+            }
+        }
+        if (c.ngroups == 1) {
+            if (c.with_commit) {
+                fiber_mask(f); /* a cancel in the middle of a commit would only make its outcome unknown */
+            }
+            c.groups[0].error = send_group(f, &c, &c.groups[0]);
+            if (c.with_commit) {
+                fiber_unmask(f);
+            }
+        } else {
+            struct write_task *tasks = ARENA_ARRAY(a, struct write_task, c.ngroups);
+            struct fan fan;
+            fan_init(&fan);
+            for (int i = 0; i < c.ngroups; i++) {
+                /* Participants are made before the children run: the array does not move under them. */
+                txn_part(t, c.groups[i].shard_id);
+            }
+            for (int i = 0; i < c.ngroups; i++) {
+                tasks[i] = (struct write_task){&c, &c.groups[i]};
+                fan_spawn(f, &fan, FIBER_STACK_SMALL, send_group_fiber, &tasks[i]);
+            }
+            fan_wait(f, &fan);
+        }
+        struct status *first = NULL;
+        npending = 0;
+        for (int i = 0; i < c.ngroups; i++) {
+            struct write_group *g = &c.groups[i];
+            if (g->error != NULL && g->error->code == STATUS_MOVED && g->error->hint == NULL) {
+                status_free(g->error);
+                for (int k = 0; k < g->nops; k++) {
+                    pending[npending++] = g->ops[k];
+                }
+                continue;
+            }
+            if (g->error != NULL) {
+                if (first == NULL) {
+                    first = g->error;
+                } else {
+                    status_free(g->error);
+                }
+                continue;
+            }
+            if (g->failed && (!out->failed || g->conflict_op < out->conflict_op)) {
+                out->failed = true;
+                out->conflict_op = g->conflict_op;
+            }
+            for (int k = 0; k < g->nskipped; k++) {
+                out->skipped[out->nskipped++] = g->skipped[k];
+            }
+        }
+        if (first != NULL) {
+            return first;
+        }
+        if (out->failed) {
+            return NULL;
+        }
+        if (npending > 0) {
+            qsort(pending, (size_t)npending, sizeof(int), compare_ints);
+            TRY(meta_refresh(f, t->router->meta));
+        }
+    }
+    qsort(out->skipped, (size_t)out->nskipped, sizeof(int), compare_ints);
+    return NULL;
+}
