@@ -16,6 +16,8 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "conf.h"
+#include "fs.h"
 #include "log_internal.h"
 
 #include <errno.h>
@@ -45,7 +47,7 @@ struct log_settings {
     int component_count;
     bool json;
     uint64_t rotate_bytes;
-    int keep; /* rotated files beside the current one */
+    uint32_t keep; /* rotated files beside the current one */
     char *node;
 };
 
@@ -201,15 +203,15 @@ static struct metric *lost_lines(void)
 }
 
 /* path.keep is dropped, path.1 .. path.keep-1 move up by one, path becomes path.1. */
-static void rotate(struct log_file *f, int keep)
+static void rotate(struct log_file *f, uint32_t keep)
 {
     close(f->fd);
-    if (keep <= 0) {
+    if (keep == 0) {
         (void)unlink(f->path);
     }
-    for (int i = keep; i > 0; i--) {
-        char *to = mem_printf("%s.%d", f->path, i);
-        char *from = i == 1 ? mem_strdup(f->path) : mem_printf("%s.%d", f->path, i - 1);
+    for (uint32_t i = keep; i > 0; i--) {
+        char *to = mem_printf("%s.%u", f->path, i);
+        char *from = i == 1 ? mem_strdup(f->path) : mem_printf("%s.%u", f->path, i - 1);
         (void)rename(from, to); /* absent ones are fine */
         mem_free(from);
         mem_free(to);
@@ -347,10 +349,101 @@ static void file_close(struct log_file *f)
     *f = (struct log_file){.fd = -1};
 }
 
+static struct status *parse_level_text(struct conf *c, struct conf_node *value, const char *where,
+                                       enum log_level *out_level)
+{
+    static const char *const words[] = {"debug", "info", "warn", "error"};
+    const char *text = NULL;
+    TRY(conf_scalar(c, value, where, &text));
+    for (int i = 0; i < 4; i++) {
+        if (strcmp(words[i], text) == 0) {
+            *out_level = (enum log_level)i;
+            return NULL;
+        }
+    }
+    return conf_error(c, value, "\"%s\" must be debug, info, warn or error, not \"%.60s\"", where,
+                      text);
+}
+
+static struct status *parse_level(struct conf *c, struct conf_node *value, const char *where,
+                                  void *target)
+{
+    struct log_settings *s = target;
+    return parse_level_text(c, value, where, &s->level);
+}
+
+static struct status *parse_error_level(struct conf *c, struct conf_node *value, const char *where,
+                                        void *target)
+{
+    struct log_settings *s = target;
+    return parse_level_text(c, value, where, &s->error_level);
+}
+
+static struct status *parse_format(struct conf *c, struct conf_node *value, const char *where,
+                                   void *target)
+{
+    struct log_settings *s = target;
+    const char *text = NULL;
+    TRY(conf_scalar(c, value, where, &text));
+    if (strcmp(text, "json") != 0 && strcmp(text, "text") != 0) {
+        return conf_error(c, value, "\"%s\" must be text or json, not \"%.60s\"", where, text);
+    }
+    s->json = text[0] == 'j';
+    return NULL;
+}
+
+static struct status *parse_component(struct conf *c, const char *name, struct conf_node *value,
+                                      const char *where, void *target)
+{
+    struct log_settings *s = target;
+    if (s->component_count == COMPONENTS_MAX) {
+        return conf_error(c, value, "more than %d components", COMPONENTS_MAX);
+    }
+    enum log_level level = LOG_INFO;
+    TRY(parse_level_text(c, value, where, &level));
+    s->components[s->component_count++] = (struct log_component){mem_strdup(name), level};
+    return NULL;
+}
+
+static struct status *parse_components(struct conf *c, struct conf_node *value, const char *where,
+                                       void *target)
+{
+    return conf_each_pair(c, value, where, parse_component, target);
+}
+
+#define CUSTOM(name, fn)                                                                           \
+    {                                                                                              \
+        name, CONF_CUSTOM, 0, 0, 0, NULL, fn                                                       \
+    }
+#define END                                                                                        \
+    {                                                                                              \
+        NULL, CONF_MAP, 0, 0, 0, NULL, NULL                                                        \
+    }
+
+static const struct conf_key rotate_keys[] = {
+    {"size", CONF_BYTES, offsetof(struct log_settings, rotate_bytes), 1024, INT64_MAX, NULL, NULL},
+    {"keep", CONF_UINT32, offsetof(struct log_settings, keep), 0, 1000, NULL, NULL},
+    END,
+};
+static const struct conf_key logger_keys[] = {
+    CUSTOM("level", parse_level),
+    CUSTOM("format", parse_format),
+    CUSTOM("error_log_level", parse_error_level),
+    {"rotate", CONF_MAP, 0, 0, 0, rotate_keys, NULL},
+    CUSTOM("components", parse_components),
+    END,
+};
+
 static struct status *settings_load(const char *path, struct log_settings *s)
 {
-    (void)s;
-    return path == NULL ? NULL : status_new(UNSUPPORTED, "a logger file is not read yet");
+    if (path == NULL) {
+        return NULL;
+    }
+    struct conf *c = NULL;
+    TRY(conf_load(path, &c));
+    struct status *st = conf_fill(c, logger_keys, s);
+    conf_free(c);
+    return st;
 }
 
 struct status *log_configure(const char *path, const char *dir, const char *node_name)
@@ -364,6 +457,7 @@ struct status *log_configure(const char *path, const char *dir, const char *node
     struct status *st = NULL;
     TRY_GOTO(settings_load(path, s), fail);
     if (dir != NULL) {
+        TRY_GOTO(fs_make_dirs(dir), fail);
         TRY_GOTO(file_open(dir, "system.log", &sys), fail);
         TRY_GOTO(file_open(dir, "error.log", &err), fail);
     }

@@ -7,12 +7,12 @@
  */
 #include "base/check.h"
 #include "base/mem.h"
+#include "fs.h"
 #include "store_internal.h"
 
 #include <errno.h>
 #include <leveldb/c.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define WRITE_BUFFER_DEFAULT ((size_t)16 << 20)
 #define CACHE_DEFAULT ((size_t)32 << 20)
@@ -92,31 +92,6 @@ static struct status *open_error(const char *path, char *err)
     return status_wrap(status_take(path, err), "could not open a store");
 }
 
-/* mkdir -p */
-static struct status *make_dirs(const char *path)
-{
-    char *part = mem_strdup(path);
-    struct status *st = NULL;
-    for (char *p = part + 1; st == NULL; p++) {
-        if (*p != '/' && *p != '\0') {
-            continue;
-        }
-        char kept = *p;
-        *p = '\0';
-        if (mkdir(part, 0750) != 0 && errno != EEXIST) {
-            enum status_code code = errno == ENOSPC ? STATUS_LIMIT : STATUS_IO;
-            st = status_make(__FILE__, __LINE__, code, code == STATUS_LIMIT ? "53100" : NULL,
-                             "could not create the directory \"%s\": %s", part, strerror(errno));
-        }
-        *p = kept;
-        if (kept == '\0') {
-            break;
-        }
-    }
-    mem_free(part);
-    return st;
-}
-
 static void free_parts(struct store_ldb *s)
 {
     if (s->db != NULL) {
@@ -143,7 +118,7 @@ struct status *store_leveldb_open(const char *path, const struct store_options *
     if (path[0] == '\0') {
         return status_new(INVALID, "the path of a store is empty");
     }
-    TRY(make_dirs(path));
+    TRY(fs_make_dirs(path));
     struct store_ldb *s = MEM_NEW(struct store_ldb);
     s->base.ops = &ldb_ops;
     s->path = mem_strdup(path);

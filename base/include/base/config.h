@@ -5,6 +5,7 @@
 #ifndef BASE_CONFIG_H
 #define BASE_CONFIG_H
 
+#include "base/slice.h"
 #include "base/status.h"
 
 #include <stdbool.h>
@@ -44,6 +45,9 @@ struct config {
 };
 
 struct status *config_load(const char *path, struct config **out_config) STATUS_MUST_CHECK;
+/* The same from memory; errors call it `name`. For tests and fuzzing. */
+struct status *config_parse(const char *name, struct slice text, struct config **out_config)
+    STATUS_MUST_CHECK;
 /* --dev: all roles, one node, loopback. data_dir NULL: a temporary directory. */
 struct status *config_dev(const char *data_dir, uint16_t sql_port, struct config **out_config)
     STATUS_MUST_CHECK;
