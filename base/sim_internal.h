@@ -52,6 +52,7 @@ struct sim_loop {
     bool is_next_turn_due; /* an event for base.next_turn is pending */
     uint64_t disk_base_ns;
     uint64_t disk_spread_ns;
+    struct list workers;
     struct sim_event *held; /* came while paused, in order */
     size_t held_len;
     size_t held_cap;

@@ -204,6 +204,7 @@ static void op_wake(struct loop *base)
 
 struct sim_worker {
     struct loop *loop; /* first: see worker_base in loop.c */
+    struct list link;  /* in its loop's workers: freed with the world if not before */
     struct list jobs;  /* submitted, in order; one event is pending for each */
     uint64_t free_at_ns;
     size_t event_count; /* pending events that name this worker */
@@ -224,14 +225,20 @@ static bool run_first_job(struct sim_worker *w)
     return true;
 }
 
+static void free_if_unused(struct sim_worker *w)
+{
+    if (w->event_count == 0) {
+        list_unlink(&w->link);
+        mem_free(w);
+    }
+}
+
 static void worker_event(void *ctx)
 {
     struct sim_worker *w = ctx;
     w->event_count--;
     if (w->is_destroyed) {
-        if (w->event_count == 0) {
-            mem_free(w);
-        }
+        free_if_unused(w);
         return;
     }
     run_first_job(w);
@@ -243,6 +250,7 @@ static struct worker *op_worker_create(struct loop *base, const char *name)
     struct sim_worker *w = MEM_NEW(struct sim_worker);
     w->loop = base;
     list_head_init(&w->jobs);
+    list_push_back(&of(base)->workers, &w->link);
     return (struct worker *)w;
 }
 
@@ -265,9 +273,7 @@ static void op_worker_destroy(struct worker *worker)
     while (run_first_job(w)) {
     }
     w->is_destroyed = true;
-    if (w->event_count == 0) {
-        mem_free(w);
-    }
+    free_if_unused(w);
 }
 
 static const struct loop_ops sim_ops = {
@@ -288,6 +294,7 @@ struct loop *sim_loop_create(struct sim *s, const char *name)
     struct sim_loop *l = MEM_NEW(struct sim_loop);
     loop_common_init(&l->base, &sim_ops);
     l->base.ready = op_ready;
+    list_head_init(&l->workers);
     l->sim = s;
     l->name = mem_strdup(name);
     /* A clock that has run for a while: code that subtracts from "now" must not come below 0. */
@@ -306,6 +313,10 @@ struct loop *sim_loop_create(struct sim *s, const char *name)
 void sim_loop_free(struct sim_loop *l)
 {
     loop_common_deinit(&l->base);
+    struct list *item;
+    while ((item = list_pop_front(&l->workers)) != NULL) {
+        mem_free(LIST_ITEM(item, struct sim_worker, link));
+    }
     mem_free(l->held);
     mem_free(l->name);
     mem_free(l);
