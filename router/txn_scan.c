@@ -19,6 +19,8 @@
 #include "base/check.h"
 #include "base/mem.h"
 
+#include <stdlib.h>
+
 #define PARALLEL_MAX 8
 #define LOOKUP_KEYS 512
 #define CUTS_MAX 100

@@ -10,6 +10,8 @@
 #include "base/check.h"
 #include "base/mem.h"
 
+#include <stdlib.h>
+
 #define CHUNK_BYTES ((size_t)1 << 20)
 #define CHUNK_OPS 8192
 #define MOVES_MAX 20

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 
 #include <ctype.h>
+#include <stdio.h>
 
 #define ROWS_PER_INSERT 512
 #define RECORD_MAX ((size_t)64 << 20)

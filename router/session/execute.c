@@ -12,6 +12,9 @@
 
 #include <pg_query/pg_query.pb-c.h>
 
+#include <stdio.h>
+#include <strings.h>
+
 #define RETRIES_MAX 30
 
 /* DDL, in ddl/. */
@@ -821,7 +824,7 @@ static struct status *execute_prepared_statement(struct fiber *f, struct session
             st = status_hint(status_new(UNSUPPORTED, "EXECUTE takes constants only"), "Use literals.");
             break;
         }
-        const PgQuery__A_Const *k = v->a_const;
+        const PgQuery__AConst *k = v->a_const;
         struct buf text = {0};
         if (k->isnull) {
             params[i] = DATUM_NULL;

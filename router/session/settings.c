@@ -11,6 +11,7 @@
 #include <pg_query/pg_query.pb-c.h>
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <strings.h>
 
 enum setting_kind { S_TEXT, S_BOOL, S_INT, S_TIME_MS, S_ISOLATION, S_FIXED, S_UTF8, S_TIMEZONE, S_ENUM };
@@ -392,7 +393,7 @@ static struct status *set_statement(struct session *s, const PgQuery__VariableSe
                                    : strcmp(d->defname, "transaction_read_only") == 0
                                        ? "default_transaction_read_only"
                                        : "default_transaction_deferrable";
-                const PgQuery__A_Const *c = d->arg->a_const;
+                const PgQuery__AConst *c = d->arg->a_const;
                 const char *v = c->val_case == PG_QUERY__A__CONST__VAL_SVAL ? c->sval->sval
                                 : c->val_case == PG_QUERY__A__CONST__VAL_IVAL && c->ival->ival != 0 ? "on"
                                                                                                     : "off";

@@ -26,8 +26,10 @@ struct pgwire;
 struct status *pgwire_create(struct router *r, const char *host, uint16_t port, struct pgwire **out) STATUS_MUST_CHECK;
 uint16_t pgwire_port(const struct pgwire *p);
 void pgwire_destroy(struct fiber *f, struct pgwire *p);
-/* Registers sherd.v1.Sql on the front (before grpc_front_start). */
-void grpc_sql_register(struct grpc_front *front, struct router *r);
+/* Registers sherd.v1.Sql on the front (before grpc_front_start). The router is looked up through the pointer at each
+ * call: while it is NULL calls are answered UNAVAILABLE. */
+void grpc_sql_register(struct grpc_front *front, struct loop *l, struct router **r);
+void grpc_sql_shutdown(struct fiber *f);
 
 /* For the parts of router/. */
 struct loop *router_loop(struct router *r);
