@@ -3,8 +3,8 @@
  *
  * Consensus is canonical/raft 0.15.0; beneath it lies our own raft_io, which obeys the hardening
  * rules 1-26 (rules.c, named by number): without them the library loses acknowledged writes. All
- * groups of a node share one log store (one writer thread, one fsync for everything that waits), one
- * transport (one envelope a turn per peer node) and one state store.
+ * groups of a node share one log store (one writer thread, one fsync for everything that waits),
+ * one transport (one envelope a turn per peer node) and one state store.
  *
  * Life: group_host_create(), then group_open() for each replica that this node has on disk (the
  * host lists them) or that is created; leader changes and entries reach the state machine through
@@ -34,8 +34,8 @@ struct group;
 /* Carries bytes between nodes, in order per connection, at most once; may drop when a peer is
  * away. The TCP form is peer_link_tcp_create(); the simulator brings its own. */
 struct peer_link {
-    /* Queues one message; everything queued in a turn leaves together. Bulk data has a connection of
-     * its own. Returns false when the peer is not connected or its queue is full (dropped). */
+    /* Queues one message; everything queued in a turn leaves together. Bulk data has a connection
+     * of its own. Returns false when the peer is not connected or its queue is full (dropped). */
     bool (*send)(struct peer_link *link, uint64_t to_node, bool bulk, struct slice message);
     bool (*is_connected)(struct peer_link *link, uint64_t to_node);
     /* Set by the host: a message arrived (borrowed for the call). */
@@ -47,11 +47,12 @@ struct peer_link {
 typedef bool (*peer_resolve_fn)(void *ctx, uint64_t node_id, char *out_host, size_t host_size,
                                 uint16_t *out_port);
 
-/* Listens at host:port (0 = any). cluster_id goes into the hello: a stranger is refused and counted.
- * secret is shared by all nodes of a cluster. */
+/* Listens at host:port (0 = any). cluster_id goes into the hello: a stranger is refused and
+ * counted. secret is shared by all nodes of a cluster. */
 struct status *peer_link_tcp_create(struct loop *l, uint64_t node_id, uint64_t cluster_id,
                                     const char *host, uint16_t port, peer_resolve_fn resolve,
-                                    void *resolve_ctx, struct peer_link **out_link) STATUS_MUST_CHECK;
+                                    void *resolve_ctx,
+                                    struct peer_link **out_link) STATUS_MUST_CHECK;
 uint16_t peer_link_tcp_port(const struct peer_link *link);
 void peer_link_tcp_destroy(struct peer_link *link);
 
@@ -63,8 +64,8 @@ struct group_host_options {
     struct store *log;   /* every batch synced */
     struct store *state; /* unsynced, flushed by checkpoints */
     struct peer_link *link;
-    uint32_t heartbeat_ms; /* 0 = 100 */
-    uint32_t election_ms;  /* 0 = 600 */
+    uint32_t heartbeat_ms;         /* 0 = 100 */
+    uint32_t election_ms;          /* 0 = 600 */
     uint64_t checkpoint_log_bytes; /* a group's log above this starts a checkpoint; 0 = 64 MB */
     uint64_t trailing_entries;     /* kept behind a checkpoint for slow followers; 0 = 1024 */
     uint32_t quiesce_after_ms;     /* idle this long: stop ticking; 0 = 5000 */
@@ -117,8 +118,8 @@ struct group_fsm {
                   struct store_batch *batch);
     /* The batch of the last apply() is in the store: release locks, answer requests. */
     void (*applied)(struct group_fsm *fsm, const struct group_entry *entries, size_t count);
-    /* Role or term changed. Proposals of an earlier term that were not applied have an unknown fate:
-     * each has been or will be reported by group_proposal.done. */
+    /* Role or term changed. Proposals of an earlier term that were not applied have an unknown
+     * fate: each has been or will be reported by group_proposal.done. */
     void (*role_changed)(struct group_fsm *fsm, enum group_role role, uint64_t term);
     /* State was replaced by a snapshot from the leader: rebuild whatever is cached. */
     void (*reloaded)(struct group_fsm *fsm);
@@ -126,20 +127,23 @@ struct group_fsm {
      * before an install and on group_destroy_replica(). Appends to out (mem); returns how many. */
     size_t (*ranges)(struct group_fsm *fsm, struct key_range *out, size_t max);
     /* A configuration became committed (initial one and after each change). May be NULL. */
-    void (*config_changed)(struct group_fsm *fsm, const struct group_replica *replicas, size_t count);
+    void (*config_changed)(struct group_fsm *fsm, const struct group_replica *replicas,
+                           size_t count);
 };
 
 /* ---- groups ---- */
 
-/* Writes a new group's first configuration durably (parks). All its voters do the same. ALREADY_EXISTS
- * when this node has a log of that group. An empty list: a replica that waits to be added. */
+/* Writes a new group's first configuration durably (parks). All its voters do the same.
+ * ALREADY_EXISTS when this node has a log of that group. An empty list: a replica that waits to be
+ * added. */
 struct status *group_bootstrap(struct fiber *f, struct group_host *h, uint64_t group_id,
-                               uint64_t replica_id, const struct group_replica *replicas, size_t count)
-    STATUS_MUST_CHECK;
-/* Starts a replica that is on disk. fsm is borrowed until group_close() has returned. Entries between
- * the applied index and the end of the log are applied again before this returns or soon after. */
-struct status *group_open(struct fiber *f, struct group_host *h, uint64_t group_id, struct group_fsm *fsm,
-                          struct group **out_group) STATUS_MUST_CHECK;
+                               uint64_t replica_id, const struct group_replica *replicas,
+                               size_t count) STATUS_MUST_CHECK;
+/* Starts a replica that is on disk. fsm is borrowed until group_close() has returned. Entries
+ * between the applied index and the end of the log are applied again before this returns or soon
+ * after. */
+struct status *group_open(struct fiber *f, struct group_host *h, uint64_t group_id,
+                          struct group_fsm *fsm, struct group **out_group) STATUS_MUST_CHECK;
 void group_close(struct fiber *f, struct group *g);
 /* Closes and removes log and state of this replica; its replica id is remembered as dead. */
 struct status *group_destroy_replica(struct fiber *f, struct group *g) STATUS_MUST_CHECK;
@@ -161,23 +165,25 @@ uint64_t group_checksum(const struct group *g);
 /* ---- proposals ---- */
 
 /*
- * Embedded in the caller's object. done is called once, on the loop, never from inside group_propose():
- *   st NULL: applied at `index` (after fsm.applied). NOT_LEADER: certainly not in the log.
- *   UNKNOWN_OUTCOME: leadership was lost; the entry may or may not be applied later.
- * st is owned by the callee of done.
+ * Embedded in the caller's object. done is called once, on the loop, never from inside
+ * group_propose(): st NULL: applied at `index` (after fsm.applied). NOT_LEADER: certainly not in
+ * the log. UNKNOWN_OUTCOME: leadership was lost; the entry may or may not be applied later. st is
+ * owned by the callee of done.
  */
 struct group_proposal {
     struct list link; /* private */
+    size_t bytes;     /* private */
     uint64_t index;
     uint64_t term;
     void *ctx; /* handed to apply() as proposal_ctx on this node */
     void (*done)(struct group_proposal *p, struct status *st);
 };
 
-/* Copies data. All proposals of a turn go into one raft_apply and one log write. LIMIT when more than
- * the bound of bytes is in flight (the caller waits or refuses), NOT_LEADER unless LEADER_READY. */
-struct status *group_propose(struct group *g, struct slice data, struct group_proposal *p)
-    STATUS_MUST_CHECK;
+/* Copies data. All proposals of a turn go into one raft_apply and one log write. LIMIT when more
+ * than the bound of bytes is in flight (the caller waits or refuses), NOT_LEADER unless
+ * LEADER_READY. */
+struct status *group_propose(struct group *g, struct slice data,
+                             struct group_proposal *p) STATUS_MUST_CHECK;
 /* The same, parking until done. Waits while the in-flight bound is reached. */
 struct status *group_propose_wait(struct fiber *f, struct group *g, struct slice data,
                                   uint64_t *out_index) STATUS_MUST_CHECK;
@@ -186,20 +192,23 @@ struct status *group_propose_wait(struct fiber *f, struct group *g, struct slice
 
 /* True when the lease holds at this very moment (reads the clock): a local read is linearizable. */
 bool group_lease_valid(struct group *g);
-/* Returns when this node was the leader, confirmed by its lease or by a quorum round begun after the
- * call, and all that was committed before is applied. NOT_LEADER otherwise. */
+/* Returns when this node was the leader, confirmed by its lease or by a quorum round begun after
+ * the call, and all that was committed before is applied. NOT_LEADER otherwise. */
 struct status *group_read_barrier(struct fiber *f, struct group *g) STATUS_MUST_CHECK;
 
 /* ---- membership (leader ready only; one at a time; CONFLICT while one is under way) ---- */
 
-struct status *group_add_learner(struct fiber *f, struct group *g, uint64_t replica_id, uint64_t node_id)
-    STATUS_MUST_CHECK;
+struct status *group_add_learner(struct fiber *f, struct group *g, uint64_t replica_id,
+                                 uint64_t node_id) STATUS_MUST_CHECK;
 /* Waits until the learner has caught up. */
-struct status *group_promote(struct fiber *f, struct group *g, uint64_t replica_id) STATUS_MUST_CHECK;
+struct status *group_promote(struct fiber *f, struct group *g,
+                             uint64_t replica_id) STATUS_MUST_CHECK;
 /* Never takes a group from two voters to one. */
-struct status *group_remove(struct fiber *f, struct group *g, uint64_t replica_id) STATUS_MUST_CHECK;
+struct status *group_remove(struct fiber *f, struct group *g,
+                            uint64_t replica_id) STATUS_MUST_CHECK;
 /* Drops the lease first. replica_id 0: the one that is furthest. */
-struct status *group_transfer(struct fiber *f, struct group *g, uint64_t replica_id) STATUS_MUST_CHECK;
+struct status *group_transfer(struct fiber *f, struct group *g,
+                              uint64_t replica_id) STATUS_MUST_CHECK;
 /* Wakes a quiesced group. Called by group_propose and reads themselves. */
 void group_wake(struct group *g);
 
