@@ -14,10 +14,14 @@
 #include "sherd/v1/sql.pb-c.h"
 
 #include <setjmp.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <grpc/health/v1/health.pb-c.h>
 
@@ -638,6 +642,70 @@ static void a_node_that_learns_its_id_late_connects_then(void **state)
     run(late_id_body);
 }
 
+/* ---- a peer in a process of its own ---- */
+
+/* `test_api_grpc --peer`: node 2 until it is killed; prints its port. */
+static int peer_process(void)
+{
+    struct world w = {.loop = loop_uv_create()};
+    w.clusters[2] = CLUSTER;
+    cond_init(&w.changed);
+    node_up(&w, 2, 0);
+    printf("%u\n", w.ports[2]);
+    (void)fflush(stdout);
+    loop_uv_run(w.loop);
+    return 0;
+}
+
+static pid_t peer_start(uint16_t *out_port)
+{
+    int fds[2];
+    assert_int_equal(pipe(fds), 0);
+    char *args[] = {(char *)"test_api_grpc", (char *)"--peer", NULL};
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, fds[1], 1);
+    posix_spawn_file_actions_addclose(&actions, fds[0]);
+    pid_t pid;
+    assert_int_equal(posix_spawn(&pid, "/proc/self/exe", &actions, NULL, args, environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    (void)close(fds[1]);
+    FILE *in = fdopen(fds[0], "r");
+    char line[32];
+    assert_non_null(fgets(line, sizeof(line), in));
+    (void)fclose(in);
+    *out_port = (uint16_t)strtoul(line, NULL, 10);
+    return pid;
+}
+
+static void kill_body(struct fiber *f, struct world *w)
+{
+    node_down(f, w, 2);
+    pid_t pid = peer_start(&w->ports[2]);
+    connect_link(f, w, 1, 2);
+    struct child c = {.w = w};
+    struct fan fan;
+    fan_init(&fan);
+    fan_spawn(f, &fan, FIBER_STACK_LARGE, child_main, &c);
+    uint64_t v;
+    assert_null(ask(f, w, 1, 2, 1, &v)); /* behind it in the stream: the other has begun too */
+    uint64_t start = loop_clock_ns(w->loop);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    fan_wait(f, &fan);
+    assert_true(status_is(c.st, STATUS_UNKNOWN_OUTCOME));
+    status_free(c.st);
+    /* Some milliseconds; the bound leaves room for a loaded machine. */
+    assert_true(c.ended_ns - start < ms_to_ns(500));
+    int code;
+    assert_int_equal(waitpid(pid, &code, 0), pid);
+    node_up(w, 2, 0);
+}
+static void a_killed_peer_is_noticed_at_once(void **state)
+{
+    (void)state;
+    run(kill_body);
+}
+
 /* ---- what speaks garbage ---- */
 
 static void garbage_stream_body(struct fiber *f, struct world *w)
@@ -661,9 +729,12 @@ static void a_node_stream_without_hello_is_refused(void **state)
     run(garbage_stream_body);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     log_set_level(LOG_ERROR);
+    if (argc > 1 && strcmp(argv[1], "--peer") == 0) {
+        return peer_process();
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_unary_call_gets_its_reply_or_the_whole_error),
         cmocka_unit_test(a_big_message_passes_and_one_over_the_limit_is_refused),
@@ -681,6 +752,7 @@ int main(void)
         cmocka_unit_test(a_peer_that_goes_and_comes_back_is_reconnected),
         cmocka_unit_test(a_node_of_another_cluster_or_at_a_wrong_address_is_refused),
         cmocka_unit_test(a_node_that_learns_its_id_late_connects_then),
+        cmocka_unit_test(a_killed_peer_is_noticed_at_once),
         cmocka_unit_test(a_node_stream_without_hello_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
