@@ -158,6 +158,7 @@ void txn_fill_ref(struct txn *t, const struct participant *p, struct txn_ref *ou
     out->ref.read_only = t->options.read_only;
     out->ref.coordinator_node = t->router->node_id;
     out->ref.lock_timeout_ms = t->options.lock_timeout_ms;
+    out->ref.statement = t->statement;
 }
 
 struct status *txn_learn_handle(struct participant *p, const Sherd__V1__Handle *h)
@@ -194,6 +195,7 @@ struct status *txn_statement_begin(struct fiber *f, struct txn *t)
         t->used_latest = false;
     }
     t->single_scan = false;
+    t->statement++;
     for (int i = 0; i < t->part_count; i++) {
         t->parts[i].stmt_seq = t->parts[i].seq;
     }
@@ -300,6 +302,7 @@ struct status *txn_refresh(struct fiber *f, struct txn *t)
         q.from = t->start;
         q.to = to;
         q.undo_seq = p->stmt_seq;
+        q.undo_statement = t->statement;
         Sherd__V1__OutcomeReply *reply = NULL;
         t->stats.rpcs++;
         st = shard_call(f, t->router, p->shard_id, RPC_SHARD_REFRESH, &q, true, a, (void **)&reply, NULL);

@@ -44,6 +44,7 @@ struct txn {
     struct txn_options options;
     uint64_t counter; /* with the router's incarnation: the id */
     enum txn_state state;
+    uint32_t statement;    /* number of the statement under way: W4 forgets its read spans */
     uint64_t start;        /* 0 = not taken yet */
     uint64_t commit_ts;    /* when COMMITTED */
     bool single_scan;      /* R2 may apply */

@@ -187,10 +187,10 @@ static struct status *cte_analyze(struct analyzer *z, struct cte *c, int locatio
     struct block b;
     struct scope *sub;
     struct scope *definer = c->scope;
-    /* A WITH query sees only its older siblings. */
+    /* A WITH query sees only its older siblings; WITH RECURSIVE sees all, and itself. */
     struct scope *around = scope_new(z, definer->parent);
     around->ctes = definer->ctes;
-    while (around->nctes < definer->nctes && definer->ctes[around->nctes] != c) {
+    while (around->nctes < definer->nctes && (c->is_recursive || definer->ctes[around->nctes] != c)) {
         around->nctes++;
     }
     around->place = NULL;

@@ -72,6 +72,7 @@ struct cte {
     PgQuery__Node **colnames;
     int materialize; /* enum of the grammar */
     bool is_analyzed;
+    bool is_recursive; /* WITH RECURSIVE: may name itself, which is refused */
     struct pnode *plan;
 };
 

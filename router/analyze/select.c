@@ -973,6 +973,7 @@ struct status *analyze_with(struct analyzer *z, struct scope *sc, const PgQuery_
         c->ncolnames = (int)ce->n_aliascolnames;
         c->colnames = ce->aliascolnames;
         c->materialize = (int)ce->ctematerialized;
+        c->is_recursive = w->recursive;
         z->q->ctes[z->q->nctes++] = c;
         sc->ctes[sc->nctes++] = c;
     }
@@ -984,10 +985,6 @@ struct status *analyze_select_raw(struct analyzer *z, struct scope *parent, cons
 {
     TRY(analyze_stack_check());
     struct scope *sc = scope_new(z, parent);
-    if (s->with_clause != NULL && s->with_clause->recursive) {
-        /* RECURSIVE alone is harmless; a query that refers to itself is refused where it does. */
-        sc->place = NULL;
-    }
     TRY(analyze_with(z, sc, s->with_clause));
     if (s->op != PG_QUERY__SET_OPERATION__SETOP_NONE && s->larg != NULL) {
         TRY(setop(z, sc, s, out));

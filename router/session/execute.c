@@ -490,14 +490,18 @@ static void enter(struct fiber *f, struct session *s, struct sink *sink)
     s->sink = sink;
     fiber_cancel_clear(f);
     uint64_t ms = settings_ms(s, "statement_timeout");
-    fiber_set_deadline(f, ms > 0 ? loop_clock_ns(s->router->loop) + ms_to_ns(ms) : 0);
+    s->outer_deadline = fiber_deadline(f);
+    if (ms > 0) {
+        uint64_t at = loop_clock_ns(s->router->loop) + ms_to_ns(ms);
+        fiber_set_deadline(f, s->outer_deadline == 0 || at < s->outer_deadline ? at : s->outer_deadline);
+    }
 }
 
 static struct status *leave(struct fiber *f, struct session *s, struct status *st)
 {
     s->running = NULL;
     s->sink = NULL;
-    fiber_set_deadline(f, 0);
+    fiber_set_deadline(f, s->outer_deadline);
     if (status_is(st, STATUS_TIMEOUT)) {
         status_free(st);
         return status_sql(TIMEOUT, "57014", "canceling statement due to statement timeout");

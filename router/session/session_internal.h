@@ -92,6 +92,7 @@ struct session {
     int savepoint_count;
 
     struct fiber *running; /* what a cancel ends */
+    uint64_t outer_deadline; /* of the front end's call, kept during a statement */
     struct arena *bind_arena;
     struct sink *sink; /* of the call under way: notices go there */
 };
