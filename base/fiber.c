@@ -72,6 +72,8 @@ struct fiber {
     struct task task;       /* resumes it */
     struct list link;       /* in sched->fibers */
     struct list child_link; /* in fan->children, or linked to itself */
+    struct list wait_link;  /* in the waiters of what it waits on: one thing at a time */
+    bool is_served;         /* by what it waited on */
     struct loop *loop;
     struct fiber_sched *sched;
     fcontext_t context;
@@ -548,33 +550,26 @@ struct status *fiber_sleep(struct fiber *f, uint64_t ns)
 
 /* ---- waiting for each other ---- */
 
-struct waiter {
-    struct list link;
-    struct fiber *fiber;
-    bool is_served;
-};
-
 static void serve(struct list *item)
 {
-    struct waiter *w = LIST_ITEM(item, struct waiter, link);
-    w->is_served = true;
-    fiber_wake(w->fiber);
+    struct fiber *f = LIST_ITEM(item, struct fiber, wait_link);
+    f->is_served = true;
+    fiber_wake(f);
 }
 
 /* Parks until served. An error comes only when not served: park looks at the wake first. */
 static struct status *wait_on(struct fiber *f, struct list *waiters)
 {
-    struct waiter w = {.fiber = f};
-    list_push_back(waiters, &w.link);
+    f->is_served = false;
+    list_push_back(waiters, &f->wait_link);
     struct status *st = NULL;
-    while (!w.is_served && st == NULL) {
+    while (!f->is_served && st == NULL) {
         st = fiber_park(f);
     }
-    if (w.is_served) {
-        status_free(st); /* served in the same instant: the wait was a success */
-        return NULL;
+    ASSERT(!f->is_served || st == NULL);
+    if (!f->is_served) {
+        list_unlink(&f->wait_link);
     }
-    list_unlink(&w.link);
     return st;
 }
 
