@@ -303,18 +303,33 @@ static const char *type_title(type_oid type)
     return type_find(type)->sql_name;
 }
 
+/* The unit as messages show it: lower case, cut. */
+static int unit_text(struct slice unit, char text[64])
+{
+    size_t n = utf8_prefix(unit, 60);
+    n = n > 63 ? utf8_prefix(unit, 15) : n;
+    for (size_t i = 0; i < n; i++) {
+        text[i] = (char)ascii_lower(unit.data[i]);
+    }
+    return (int)n;
+}
+
 static struct status *unit_unknown(struct slice unit, type_oid type)
 {
+    char text[64];
     TRY(utf8_check(unit));
-    return status_sql(INVALID, "22023", "unit \"%.*s\" not recognized for type %s",
-                      (int)utf8_prefix(unit, 100), (const char *)unit.data, type_title(type));
+    int n = unit_text(unit, text);
+    return status_sql(INVALID, "22023", "unit \"%.*s\" not recognized for type %s", n, text,
+                      type_title(type));
 }
 
 static struct status *unit_unsupported(struct slice unit, type_oid type)
 {
+    char text[64];
     TRY(utf8_check(unit));
-    return status_sql(UNSUPPORTED, "0A000", "unit \"%.*s\" not supported for type %s",
-                      (int)utf8_prefix(unit, 100), (const char *)unit.data, type_title(type));
+    int n = unit_text(unit, text);
+    return status_sql(UNSUPPORTED, "0A000", "unit \"%.*s\" not supported for type %s", n, text,
+                      type_title(type));
 }
 
 /* ---- extract ---- */
@@ -627,11 +642,11 @@ struct status *timestamp_trunc(struct slice unit, bool with_zone, int64_t ts, in
         [UNIT_MINUTE] = 60000000, [UNIT_HOUR] = 3600000000, [UNIT_DAY] = 86400000000};
     type_oid type = with_zone ? TYPE_TIMESTAMPTZ : TYPE_TIMESTAMP;
     enum time_unit u = unit_of_field(unit);
-    if (u == UNIT_NONE) {
-        return unit_unknown(unit, type);
-    }
-    if (u > UNIT_MILLENNIUM) {
+    if (u >= UNIT_TIMEZONE) {
         return unit_unsupported(unit, type);
+    }
+    if (u == UNIT_NONE || u > UNIT_MILLENNIUM) {
+        return unit_unknown(unit, type);
     }
     if (!timestamp_is_finite(ts)) {
         *out = ts;

@@ -195,7 +195,7 @@ day:
 /* Run-together digits: [yy]yymmdd, or after a date hhmmss, hhmm. */
 static enum parse_result take_digits(struct parsed *s, const uint8_t *p, size_t n)
 {
-    bool date_known = (s->has & HAS_DATE) == HAS_DATE;
+    bool date_known = (s->has & HAS_DATE) == HAS_DATE || s->special != SPECIAL_NONE;
     if (!date_known && !s->want_time && n >= 6) {
         if (s->has & HAS_DATE) {
             return PARSE_SYNTAX;
@@ -335,6 +335,9 @@ static enum parse_result take_date(struct parsed *s)
             sep = *s->p++;
             continue;
         }
+        if (n == 3 && s->p < s->end && *s->p == sep) {
+            return PARSE_SYNTAX;
+        }
         break;
     }
     if (s->has & HAS_DATE) {
@@ -434,7 +437,7 @@ static enum parse_result take_word(struct parsed *s)
     if (is_weekday_word(w)) {
         return PARSE_OK;
     }
-    if (slice_is_word(w, "t") && s->p < s->end && is_digit(*s->p)) {
+    if (slice_is_word(w, "t")) {
         s->want_time = true;
         return PARSE_OK;
     }
@@ -554,7 +557,7 @@ static enum parse_result tokenize(struct parsed *s)
             s->p++;
         }
         if (s->p == s->end) {
-            return any ? PARSE_OK : PARSE_SYNTAX;
+            return any && !s->want_time ? PARSE_OK : PARSE_SYNTAX;
         }
         any = true;
         enum parse_result r;
@@ -644,12 +647,12 @@ static enum parse_result resolve(struct parsed *s, bool use_zone, __int128 *out_
 {
     int64_t date, us = 0;
     *is_infinite = false;
+    if (s->special != SPECIAL_NONE && (s->has & HAS_DATE)) {
+        return PARSE_SYNTAX;
+    }
     switch (s->special) {
     case SPECIAL_INFINITY:
     case SPECIAL_NEG_INFINITY:
-        if (s->has != 0) {
-            return PARSE_SYNTAX;
-        }
         *is_infinite = true;
         *out_us = s->special == SPECIAL_INFINITY ? TIMESTAMP_INFINITY : TIMESTAMP_NEG_INFINITY;
         return PARSE_OK;
@@ -695,6 +698,9 @@ struct status *date_parse(struct slice text, int64_t *out)
     if (r == PARSE_OK) {
         r = resolve(&s, false, &us, &is_infinite);
     }
+    if (r == PARSE_OK && s.special == SPECIAL_NONE && (s.has & HAS_TIME) && s.hour == 24) {
+        us -= USECS_PER_DAY; /* the time of day is checked and dropped: 24:00 is no next day */
+    }
     if (r != PARSE_OK) {
         return parse_error(r, "date", text);
     }
@@ -734,7 +740,9 @@ struct status *timestamp_parse(struct slice text, bool with_zone, int64_t *out)
 struct status *time_parse(struct slice text, int64_t *out)
 {
     struct parsed s = start_parse(text);
-    s.want_time = text.len > 0 && count_digits(text.data, text.data + text.len) == text.len;
+    struct slice t = slice_trim(text);
+    size_t n = count_digits(t.data, t.data + t.len);
+    s.want_time = n == t.len || (n == 6 && t.data[n] != ':');
     int64_t us = 0;
     enum parse_result r = tokenize(&s);
     if (r == PARSE_OK && s.special == SPECIAL_NOW) {

@@ -111,6 +111,45 @@ static double read_back(const char *text, bool is_float)
     return is_float ? (double)strtof(text, NULL) : strtod(text, NULL);
 }
 
+/*
+ * Whether the decimal lies exactly half way between two values of the type. Such a one reads back
+ * only by the rule that ties go to even; PostgreSQL does not count on it, and neither do we. d *
+ * 10^k with at most 17 digits can only be such a point when k >= 0 and d * 5^k, without its factors
+ * of two, has exactly one bit more than the type's significand.
+ */
+static bool is_tie(const char *text, bool is_float)
+{
+    uint64_t d = 0;
+    int digits = 0;
+    const char *p = text;
+    for (; *p != 'e'; p++) {
+        if (*p != '.') {
+            d = d * 10 + (uint64_t)(*p - '0');
+            digits++;
+        }
+    }
+    int k = atoi(p + 1) - (digits - 1);
+    while (d != 0 && d % 10 == 0) {
+        d /= 10;
+        k++;
+    }
+    if (k < 0 || k > 23 || d == 0) {
+        return false;
+    }
+    unsigned __int128 odd = d;
+    for (int i = 0; i < k; i++) {
+        odd *= 5;
+    }
+    while ((odd & 1) == 0) {
+        odd >>= 1;
+    }
+    int bits = 0;
+    for (; odd != 0; odd >>= 1) {
+        bits++;
+    }
+    return bits == (is_float ? FLT_MANT_DIG : DBL_MANT_DIG) + 1;
+}
+
 /* Adds one unit to the last digit of "d.ddde..." in place. False when it carries out of the front.
  */
 static bool bump_last_digit(char *text)
@@ -138,10 +177,11 @@ static void shortest(double v, bool is_float, char *text, size_t size)
     bool is_power_of_two = frexp(v, &exp2) == 0.5;
     for (int digits = is_subnormal ? 1 : sure; digits < most; digits++) {
         snprintf(text, size, "%.*e", digits - 1, v);
-        if (read_back(text, is_float) == v) {
+        if (read_back(text, is_float) == v && !is_tie(text, is_float)) {
             return;
         }
-        if (is_power_of_two && bump_last_digit(text) && read_back(text, is_float) == v) {
+        if (is_power_of_two && bump_last_digit(text) && read_back(text, is_float) == v &&
+            !is_tie(text, is_float)) {
             return;
         }
     }

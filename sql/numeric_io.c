@@ -395,7 +395,7 @@ void numeric_send(const struct datum *d, struct buf *out)
     if (kind > NUM_NEG) {
         buf_put_u32(out, 0);
         buf_put_u16(out, kind == NUM_NAN ? WIRE_NAN : kind == NUM_PINF ? WIRE_PINF : WIRE_NINF);
-        buf_put_u16(out, 0);
+        buf_put_u16(out, kind == NUM_NAN ? 0 : 0x20); /* as PostgreSQL 15 sends it */
         return;
     }
     char tmp[24];

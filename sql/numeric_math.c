@@ -420,7 +420,7 @@ static double log10_abs(const struct datum *x)
     return log10(f) + (double)exp2 * 0.301029995663981195 - numeric_scale(x);
 }
 
-static struct status *power_int(struct arena *a, const struct datum *x, int64_t exp, int exp_scale,
+static struct status *power_int(struct arena *a, const struct datum *x, int64_t exp,
                                 struct datum *out)
 {
     bool is_zero = numeric_sign(x) == 0;
@@ -428,11 +428,12 @@ static struct status *power_int(struct arena *a, const struct datum *x, int64_t 
     if (weight > NUMERIC_WEIGHT_DIGITS_MAX) {
         return num_overflow();
     }
-    if (weight + 1 < -NUM_DISPLAY_SCALE_MAX) {
-        *out = num_store_i128(a, 0, NUM_DISPLAY_SCALE_MAX);
+    /* Of an integer power PostgreSQL 15 shows 16 fractional digits whatever its size. */
+    int scale = result_scale(0, numeric_scale(x));
+    if (weight + 1 < -scale) {
+        *out = num_store_i128(a, 0, scale);
         return NULL;
     }
-    int scale = result_scale((int)weight, max_int(numeric_scale(x), exp_scale));
     if (is_zero) {
         if (exp < 0) {
             return status_sql(INVALID, "22012", "division by zero");
@@ -586,7 +587,7 @@ struct status *numeric_power(struct arena *a, const struct datum *x, const struc
     int64_t exp = 0;
     bool integral = numeric_is_integral(y);
     if (integral && !status_consume(numeric_to_int(y, INT32_MIN, INT32_MAX, "integer", &exp))) {
-        return power_int(a, x, exp, numeric_scale(y), out);
+        return power_int(a, x, exp, out);
     }
     if (numeric_sign(x) == 0) {
         *out = num_store_i128(a, 0, NUM_SIG_DIGITS_MIN);

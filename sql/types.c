@@ -57,37 +57,37 @@ enum {
 };
 
 static const struct type_info type_table[TYPE_COUNT] = {
-#define X(id, typname, text, cat, pref, typlen, inl, coll, al)                                   \
-    [AT_##id] = {.oid = TYPE_##id,                                                             \
-                   .array_oid = TYPE_##id##_ARRAY,                                               \
-                   .name = typname,                                                                \
-                   .sql_name = text,                                                               \
-                   .category = cat,                                                                \
-                   .is_preferred = pref,                                                           \
-                   .len = typlen,                                                                  \
-                   .is_inline = inl,                                                               \
-                   .is_collatable = coll,                                                          \
-                   .align = al},                                                                   \
-    [AT_ARRAY_##id] = {.oid = TYPE_##id##_ARRAY,                                               \
-                         .element = TYPE_##id,                                                   \
-                         .name = "_" typname,                                                      \
-                         .sql_name = text "[]",                                                    \
-                         .category = 'A',                                                          \
-                         .len = -1,                                                                \
-                         .is_collatable = coll,                                                    \
-                         .align = (al) == 'd' ? 'd' : 'i'},
+#define X(id, typname, text, cat, pref, typlen, inl, coll, al)                                     \
+    [AT_##id] = {.oid = TYPE_##id,                                                                 \
+                 .array_oid = TYPE_##id##_ARRAY,                                                   \
+                 .name = typname,                                                                  \
+                 .sql_name = text,                                                                 \
+                 .category = cat,                                                                  \
+                 .is_preferred = pref,                                                             \
+                 .len = typlen,                                                                    \
+                 .is_inline = inl,                                                                 \
+                 .is_collatable = coll,                                                            \
+                 .align = al},                                                                     \
+    [AT_ARRAY_##id] = {.oid = TYPE_##id##_ARRAY,                                                   \
+                       .element = TYPE_##id,                                                       \
+                       .name = "_" typname,                                                        \
+                       .sql_name = text "[]",                                                      \
+                       .category = 'A',                                                            \
+                       .len = -1,                                                                  \
+                       .is_collatable = coll,                                                      \
+                       .align = (al) == 'd' ? 'd' : 'i'},
     TYPE_ROWS(X)
 #undef X
-#define X(id, typname, text, cat, pref, typlen, inl, coll, al)                                   \
-    [AT_##id] = {.oid = TYPE_##id,                                                             \
-                   .name = typname,                                                                \
-                   .sql_name = text,                                                               \
-                   .category = cat,                                                                \
-                   .is_preferred = pref,                                                           \
-                   .len = typlen,                                                                  \
-                   .is_inline = inl,                                                               \
-                   .is_collatable = coll,                                                          \
-                   .align = al},
+#define X(id, typname, text, cat, pref, typlen, inl, coll, al)                                     \
+    [AT_##id] = {.oid = TYPE_##id,                                                                 \
+                 .name = typname,                                                                  \
+                 .sql_name = text,                                                                 \
+                 .category = cat,                                                                  \
+                 .is_preferred = pref,                                                             \
+                 .len = typlen,                                                                    \
+                 .is_inline = inl,                                                                 \
+                 .is_collatable = coll,                                                            \
+                 .align = al},
         TYPE_ROWS_ALONE(X)
 #undef X
 };
