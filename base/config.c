@@ -76,7 +76,7 @@ static const struct conf_key storage_keys[] = {
     STRING("data_dir", data_dir, PATH_BYTES),
     UINT32("cache_mb", cache_mb, 1, 1 << 20),
     UINT32("write_buffer_mb", write_buffer_mb, 1, 4096),
-    {"gc_ttl", CONF_SECONDS, AT(gc_ttl_s), 1, 365 * 86400, NULL, NULL},
+    {"gc_ttl", CONF_SECONDS, AT(gc_ttl_s), 1, UINT64_C(365) * 86400, NULL, NULL},
     UINT32("shard_max_mb", shard_max_mb, 1, 1 << 20),
     END,
 };

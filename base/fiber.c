@@ -58,9 +58,9 @@ struct transfer jump_fcontext(fcontext_t to, void *data);
 #endif
 
 static const size_t stack_bytes[STACK_KINDS] = {
-    [FIBER_STACK_SMALL] = (64u << 10) * STACK_FACTOR,
-    [FIBER_STACK_LARGE] = (512u << 10) * STACK_FACTOR,
-    [FIBER_STACK_PARSE] = (8u << 20) * STACK_FACTOR,
+    [FIBER_STACK_SMALL] = ((size_t)64 << 10) * STACK_FACTOR,
+    [FIBER_STACK_LARGE] = ((size_t)512 << 10) * STACK_FACTOR,
+    [FIBER_STACK_PARSE] = ((size_t)8 << 20) * STACK_FACTOR,
 };
 static const int stack_keep[STACK_KINDS] = {256, 64, 2};
 /* What a cached stack may keep of the memory that it touched. */

@@ -19,6 +19,8 @@
 #define DISK_BASE_NS 100000u
 #define DISK_SPREAD_NS 300000u
 #define EPOCH_US INT64_C(1767225600000000) /* the wall clock at virtual time 0: 2026-01-01 */
+/* A clock that has run for a while: code that subtracts from "now" must not come below 0. */
+#define UPTIME_NS (UINT64_C(3600) * 1000000000u)
 #define TASKS_PER_INSTANT ((size_t)4 << 20)
 
 static struct sim_loop *of(struct loop *l)
@@ -297,8 +299,7 @@ struct loop *sim_loop_create(struct sim *s, const char *name)
     list_head_init(&l->workers);
     l->sim = s;
     l->name = mem_strdup(name);
-    /* A clock that has run for a while: code that subtracts from "now" must not come below 0. */
-    l->mono_base_ns = ms_to_ns(3600 * 1000);
+    l->mono_base_ns = UPTIME_NS;
     l->virtual_base_ns = 0;
     l->rate_ppm = PPM;
     l->wall_offset_us = -(int64_t)(l->mono_base_ns / 1000);
@@ -330,7 +331,7 @@ void sim_loop_clock(struct loop *base, double rate, int64_t wall_offset_us)
     l->virtual_base_ns = l->sim->now_ns;
     l->rate_ppm = (uint64_t)(rate * PPM);
     ASSERT(l->rate_ppm > 0);
-    l->wall_offset_us = wall_offset_us - (int64_t)(ms_to_ns(3600 * 1000) / 1000);
+    l->wall_offset_us = wall_offset_us - (int64_t)(UPTIME_NS / 1000);
     l->timer_at_ns = UINT64_MAX; /* the pending event may be early now: harmless */
     if (!l->is_dead && !l->is_running) {
         arm_timer(l);

@@ -68,6 +68,11 @@ struct status *store_write(struct store *s, struct store_batch *b, bool sync)
     return s->ops->write(s, b, sync);
 }
 
+struct status *store_flush(struct store *s)
+{
+    return s->ops->flush(s);
+}
+
 struct store_snapshot *store_snapshot_create(struct store *s)
 {
     return s->ops->snapshot_create(s);

@@ -14,6 +14,7 @@ struct store_ops {
     void (*batch_put)(struct store_batch *b, struct slice key, struct slice value);
     void (*batch_delete)(struct store_batch *b, struct slice key);
     struct status *(*write)(struct store *s, struct store_batch *b, bool sync);
+    struct status *(*flush)(struct store *s);
     struct store_snapshot *(*snapshot_create)(struct store *s);
     void (*snapshot_destroy)(struct store *s, struct store_snapshot *snap);
     struct store_iter *(*iter_create)(struct store *s, const struct store_snapshot *snap);

@@ -226,15 +226,14 @@ static void ldb_batch_delete(struct store_batch *base, struct slice key)
     leveldb_writebatch_delete(((struct ldb_batch *)base)->batch, (const char *)key.data, key.len);
 }
 
-static struct status *ldb_write(struct store *base, struct store_batch *batch, bool sync)
+static struct status *write_batch(struct store_ldb *s, leveldb_writebatch_t *batch, bool sync)
 {
-    struct store_ldb *s = of(base);
     const struct status *failure = __atomic_load_n(&s->failure, __ATOMIC_ACQUIRE);
     if (failure != NULL) {
         return status_copy(failure);
     }
     char *err = NULL;
-    leveldb_write(s->db, sync ? s->write_sync : s->write, ((struct ldb_batch *)batch)->batch, &err);
+    leveldb_write(s->db, sync ? s->write_sync : s->write, batch, &err);
     if (err == NULL) {
         return NULL;
     }
@@ -245,6 +244,26 @@ static struct status *ldb_write(struct store *base, struct store_batch *batch, b
                                      __ATOMIC_RELAXED)) {
         status_free(kept);
     }
+    return st;
+}
+
+static struct status *ldb_write(struct store *base, struct store_batch *batch, bool sync)
+{
+    return write_batch(of(base), ((struct ldb_batch *)batch)->batch, sync);
+}
+
+/*
+ * Compacting a range that holds no key switches the memtable and waits until the old one is a table
+ * file, synced and entered in the manifest. The C interface does not tell how that went; LevelDB
+ * keeps the error of a failed flush and answers every later write with it, so an empty write tells.
+ */
+static struct status *ldb_flush(struct store *base)
+{
+    struct store_ldb *s = of(base);
+    leveldb_compact_range(s->db, "", 0, "", 0);
+    leveldb_writebatch_t *nothing = leveldb_writebatch_create();
+    struct status *st = write_batch(s, nothing, false);
+    leveldb_writebatch_destroy(nothing);
     return st;
 }
 
@@ -359,6 +378,7 @@ static const struct store_ops ldb_ops = {
     .batch_put = ldb_batch_put,
     .batch_delete = ldb_batch_delete,
     .write = ldb_write,
+    .flush = ldb_flush,
     .snapshot_create = ldb_snapshot_create,
     .snapshot_destroy = ldb_snapshot_destroy,
     .iter_create = ldb_iter_create,

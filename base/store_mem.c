@@ -4,13 +4,15 @@
  * A disk holds stores by name. A store's data is a skip list of keys; each key has its versions,
  * newest first, by the number of the batch that wrote them. A reader at number n sees the newest
  * version that is not above n. Pins are the numbers that somebody may still read at: open snapshots
- * and iterators, and `durable`, the number of the last batch that a sync has covered. A version
- * that is neither the newest nor visible at a pin is freed when its key is next written, when the
- * pin that held it goes (by a sweep, once enough such versions are about), or at a sync.
+ * and iterators, and `durable`, up to which every batch is on the disk for certain. A version that
+ * is neither the newest nor visible at a pin is freed when its key is next written, when the pin
+ * that held it goes (by a sweep, once enough such versions are about), or when `durable` rises.
  *
- * The batches after `durable` are kept as written. A power cut takes every key that they touched
- * back to its version at `durable`, and applies those batches again that the draw lets survive: any
- * subset, in order. A failed write leaves its batch as a ghost, which a crash may find written.
+ * The batches after `durable` are kept as written: unsynced ones, and synced ones that came after
+ * an unsynced one, since a sync says nothing of what was written unsynced before it. Only a flush
+ * makes all of them durable. A power cut takes every key that they touched back to its version at
+ * `durable`, and applies, in order, those batches that were synced or that the draw lets survive. A
+ * failed write leaves its batch as a ghost, which a crash may find written.
  *
  * Handles (struct store) die with the process that opened them: after mem_disk_crash() the old ones
  * answer IO and can only be closed. One mutex a disk: a store is used from a loop and its workers.
@@ -46,10 +48,11 @@ struct node {
     struct node *next[];
 };
 
-struct unsynced {
+struct later {
     struct list link;
     uint64_t number;
-    bool is_ghost; /* its write failed */
+    bool is_synced; /* survives a power cut */
+    bool is_ghost;  /* its write failed */
     size_t len;
     uint8_t records[]; /* as in mem_batch */
 };
@@ -63,8 +66,8 @@ struct mem_data { /* what is on the disk under one name */
     uint64_t last;
     uint64_t durable;
     uint64_t superseded; /* versions that pins kept from being freed, roughly */
-    struct list unsynced;
-    struct list pins; /* of snapshots and iterators, numbers rising */
+    struct list later;   /* batches above durable */
+    struct list pins;    /* of snapshots and iterators, numbers rising */
     struct mem_store *open;
 };
 
@@ -400,22 +403,23 @@ static void apply(struct mem_data *d, struct slice records, uint64_t number)
     }
 }
 
-static void keep_unsynced(struct mem_data *d, struct slice records, uint64_t number, bool is_ghost)
+static struct later *keep_later(struct mem_data *d, struct slice records, uint64_t number)
 {
-    struct unsynced *u = mem_alloc(sizeof(*u) + records.len);
-    *u = (struct unsynced){.number = number, .is_ghost = is_ghost, .len = records.len};
+    struct later *u = mem_alloc(sizeof(*u) + records.len);
+    *u = (struct later){.number = number, .len = records.len};
     if (records.len) {
         memcpy(u->records, records.data, records.len);
     }
-    list_push_back(&d->unsynced, &u->link);
+    list_push_back(&d->later, &u->link);
+    return u;
 }
 
-static struct unsynced *first_unsynced(struct mem_data *d)
+static struct later *first_later(struct mem_data *d)
 {
-    return list_is_empty(&d->unsynced) ? NULL : LIST_ITEM(d->unsynced.next, struct unsynced, link);
+    return list_is_empty(&d->later) ? NULL : LIST_ITEM(d->later.next, struct later, link);
 }
 
-static void drop_unsynced(struct unsynced *u)
+static void drop_later(struct later *u)
 {
     list_unlink(&u->link);
     mem_free(u);
@@ -425,19 +429,20 @@ static void drop_unsynced(struct unsynced *u)
 static void make_durable(struct mem_data *d)
 {
     d->durable = d->last;
-    struct unsynced *u;
-    while ((u = first_unsynced(d)) != NULL) {
+    struct later *u;
+    while ((u = first_later(d)) != NULL) {
         struct reader r;
         reader_init(&r, slice_make(u->records, u->len));
         struct record rec;
         while (next_record(&r, &rec)) {
             prune_key(d, rec.key);
         }
-        drop_unsynced(u);
+        drop_later(u);
     }
 }
 
-static struct status *fail_write(struct mem_store *s, struct slice records)
+/* records NULL: of a flush. */
+static struct status *fail_write(struct mem_store *s, const struct slice *records)
 {
     struct mem_data *d = s->data;
     enum status_code code = d->disk->fail_writes;
@@ -445,7 +450,9 @@ static struct status *fail_write(struct mem_store *s, struct slice records)
                      ? status_sql(LIMIT, "53100", "no space left in the store \"%s\"", d->name)
                      : status_make(__FILE__, __LINE__, code, NULL, "the store \"%s\" failed: %s",
                                    d->name, "the simulated disk refuses writes");
-    keep_unsynced(d, records, d->last + 1, true);
+    if (records != NULL) {
+        keep_later(d, *records, d->last + 1)->is_ghost = true;
+    }
     return status_copy(s->failure);
 }
 
@@ -466,19 +473,38 @@ static struct status *mem_write(struct store *base, struct store_batch *batch, b
     } else if (s->failure != NULL) {
         st = status_copy(s->failure);
     } else if (d->disk->fail_writes != STATUS_OK) {
-        st = fail_write(s, records);
+        st = fail_write(s, &records);
     } else {
+        bool is_synced = sync && !d->disk->skip_sync;
         uint64_t number = ++d->last;
-        if (sync && !d->disk->skip_sync) {
-            make_durable(d);
-            apply(d, records, number);
+        if (is_synced && list_is_empty(&d->later)) {
+            d->durable = number;
         } else {
-            apply(d, records, number);
-            keep_unsynced(d, records, number, false);
+            keep_later(d, records, number)->is_synced = is_synced;
         }
+        apply(d, records, number);
         if (d->superseded > SWEEP_MIN) {
             sweep(d);
         }
+    }
+    pthread_mutex_unlock(&s->disk->mutex);
+    return st;
+}
+
+static struct status *mem_flush(struct store *base)
+{
+    struct mem_store *s = of(base);
+    struct status *st = NULL;
+    pthread_mutex_lock(&s->disk->mutex);
+    struct mem_data *d = s->data;
+    if (d == NULL) {
+        st = gone();
+    } else if (s->failure != NULL) {
+        st = status_copy(s->failure);
+    } else if (d->disk->fail_writes != STATUS_OK) {
+        st = fail_write(s, NULL);
+    } else if (!d->disk->skip_sync) {
+        make_durable(d);
     }
     pthread_mutex_unlock(&s->disk->mutex);
     return st;
@@ -680,7 +706,7 @@ static struct mem_data *data_of(struct mem_disk *disk, const char *name)
     d->name = mem_strdup(name);
     d->head = node_make(slice_make(NULL, 0), HEIGHT_MAX);
     rng_seed(&d->rng, rng_next(&disk->rng));
-    list_head_init(&d->unsynced);
+    list_head_init(&d->later);
     list_head_init(&d->pins);
     list_push_back(&disk->stores, &d->link);
     return d;
@@ -748,9 +774,9 @@ void mem_disk_destroy(struct mem_disk *disk)
     while ((item = list_pop_front(&disk->stores)) != NULL) {
         struct mem_data *d = LIST_ITEM(item, struct mem_data, link);
         ASSERT_MSG(d->open == NULL, "store \"%s\" is open on a disk that goes away", d->name);
-        struct unsynced *u;
-        while ((u = first_unsynced(d)) != NULL) {
-            drop_unsynced(u);
+        struct later *u;
+        while ((u = first_later(d)) != NULL) {
+            drop_later(u);
         }
         while (d->head != NULL) {
             struct node *n = d->head;
@@ -784,11 +810,11 @@ static void revert_key(struct mem_data *d, struct slice key)
     }
 }
 
-static void revert_unsynced(struct mem_data *d)
+static void revert_later(struct mem_data *d)
 {
-    LIST_FOREACH(it, &d->unsynced)
+    LIST_FOREACH(it, &d->later)
     {
-        const struct unsynced *u = LIST_ITEM(it, struct unsynced, link);
+        const struct later *u = LIST_ITEM(it, struct later, link);
         struct reader r;
         reader_init(&r, slice_make(u->records, u->len));
         struct record rec;
@@ -802,9 +828,9 @@ static void revert_unsynced(struct mem_data *d)
  */
 static void crash_process(struct mem_data *d)
 {
-    LIST_FOREACH_SAFE(it, tmp, &d->unsynced)
+    LIST_FOREACH_SAFE(it, tmp, &d->later)
     {
-        struct unsynced *u = LIST_ITEM(it, struct unsynced, link);
+        struct later *u = LIST_ITEM(it, struct later, link);
         if (!u->is_ghost) {
             continue;
         }
@@ -813,22 +839,23 @@ static void crash_process(struct mem_data *d)
             u->number = ++d->last;
             apply(d, slice_make(u->records, u->len), u->number);
         } else {
-            drop_unsynced(u);
+            drop_later(u);
         }
     }
 }
 
 static void crash_power(struct mem_data *d, int keep_percent)
 {
-    revert_unsynced(d);
+    revert_later(d);
     d->last = d->durable;
     struct list batches;
     list_head_init(&batches);
-    list_splice_back(&batches, &d->unsynced);
+    list_splice_back(&batches, &d->later);
     struct list *item;
     while ((item = list_pop_front(&batches)) != NULL) {
-        struct unsynced *u = LIST_ITEM(item, struct unsynced, link);
-        if (rng_below(&d->disk->rng, 100) < (uint64_t)keep_percent) {
+        struct later *u = LIST_ITEM(item, struct later, link);
+        bool is_drawn = rng_below(&d->disk->rng, 100) < (uint64_t)keep_percent;
+        if (u->is_synced || is_drawn) {
             d->durable = ++d->last;
             apply(d, slice_make(u->records, u->len), d->last);
         }
@@ -883,6 +910,7 @@ static const struct store_ops mem_ops = {
     .batch_put = mem_batch_put,
     .batch_delete = mem_batch_delete,
     .write = mem_write,
+    .flush = mem_flush,
     .snapshot_create = mem_snapshot_create,
     .snapshot_destroy = mem_snapshot_destroy,
     .iter_create = mem_iter_create,

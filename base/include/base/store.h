@@ -42,8 +42,10 @@ struct status *store_leveldb_open(const char *path, const struct store_options *
 struct mem_disk;
 struct mem_disk *mem_disk_create(uint64_t seed);
 void mem_disk_destroy(struct mem_disk *d);
-/* Power cut: each batch since the last sync survives with the probability keep_percent, drawn from
- * the seed, independently of the others. 100 = a process crash (kill -9): nothing is lost. */
+/* Power cut: each batch that was neither synced nor flushed survives with the probability
+ * keep_percent, drawn from the seed, independently of the others. 100 = a process crash (kill -9):
+ * nothing is lost, and nothing becomes durable by it. A write that failed may turn out written.
+ * Handles open before are dead: they answer IO, and may be closed or forgotten. */
 void mem_disk_crash(struct mem_disk *d, int keep_percent);
 /* The next writes fail with IO (or LIMIT 53100) until cleared. */
 void mem_disk_fail_writes(struct mem_disk *d, enum status_code code);

@@ -194,6 +194,32 @@ static void a_cancel_ends_every_wait_until_it_is_cleared(void **state)
     assert_true(list_is_empty(&w.mutex.waiters));
 }
 
+static void commits(struct fiber *f, void *arg)
+{
+    (void)arg;
+    uint64_t at = loop_now_ns(w.loop) + ms_to_ns(2);
+    fiber_set_deadline(f, at);
+    fiber_mask(f);
+    fiber_mask(f);
+    note_status(fiber_sleep(f, ms_to_ns(8))); /* cancelled and past its deadline meanwhile */
+    fiber_unmask(f);
+    note_status(fiber_check(f));
+    fiber_unmask(f);
+    note_status(fiber_check(f));
+    fiber_cancel_clear(f);
+    note_status(fiber_check(f));
+    assert_int_equal(fiber_deadline(f), at);
+}
+
+static void a_masked_step_sees_its_end_before_cancel_and_deadline(void **state)
+{
+    (void)state;
+    w.fibers[0] = spawn(commits, NULL);
+    spawn(cancels, NULL);
+    run_all();
+    assert_string_equal(w.trace, "ok ok cancelled timeout ");
+}
+
 /* ---- gate, cond, mutex ---- */
 
 static void waits_at_gate(struct fiber *f, void *arg)
@@ -445,6 +471,7 @@ int main(void)
         T(a_wake_before_the_park_is_not_lost),
         T(a_deadline_ends_every_wait_until_it_is_moved),
         T(a_cancel_ends_every_wait_until_it_is_cleared),
+        T(a_masked_step_sees_its_end_before_cancel_and_deadline),
         T(an_open_gate_lets_all_through_for_ever),
         T(a_signal_wakes_the_longest_waiter_a_broadcast_all),
         T(a_mutex_excludes_and_is_fair),

@@ -155,6 +155,9 @@ static void what_is_written_is_read_back(void **state)
     expect_get(f->store, NULL, "a", "9");
     expect_get(f->store, NULL, "b", NULL);
     expect(f->store, NULL, "a=9 c=3");
+    must(store_flush(f->store));
+    must(store_flush(f->store)); /* nothing to do */
+    expect(f->store, NULL, "a=9 c=3");
     store_close(f->store);
     open_again(f);
     expect(f->store, NULL, "a=9 c=3");
@@ -355,16 +358,28 @@ static void crash(struct fixture *f, int keep_percent)
     open_again(f);
 }
 
-static void a_power_cut_keeps_what_was_synced(void **state)
+static void a_power_cut_keeps_what_was_flushed_or_synced(void **state)
 {
     struct fixture *f = *state;
     write_text(f->store, "a=1 b=1", false);
+    must(store_flush(f->store));
     write_text(f->store, "b=2 c=2", true);
     write_text(f->store, "a=3 b c=3 d=3", false);
     write_text(f->store, "a=4 e=4", false);
     expect(f->store, NULL, "a=4 c=3 d=3 e=4");
     crash(f, 0);
     expect(f->store, NULL, "a=1 b=2 c=2");
+}
+
+/* A sync speaks for its own batch, not for what was written unsynced before it. */
+static void a_sync_does_not_save_unsynced_batches_before_it(void **state)
+{
+    struct fixture *f = *state;
+    write_text(f->store, "a=1 b=1", true);
+    write_text(f->store, "a=2 b=2 c=2", false);
+    write_text(f->store, "b=3", true);
+    crash(f, 0);
+    expect(f->store, NULL, "a=1 b=3");
 }
 
 static void a_process_crash_loses_nothing_but_makes_nothing_durable(void **state)
@@ -450,6 +465,7 @@ static void after_a_failed_write_all_writes_fail_until_reopened(void **state)
     fails(store_write(f->store, b, true), STATUS_LIMIT, "53100");
     mem_disk_fail_writes(f->disk, STATUS_OK);
     fails(store_write(f->store, b, true), STATUS_LIMIT, "53100");
+    fails(store_flush(f->store), STATUS_LIMIT, "53100");
     store_batch_destroy(b);
     expect(f->store, NULL, "a=1");
     store_close(f->store);
@@ -499,19 +515,21 @@ static void a_crash_under_open_iterators_leaves_them_closable(void **state)
     expect(f->store, NULL, "a=1 b=1");
 }
 
-/* The model again, with crashes: the result is the durable state plus some of the later batches. */
-static void random_crashes_keep_the_synced_state(void **state)
+/* The model again, with crashes: what was flushed, and the synced batches on top. */
+static void random_crashes_keep_the_durable_state(void **state)
 {
     struct fixture *f = *state;
     struct rng rng;
     rng_seed(&rng, 11);
     struct model now = {0};
     struct model durable = {0};
-    for (int step = 1; step <= 4000; step++) {
+    for (int step = 1; step <= 6000; step++) {
         struct buf b = {0};
+        bool sync = rng_below(&rng, 3) == 0;
         for (uint64_t n = rng_below(&rng, 3) + 1; n; n--) {
             int k = (int)rng_below(&rng, MODEL_KEYS);
             now.values[k] = rng_below(&rng, 3) ? step : 0;
+            durable.values[k] = sync ? now.values[k] : durable.values[k];
             if (now.values[k]) {
                 buf_printf(&b, "k%02d=%d ", k, step);
             } else {
@@ -519,11 +537,14 @@ static void random_crashes_keep_the_synced_state(void **state)
             }
         }
         char *text = text_of(&b);
-        bool sync = rng_below(&rng, 5) == 0;
         write_text(f->store, text, sync);
         mem_free(text);
-        durable = sync ? now : durable;
+        if (rng_below(&rng, 20) == 0) {
+            must(store_flush(f->store));
+            durable = now;
+        }
         if (rng_below(&rng, 30) == 0) {
+            expect_model(f->store, NULL, &now);
             crash(f, 0);
             now = durable;
             expect_model(f->store, NULL, &now);
@@ -550,7 +571,8 @@ int main(void)
         BOTH(a_large_value_comes_back_whole),
         BOTH(random_writes_agree_with_a_model),
         cmocka_unit_test(leveldb_tells_an_unusable_path),
-        MEM(a_power_cut_keeps_what_was_synced),
+        MEM(a_power_cut_keeps_what_was_flushed_or_synced),
+        MEM(a_sync_does_not_save_unsynced_batches_before_it),
         MEM(a_process_crash_loses_nothing_but_makes_nothing_durable),
         MEM(a_power_cut_drops_any_subset_of_whole_batches),
         MEM(survivors_are_applied_in_order),
@@ -558,7 +580,7 @@ int main(void)
         MEM(after_a_failed_write_all_writes_fail_until_reopened),
         MEM(a_failed_write_may_turn_out_written),
         MEM(a_crash_under_open_iterators_leaves_them_closable),
-        MEM(random_crashes_keep_the_synced_state),
+        MEM(random_crashes_keep_the_durable_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
