@@ -1,8 +1,8 @@
 /*
- * The catalog as SQL sees it: an immutable, reference-counted snapshot of all descriptors at one metadata
- * revision, rebuilt when the watch brings changes (unchanged descriptors are shared, so a change costs its
- * size). A statement takes a reference, plans with it, and names table versions in its requests; the shard's
- * fence refuses too old ones.
+ * The catalog as SQL sees it: an immutable, reference-counted snapshot of all descriptors at one
+ * metadata revision, rebuilt when the watch brings changes (unchanged descriptors are shared, so a
+ * change costs its size). A statement takes a reference, plans with it, and names table versions in
+ * its requests; the shard's fence refuses too old ones.
  *
  * Thread rule: the node's loop.
  */
@@ -16,7 +16,8 @@ struct catalog_cache;
 
 struct catalog_cache *catalog_cache_create(struct meta_client *c);
 void catalog_cache_destroy(struct catalog_cache *cc);
-struct catalog *catalog_current(struct catalog_cache *cc); /* a reference; never NULL after meta_wait_ready */
+struct catalog *
+catalog_current(struct catalog_cache *cc); /* a reference; never NULL after meta_wait_ready */
 struct catalog *catalog_ref(struct catalog *c);
 void catalog_unref(struct catalog *c);
 uint64_t catalog_revision(const struct catalog *c);
@@ -24,28 +25,37 @@ uint64_t catalog_revision(const struct catalog *c);
 /* Lookups: NULL when there is none. Everything returned lives as long as the snapshot. */
 const Sherd__V1__DatabaseDesc *catalog_database(const struct catalog *c, struct slice name);
 const Sherd__V1__DatabaseDesc *catalog_database_by_id(const struct catalog *c, uint32_t id);
-const Sherd__V1__SchemaDesc *catalog_schema(const struct catalog *c, uint32_t database_id, struct slice name);
+const Sherd__V1__SchemaDesc *catalog_schema(const struct catalog *c, uint32_t database_id,
+                                            struct slice name);
 const Sherd__V1__SchemaDesc *catalog_schema_by_id(const struct catalog *c, uint32_t id);
-const Sherd__V1__TableDesc *catalog_table(const struct catalog *c, uint32_t schema_id, struct slice name);
+const Sherd__V1__TableDesc *catalog_table(const struct catalog *c, uint32_t schema_id,
+                                          struct slice name);
 const Sherd__V1__TableDesc *catalog_table_by_id(const struct catalog *c, uint32_t id);
-const Sherd__V1__SequenceDesc *catalog_sequence(const struct catalog *c, uint32_t schema_id, struct slice name);
+const Sherd__V1__SequenceDesc *catalog_sequence(const struct catalog *c, uint32_t schema_id,
+                                                struct slice name);
 const Sherd__V1__SequenceDesc *catalog_sequence_by_id(const struct catalog *c, uint64_t id);
 /* The table that has an index of this name in the schema. */
-const Sherd__V1__TableDesc *catalog_index(const struct catalog *c, uint32_t schema_id, struct slice name,
+const Sherd__V1__TableDesc *catalog_index(const struct catalog *c, uint32_t schema_id,
+                                          struct slice name,
                                           const Sherd__V1__IndexDesc **out_index);
 const Sherd__V1__RoleDesc *catalog_role(const struct catalog *c, struct slice name);
 /* mod revision of a descriptor's key, for compares; 0 = not there. */
 uint64_t catalog_mod_revision(const struct catalog *c, struct slice meta_key);
 
 /* Iteration for system views: calls fn until false. */
-void catalog_each_database(const struct catalog *c, bool (*fn)(void *ctx, const Sherd__V1__DatabaseDesc *d), void *ctx);
-void catalog_each_schema(const struct catalog *c, bool (*fn)(void *ctx, const Sherd__V1__SchemaDesc *d), void *ctx);
-void catalog_each_table(const struct catalog *c, bool (*fn)(void *ctx, const Sherd__V1__TableDesc *d), void *ctx);
-void catalog_each_sequence(const struct catalog *c, bool (*fn)(void *ctx, const Sherd__V1__SequenceDesc *d), void *ctx);
-void catalog_each_role(const struct catalog *c, bool (*fn)(void *ctx, const Sherd__V1__RoleDesc *d), void *ctx);
+void catalog_each_database(const struct catalog *c,
+                           bool (*fn)(void *ctx, const Sherd__V1__DatabaseDesc *d), void *ctx);
+void catalog_each_schema(const struct catalog *c,
+                         bool (*fn)(void *ctx, const Sherd__V1__SchemaDesc *d), void *ctx);
+void catalog_each_table(const struct catalog *c,
+                        bool (*fn)(void *ctx, const Sherd__V1__TableDesc *d), void *ctx);
+void catalog_each_sequence(const struct catalog *c,
+                           bool (*fn)(void *ctx, const Sherd__V1__SequenceDesc *d), void *ctx);
+void catalog_each_role(const struct catalog *c, bool (*fn)(void *ctx, const Sherd__V1__RoleDesc *d),
+                       void *ctx);
 
-/* A private overlay: the snapshot plus changes of an open transaction (DDL inside BEGIN). The overlay shares what
- * it does not change; puts take copies. */
+/* A private overlay: the snapshot plus changes of an open transaction (DDL inside BEGIN). The
+ * overlay shares what it does not change; puts take copies. */
 struct catalog *catalog_overlay(struct catalog *base);
 void catalog_overlay_put_table(struct catalog *c, const Sherd__V1__TableDesc *d);
 void catalog_overlay_put_sequence(struct catalog *c, const Sherd__V1__SequenceDesc *d);

@@ -1,25 +1,23 @@
 /*
- * The metadata group as its users see it: a cached copy of the key-value space kept fresh by a watch,
- * compare-and-set changes, timestamps, id allocation, sequences. Each node has one client.
+ * The metadata group as its users see it: a cached copy of the key-value space kept fresh by a
+ * watch, compare-and-set changes, timestamps, id allocation, sequences. Each node has one client.
  *
- * Key space (values are the protobuf messages of api/proto/sherd/v1/catalog.proto, ids as 8 or 4 byte
- * big-endian so that order is numeric):
- *   cluster                          ClusterDesc bytes: cluster id u64, name
- *   node/<u64 id>                    NodeDesc
- *   shard/<range start key>          ShardDesc           (the shard map, ordered by start key)
- *   db/<u32 id>  schema/<u32 id>  table/<u32 id>  seq/<u64 id>   descriptors
- *   seqstate/<u64 id>                SequenceState (not in the watch: it would flood it)
+ * Key space (values are the protobuf messages of api/proto/sherd/v1/catalog.proto, ids as 8 or 4
+ * byte big-endian so that order is numeric): cluster                          ClusterDesc bytes:
+ * cluster id u64, name node/<u64 id>                    NodeDesc shard/<range start key> ShardDesc
+ * (the shard map, ordered by start key) db/<u32 id>  schema/<u32 id>  table/<u32 id>  seq/<u64 id>
+ * descriptors seqstate/<u64 id>                SequenceState (not in the watch: it would flood it)
  *   name/db/<name>                   u32 id
  *   name/schema/<u32 db>/<name>      u32 id
- *   name/rel/<u32 db>/<u32 schema>/<name>   'r' table, 'S' sequence, 'i' index, 'v' view + u64 id (of the table for an index)
- *   role/<name>                      RoleDesc
- *   setting/<name>                   text
+ *   name/rel/<u32 db>/<u32 schema>/<name>   'r' table, 'S' sequence, 'i' index, 'v' view + u64 id
+ * (of the table for an index) role/<name>                      RoleDesc setting/<name> text
  *   job/<u64 id>                     JobDesc
  *   counter/<kind>                   last allocated id (not in the watch)
  * Uniqueness of a name is the compare "must not exist" on its name/ key.
  *
- * Thread rule: all on the node's loop. Pointers returned by meta_get/meta_scan are valid until the next
- * park of the calling fiber: copy, or use the decoded catalog (catalog.h) which is reference counted.
+ * Thread rule: all on the node's loop. Pointers returned by meta_get/meta_scan are valid until the
+ * next park of the calling fiber: copy, or use the decoded catalog (catalog.h) which is reference
+ * counted.
  */
 #ifndef METADATA_CLIENT_H
 #define METADATA_CLIENT_H
@@ -34,8 +32,8 @@
 
 struct meta_client;
 
-/* `seeds`: node ids of the metadata voters as far as known (config or join reply); learned later from
- * node/ entries with role_metadata. The watch starts at once. */
+/* `seeds`: node ids of the metadata voters as far as known (config or join reply); learned later
+ * from node/ entries with role_metadata. The watch starts at once. */
 struct meta_client *meta_client_create(struct rpc_node *rpc, const uint64_t *seeds, size_t count);
 void meta_client_destroy(struct fiber *f, struct meta_client *c);
 
@@ -43,11 +41,14 @@ void meta_client_destroy(struct fiber *f, struct meta_client *c);
 struct status *meta_wait_ready(struct fiber *f, struct meta_client *c) STATUS_MUST_CHECK;
 uint64_t meta_revision(const struct meta_client *c);
 /* Parks until the cache is at least at this revision (the reply of a change tells it). */
-struct status *meta_wait_revision(struct fiber *f, struct meta_client *c, uint64_t revision) STATUS_MUST_CHECK;
-/* Parks until the cache is as new as the leader was after this call began: before saying "no such table". */
+struct status *meta_wait_revision(struct fiber *f, struct meta_client *c,
+                                  uint64_t revision) STATUS_MUST_CHECK;
+/* Parks until the cache is as new as the leader was after this call began: before saying "no such
+ * table". */
 struct status *meta_refresh(struct fiber *f, struct meta_client *c) STATUS_MUST_CHECK;
 
-/* Called on the loop for each change that reaches the cache, after it is applied. prefix: only those. */
+/* Called on the loop for each change that reaches the cache, after it is applied. prefix: only
+ * those. */
 struct meta_listener {
     struct list link;
     struct slice prefix;
@@ -57,30 +58,42 @@ void meta_listen(struct meta_client *c, struct meta_listener *l);
 void meta_unlisten(struct meta_listener *l);
 
 /* From the cache. False: not there (as far as this cache knows). */
-bool meta_get(struct meta_client *c, struct slice key, struct slice *out_value, uint64_t *out_mod_revision);
+bool meta_get(struct meta_client *c, struct slice key, struct slice *out_value,
+              uint64_t *out_mod_revision);
 /* Calls fn for each key with the prefix in order until it returns false. fn must not park. */
 void meta_scan(struct meta_client *c, struct slice prefix,
-               bool (*fn)(void *ctx, struct slice key, struct slice value, uint64_t mod_revision), void *ctx);
+               bool (*fn)(void *ctx, struct slice key, struct slice value, uint64_t mod_revision),
+               void *ctx);
 
-/* A compare-and-set change. Retries NOT_LEADER and broken connections by itself (exactly once, by request
- * id). *out_succeeded false: a compare failed; then the cache has been refreshed when this returns. */
-struct status *meta_txn(struct fiber *f, struct meta_client *c, const Sherd__V1__MetaTxnRequest *request,
-                        bool *out_succeeded, uint64_t *out_revision) STATUS_MUST_CHECK;
+/* A compare-and-set change. Retries NOT_LEADER and broken connections by itself (exactly once, by
+ * request id). *out_succeeded false: a compare failed; then the cache has been refreshed when this
+ * returns. */
+struct status *meta_txn(struct fiber *f, struct meta_client *c,
+                        const Sherd__V1__MetaTxnRequest *request, bool *out_succeeded,
+                        uint64_t *out_revision) STATUS_MUST_CHECK;
 
-/* One timestamp later than every one handed out before this call began (T1, T2). Callers that wait together
- * share one request; who comes while it is under way waits for the next. */
-struct status *meta_timestamp(struct fiber *f, struct meta_client *c, uint64_t *out_ts) STATUS_MUST_CHECK;
+/* One timestamp later than every one handed out before this call began (T1, T2). Callers that wait
+ * together share one request; who comes while it is under way waits for the next. */
+struct status *meta_timestamp(struct fiber *f, struct meta_client *c,
+                              uint64_t *out_ts) STATUS_MUST_CHECK;
 
-enum meta_id_kind { META_ID_OBJECT = 1, META_ID_SHARD = 2, META_ID_NODE = 3, META_ID_INCARNATION = 4 };
-struct status *meta_allocate(struct fiber *f, struct meta_client *c, enum meta_id_kind kind, uint32_t count,
-                             uint64_t *out_first) STATUS_MUST_CHECK;
-struct status *meta_sequence(struct fiber *f, struct meta_client *c, const Sherd__V1__MetaSequenceRequest *request,
-                             int64_t *out_first, int64_t *out_increment, uint32_t *out_count) STATUS_MUST_CHECK;
+enum meta_id_kind {
+    META_ID_OBJECT = 1,
+    META_ID_SHARD = 2,
+    META_ID_NODE = 3,
+    META_ID_INCARNATION = 4
+};
+struct status *meta_allocate(struct fiber *f, struct meta_client *c, enum meta_id_kind kind,
+                             uint32_t count, uint64_t *out_first) STATUS_MUST_CHECK;
+struct status *meta_sequence(struct fiber *f, struct meta_client *c,
+                             const Sherd__V1__MetaSequenceRequest *request, int64_t *out_first,
+                             int64_t *out_increment, uint32_t *out_count) STATUS_MUST_CHECK;
 struct status *meta_status(struct fiber *f, struct meta_client *c, struct arena *arena,
                            Sherd__V1__MetaStatusReply **out) STATUS_MUST_CHECK;
 /* Any other metadata request, sent to the leader with retries. */
-struct status *meta_call(struct fiber *f, struct meta_client *c, enum rpc_method m, const void *request,
-                         struct arena *arena, void **out_reply) STATUS_MUST_CHECK;
+struct status *meta_call(struct fiber *f, struct meta_client *c, enum rpc_method m,
+                         const void *request, struct arena *arena,
+                         void **out_reply) STATUS_MUST_CHECK;
 
 /* ---- shard map and nodes, decoded, from the cache ---- */
 
@@ -103,7 +116,8 @@ const struct shard_info *shard_map_by_id(struct meta_client *c, uint64_t shard_i
 void shard_map_scan(struct meta_client *c, struct slice start, struct slice end,
                     bool (*fn)(void *ctx, const struct shard_info *s), void *ctx);
 void shard_map_leader(struct meta_client *c, uint64_t shard_id, uint64_t node_id);
-bool node_address(struct meta_client *c, uint64_t node_id, Sherd__V1__NodeAddress *out); /* strings borrowed until the next park */
+bool node_address(struct meta_client *c, uint64_t node_id,
+                  Sherd__V1__NodeAddress *out); /* strings borrowed until the next park */
 
 /* Keys of the space above: appended to an empty buf. */
 void meta_key(struct buf *out, const char *prefix, uint64_t id, int id_bytes); /* "table/", id, 4 */

@@ -1,0 +1,498 @@
+/*
+ * Placement: which nodes have replicas of a shard, which of them leads, and up to where old
+ * versions go.
+ *
+ * Replicas. A voter is good while its node is a live member and not silent for node_replace_ms;
+ * nodes that are draining, removed or silent for so long have lost it. A shard with fewer good
+ * voters than it should have gets a new one: learner first (the descriptor names it: that is the
+ * intent), caught up, promoted; then a lost one is removed. A lost voter leaves only when the good
+ * ones are as many as the setting asks for, so nothing shrinks for lack of nodes. The number is
+ * odd: two voters bear no more failures than one.
+ *
+ * The order between group and map: a learner stands in the map before it is in the group, a voter
+ * is removed from the group before it leaves the map: a replica that the map does not name may be
+ * destroyed.
+ *
+ * Leaders: one transfer a pass, when two nodes differ by more than one over more than
+ * LEADERS_SHARDS_MIN shards.
+ *
+ * Garbage: the watermark goes to the leader of each shard that was written since it last got one.
+ */
+#include "scheduler.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "keys.h"
+
+#include <inttypes.h>
+
+#define REPLICATION_FACTOR_DEFAULT 3u
+#define LEADERS_SHARDS_MIN 4u
+#define LEADERS_SETTLE_NS (UINT64_C(5) * 1000000000u)
+#define LEADERS_AGAIN_NS (UINT64_C(30) * 1000000000u)
+#define CHANGE_CALL_MS 10000u
+#define PROMOTE_CALL_MS 120000u
+#define GC_STEP_MS_MIN 30000u
+#define GC_ECHO_NS (UINT64_C(5) * 1000000000u)
+
+enum change_action { ADD_LEARNER = 1, PROMOTE = 2, REMOVE = 3, TRANSFER = 4, DESTROY = 5 };
+
+struct place {
+    struct meta_sched *sched;
+    struct arena *arena;
+    struct sched_view view;
+    uint32_t target;
+    size_t *replica_counts; /* by index of view.nodes */
+};
+
+/* ---- nodes ---- */
+
+static Sherd__V1__NodeDesc *node_by_id(const struct place *p, uint64_t node_id)
+{
+    for (size_t i = 0; i < p->view.node_count; i++) {
+        if (p->view.nodes[i]->address->node_id == node_id) {
+            return p->view.nodes[i];
+        }
+    }
+    return NULL;
+}
+
+static bool node_is_good(const struct place *p, uint64_t node_id)
+{
+    struct meta_server *s = p->sched->server;
+    const Sherd__V1__NodeDesc *n = node_by_id(p, node_id);
+    return n != NULL && n->state == SHERD__V1__NODE_STATE__NODE_LIVE && n->role_shard &&
+           meta_node_silent_ms(s, node_id) <
+               (uint64_t)s->options.node_dead_ms + s->options.node_replace_ms;
+}
+
+/* Good, and heard just now: may get a new replica. */
+static bool node_is_ready(const struct place *p, uint64_t node_id)
+{
+    return node_is_good(p, node_id) && meta_node_seen(p->sched->server, node_id) != NULL &&
+           meta_node_alive(p->sched->server, node_id);
+}
+
+static uint32_t target_read(struct meta_server *s)
+{
+    const struct omap_entry *e =
+        omap_get(&s->fsm.map, slice_str(META_PREFIX_SETTING "replication_factor"));
+    if (e != NULL && e->value_len == 1) {
+        uint8_t c = omap_entry_value(e).data[0];
+        if (c >= '1' && c <= '9') {
+            return (uint32_t)(c - '0');
+        }
+    }
+    return REPLICATION_FACTOR_DEFAULT;
+}
+
+/* ---- one shard ---- */
+
+static struct status *change(struct fiber *f, struct place *p, const Sherd__V1__ShardDesc *d,
+                             enum change_action action, uint64_t replica_id, uint64_t node_id)
+{
+    Sherd__V1__ChangeReplicaRequest request = SHERD__V1__CHANGE_REPLICA_REQUEST__INIT;
+    void *reply;
+    request.shard_id = d->shard_id;
+    request.action = action;
+    request.replica_id = replica_id;
+    request.node_id = node_id;
+    uint32_t timeout_ms = action == PROMOTE ? PROMOTE_CALL_MS : CHANGE_CALL_MS;
+    if (action == DESTROY) {
+        return sched_call(f, p->sched, node_id, RPC_SHARD_CHANGE_REPLICA, &request, timeout_ms,
+                          p->arena, &reply);
+    }
+    struct status *st = sched_call_leader(f, p->sched, d, RPC_SHARD_CHANGE_REPLICA, &request,
+                                          timeout_ms, p->arena, &reply);
+    /* Said twice: it is as it should be. */
+    if (status_is(st, action == REMOVE ? STATUS_NOT_FOUND : STATUS_ALREADY_EXISTS)) {
+        status_free(st);
+        return NULL;
+    }
+    return st;
+}
+
+static struct status *desc_put(struct fiber *f, struct place *p, Sherd__V1__ShardDesc *d)
+{
+    bool done;
+    d->epoch++;
+    TRY(sched_put_shard(f, p->sched, d, d->epoch - 1, &done));
+    if (!done) {
+        return status_new(CONFLICT, "shard %" PRIu64 " has changed meanwhile", d->shard_id);
+    }
+    return NULL;
+}
+
+static void desc_remove(Sherd__V1__ShardDesc *d, size_t at)
+{
+    memmove(&d->replicas[at], &d->replicas[at + 1],
+            (d->n_replicas - at - 1) * sizeof(d->replicas[0]));
+    d->n_replicas--;
+}
+
+static struct status *replica_drop(struct fiber *f, struct place *p, Sherd__V1__ShardDesc *d,
+                                   size_t at)
+{
+    uint64_t replica_id = d->replicas[at]->replica_id;
+    uint64_t node_id = d->replicas[at]->node_id;
+    if (sched_shard_get(p->sched, d->shard_id)->leader_node == node_id) {
+        TRY(change(f, p, d, TRANSFER, 0, 0));
+        sched_shard_get(p->sched, d->shard_id)->leader_node = 0;
+        return NULL; /* the next pass finds the new leader */
+    }
+    TRY(change(f, p, d, REMOVE, replica_id, node_id));
+    desc_remove(d, at);
+    TRY(desc_put(f, p, d));
+    LOGI("scheduler", "shard %" PRIu64 " left node %" PRIu64, d->shard_id, node_id);
+    if (meta_node_alive(p->sched->server, node_id)) {
+        /* The node would find out by the shard map; this only makes it sooner. */
+        status_consume(change(f, p, d, DESTROY, replica_id, node_id));
+        return sched_check(f, p->sched);
+    }
+    return NULL;
+}
+
+static struct status *learner_advance(struct fiber *f, struct place *p, Sherd__V1__ShardDesc *d,
+                                      size_t at)
+{
+    Sherd__V1__ReplicaDesc *r = d->replicas[at];
+    if (!node_is_good(p, r->node_id)) {
+        return replica_drop(f, p, d, at);
+    }
+    if (!node_is_ready(p, r->node_id)) {
+        return NULL;
+    }
+    Sherd__V1__CreateReplicaRequest create = SHERD__V1__CREATE_REPLICA_REQUEST__INIT;
+    void *reply;
+    struct slice packed = pb_pack_in(d, p->arena);
+    create.shard_id = d->shard_id;
+    create.replica_id = r->replica_id;
+    create.shard_desc =
+        (ProtobufCBinaryData){.len = packed.len, .data = (uint8_t *)(uintptr_t)packed.data};
+    struct status *st = sched_call(f, p->sched, r->node_id, RPC_SHARD_CREATE_REPLICA, &create,
+                                   CHANGE_CALL_MS, p->arena, &reply);
+    if (status_is(st, STATUS_ALREADY_EXISTS)) {
+        status_free(st);
+    } else if (st != NULL) {
+        return st;
+    }
+    TRY(change(f, p, d, ADD_LEARNER, r->replica_id, r->node_id));
+    TRY(change(f, p, d, PROMOTE, r->replica_id, r->node_id));
+    r->role = SHERD__V1__REPLICA_ROLE__REPLICA_VOTER;
+    TRY(desc_put(f, p, d));
+    LOGI("scheduler", "shard %" PRIu64 " has a new voter on node %" PRIu64, d->shard_id,
+         r->node_id);
+    return NULL;
+}
+
+static bool has_replica_on(const Sherd__V1__ShardDesc *d, uint64_t node_id)
+{
+    for (size_t i = 0; i < d->n_replicas; i++) {
+        if (d->replicas[i]->node_id == node_id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The node that should get the next replica: another locality first, then the fewest replicas. */
+static Sherd__V1__NodeDesc *node_choose(const struct place *p, const Sherd__V1__ShardDesc *d)
+{
+    Sherd__V1__NodeDesc *best = NULL;
+    size_t best_score = SIZE_MAX;
+    for (size_t i = 0; i < p->view.node_count; i++) {
+        Sherd__V1__NodeDesc *n = p->view.nodes[i];
+        if (!node_is_ready(p, n->address->node_id) || has_replica_on(d, n->address->node_id)) {
+            continue;
+        }
+        size_t near = 0;
+        for (size_t k = 0; k < d->n_replicas; k++) {
+            const Sherd__V1__NodeDesc *other = node_by_id(p, d->replicas[k]->node_id);
+            near += other != NULL && n->locality[0] != '\0' &&
+                    strcmp(n->locality, other->locality) == 0;
+        }
+        size_t score = near * 1000000 + p->replica_counts[i];
+        if (score < best_score) {
+            best = n;
+            best_score = score;
+        }
+    }
+    return best;
+}
+
+static struct status *learner_add(struct fiber *f, struct place *p, Sherd__V1__ShardDesc *d,
+                                  const Sherd__V1__NodeDesc *n)
+{
+    Sherd__V1__ReplicaDesc *r = ARENA_NEW(p->arena, Sherd__V1__ReplicaDesc);
+    Sherd__V1__ReplicaDesc **all =
+        ARENA_ARRAY(p->arena, Sherd__V1__ReplicaDesc *, d->n_replicas + 1);
+    sherd__v1__replica_desc__init(r);
+    r->replica_id = d->next_replica_id++;
+    r->node_id = n->address->node_id;
+    r->role = SHERD__V1__REPLICA_ROLE__REPLICA_LEARNER;
+    memcpy(all, d->replicas, d->n_replicas * sizeof(*all));
+    all[d->n_replicas++] = r;
+    d->replicas = all;
+    TRY(desc_put(f, p, d));
+    return learner_advance(f, p, d, d->n_replicas - 1);
+}
+
+/* How many voters it should have with the nodes there are: odd, and not more than the setting. */
+static uint32_t voters_wanted(const struct place *p)
+{
+    uint32_t ready = 0;
+    for (size_t i = 0; i < p->view.node_count; i++) {
+        ready += node_is_good(p, p->view.nodes[i]->address->node_id);
+    }
+    uint32_t n = ready < p->target ? ready : p->target;
+    return n > 0 && n % 2 == 0 ? n - 1 : n;
+}
+
+static struct status *shard_repair(struct fiber *f, struct place *p, Sherd__V1__ShardDesc *d)
+{
+    uint32_t good = 0;
+    size_t lost = SIZE_MAX;
+    for (size_t i = 0; i < d->n_replicas; i++) {
+        if (d->replicas[i]->role != SHERD__V1__REPLICA_ROLE__REPLICA_VOTER) {
+            return learner_advance(f, p, d, i);
+        }
+        if (node_is_good(p, d->replicas[i]->node_id)) {
+            good++;
+        } else {
+            lost = i;
+        }
+    }
+    if (good < voters_wanted(p) && d->n_replicas < GROUP_REPLICAS_MAX) {
+        const Sherd__V1__NodeDesc *n = node_choose(p, d);
+        return n == NULL ? NULL : learner_add(f, p, d, n);
+    }
+    if (lost != SIZE_MAX && good >= p->target && d->n_replicas > 2) {
+        return replica_drop(f, p, d, lost);
+    }
+    return NULL;
+}
+
+/* ---- all shards ---- */
+
+static bool is_splitting(const struct place *p, uint64_t shard_id)
+{
+    for (size_t i = 0; i < p->view.job_count; i++) {
+        if (p->view.jobs[i]->right != NULL && p->view.jobs[i]->shard_id == shard_id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct place place_make(struct meta_sched *m)
+{
+    struct place p = {.sched = m, .arena = arena_create(0)};
+    sched_view_read(m, p.arena, &p.view);
+    p.target = target_read(m->server);
+    p.replica_counts = ARENA_ARRAY(p.arena, size_t, p.view.node_count + 1);
+    for (size_t i = 0; i < p.view.shard_count; i++) {
+        for (size_t k = 0; k < p.view.node_count; k++) {
+            p.replica_counts[k] +=
+                has_replica_on(p.view.shards[i], p.view.nodes[k]->address->node_id);
+        }
+    }
+    return p;
+}
+
+/* Would shard_repair() do anything? Cheap: most passes end here. */
+static bool needs_repair(const struct place *p, const Sherd__V1__ShardDesc *d)
+{
+    uint32_t good = 0;
+    for (size_t i = 0; i < d->n_replicas; i++) {
+        if (d->replicas[i]->role != SHERD__V1__REPLICA_ROLE__REPLICA_VOTER ||
+            !node_is_good(p, d->replicas[i]->node_id)) {
+            return true;
+        }
+        good++;
+    }
+    return good < voters_wanted(p);
+}
+
+struct status *sched_repair(struct fiber *f, struct meta_sched *m)
+{
+    struct place p = place_make(m);
+    struct status *first = NULL;
+    for (size_t i = 0; i < p.view.shard_count && !m->is_cancelled; i++) {
+        Sherd__V1__ShardDesc *d = p.view.shards[i];
+        if (!needs_repair(&p, d) || is_splitting(&p, d->shard_id)) {
+            continue;
+        }
+        struct sched_shard *ss = sched_shard_get(m, d->shard_id);
+        if (ss->is_busy) {
+            continue;
+        }
+        ss->is_busy = true;
+        /* The view may be old by now: the newest descriptor, and nodes by the newest heartbeats. */
+        Sherd__V1__ShardDesc *now = sched_shard_desc(m->server, p.arena, d->shard_id);
+        struct status *st = now == NULL || now->range == NULL ? NULL : shard_repair(f, &p, now);
+        ss->is_busy = false;
+        if (first == NULL) {
+            first = status_wrap(st, "shard %" PRIu64, ss->shard_id);
+        } else {
+            status_free(st);
+        }
+    }
+    arena_destroy(p.arena);
+    return first;
+}
+
+/* ---- leaders ---- */
+
+struct leaders {
+    size_t most, least; /* indexes of view.nodes */
+    size_t most_count, least_count;
+    bool is_known; /* every shard's leader is known and every node has been heard */
+};
+
+static struct leaders leaders_count(const struct place *p)
+{
+    struct leaders l = {.most_count = 0, .least_count = SIZE_MAX, .is_known = true};
+    for (size_t i = 0; i < p->view.shard_count; i++) {
+        l.is_known =
+            l.is_known && sched_shard_get(p->sched, p->view.shards[i]->shard_id)->leader_node != 0;
+    }
+    for (size_t k = 0; k < p->view.node_count; k++) {
+        const Sherd__V1__NodeDesc *n = p->view.nodes[k];
+        if (!n->role_shard || n->state != SHERD__V1__NODE_STATE__NODE_LIVE) {
+            continue;
+        }
+        if (!node_is_ready(p, n->address->node_id)) {
+            continue;
+        }
+        size_t count = 0;
+        for (size_t i = 0; i < p->view.shard_count; i++) {
+            const struct sched_shard *ss = sched_shard_get(p->sched, p->view.shards[i]->shard_id);
+            count += ss->leader_node == n->address->node_id;
+        }
+        if (count > l.most_count) {
+            l.most_count = count;
+            l.most = k;
+        }
+        if (count < l.least_count) {
+            l.least_count = count;
+            l.least = k;
+        }
+    }
+    return l;
+}
+
+/* The replica to which leadership should move, or NULL. */
+static const Sherd__V1__ReplicaDesc *move_target(const struct place *p, const struct leaders *l,
+                                                 const Sherd__V1__ShardDesc *d)
+{
+    const struct sched_shard *ss = sched_shard_get(p->sched, d->shard_id);
+    uint64_t now = loop_now_ns(p->sched->server->loop);
+    if (ss->is_busy || ss->leader_node == 0 ||
+        (ss->moved_ns != 0 && now - ss->moved_ns < LEADERS_AGAIN_NS)) {
+        return NULL;
+    }
+    uint64_t to = 0;
+    if (d->preferred_leader != 0) {
+        to = d->preferred_leader == ss->leader_node || !node_is_ready(p, d->preferred_leader)
+                 ? 0
+                 : d->preferred_leader;
+    } else if (l->is_known && l->most_count > l->least_count + 1 && l->least_count != SIZE_MAX &&
+               p->view.shard_count > LEADERS_SHARDS_MIN &&
+               ss->leader_node == p->view.nodes[l->most]->address->node_id) {
+        to = p->view.nodes[l->least]->address->node_id;
+    }
+    for (size_t i = 0; to != 0 && i < d->n_replicas; i++) {
+        if (d->replicas[i]->node_id == to &&
+            d->replicas[i]->role == SHERD__V1__REPLICA_ROLE__REPLICA_VOTER) {
+            return d->replicas[i];
+        }
+    }
+    return NULL;
+}
+
+struct status *sched_balance(struct fiber *f, struct meta_sched *m)
+{
+    if (loop_now_ns(m->server->loop) - m->server->leader_since_ns < LEADERS_SETTLE_NS) {
+        return NULL;
+    }
+    struct place p = place_make(m);
+    struct leaders l = leaders_count(&p);
+    struct status *st = NULL;
+    for (size_t i = 0; i < p.view.shard_count; i++) {
+        Sherd__V1__ShardDesc *d = p.view.shards[i];
+        const Sherd__V1__ReplicaDesc *to = move_target(&p, &l, d);
+        if (to == NULL || is_splitting(&p, d->shard_id)) {
+            continue;
+        }
+        struct sched_shard *ss = sched_shard_get(m, d->shard_id);
+        ss->moved_ns = loop_now_ns(m->server->loop);
+        ss->is_busy = true;
+        st = change(f, &p, d, TRANSFER, to->replica_id, to->node_id);
+        ss->is_busy = false;
+        if (st == NULL) {
+            ss->leader_node = to->node_id;
+        }
+        break; /* one a pass */
+    }
+    arena_destroy(p.arena);
+    return st;
+}
+
+/* ---- garbage ---- */
+
+/* Notes when the shard was last written. The entry that a watermark itself makes is not a write. */
+static void activity_note(struct meta_sched *m, struct sched_shard *ss)
+{
+    uint64_t now = loop_now_ns(m->server->loop);
+    if (ss->report_last == ss->last_index) {
+        return;
+    }
+    bool is_echo = ss->gc_ns != 0 && now - ss->gc_ns < GC_ECHO_NS &&
+                   ss->report_last > ss->last_index && ss->report_last - ss->last_index <= 2;
+    if (!is_echo) {
+        ss->active_ts = m->server->tso.last;
+    }
+    ss->last_index = ss->report_last;
+}
+
+struct status *sched_collect(struct fiber *f, struct meta_sched *m)
+{
+    struct meta_server *s = m->server;
+    uint64_t watermark = meta_gc_watermark(s);
+    uint64_t step_ms = (uint64_t)s->options.gc_ttl_s * 100;
+    uint64_t step = tso_of_wall((int64_t)(step_ms < GC_STEP_MS_MIN ? GC_STEP_MS_MIN : step_ms));
+    struct arena *a = arena_create(0);
+    struct sched_view v;
+    struct status *first = NULL;
+    sched_view_read(m, a, &v);
+    for (size_t i = 0; i < v.shard_count && !m->is_cancelled; i++) {
+        const Sherd__V1__ShardDesc *d = v.shards[i];
+        struct sched_shard *ss = sched_shard_get(m, d->shard_id);
+        if (ss->leader_node == 0) {
+            continue;
+        }
+        activity_note(m, ss);
+        if (watermark <= ss->gc_watermark + step || ss->gc_watermark >= ss->active_ts ||
+            ss->is_busy) {
+            continue;
+        }
+        Sherd__V1__GcRequest request = SHERD__V1__GC_REQUEST__INIT;
+        void *reply;
+        request.shard_id = d->shard_id;
+        request.watermark = watermark;
+        ss->gc_ns = loop_now_ns(s->loop);
+        struct status *st =
+            sched_call_leader(f, m, d, RPC_SHARD_GC, &request, CHANGE_CALL_MS, a, &reply);
+        if (st == NULL) {
+            ss->gc_watermark = watermark;
+        }
+        if (first == NULL) {
+            first = st;
+        } else {
+            status_free(st);
+        }
+    }
+    arena_destroy(a);
+    return first;
+}

@@ -1,0 +1,415 @@
+/*
+ * Splits. A split is three steps, each of which finds out whether it has been done:
+ *
+ *  1 intent   one change: allocates the new shard's id and puts job/<id> with its whole descriptor
+ *  2 split    SHARD_SPLIT at the left shard's leader: the left group logs it, each of its nodes
+ * creates its replica of the right group from that entry 3 map      one change: left part shrinks
+ * (epoch + 1), right part appears, the job goes
+ *
+ * A crash after 1 or 2 leaves the job; the next leader of this group goes on from it, with the same
+ * ids. While the job stands, nothing else changes the left shard's replicas (place.c looks).
+ *
+ * The right shard gets replica ids 1..n on the left one's voters. The lowest id stands for election
+ * first, so id 1 goes where the leader should be: a pre-split spreads its leaders by that, without
+ * a transfer.
+ *
+ * A pre-split works from the last border down: the left shard, whose leader is known and at work,
+ * is then the same in all of its splits.
+ */
+#include "scheduler.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "keys.h"
+
+#include <inttypes.h>
+
+#define SPLIT_CALL_MS 5000u
+#define SPLIT_RETRY_NS                                                                             \
+    (UINT64_C(30) * 1000000000u) /* between two questions for the size of one shard */
+#define PRESPLIT_BUCKETS_MAX 4096u
+
+static struct slice pb_slice(ProtobufCBinaryData b)
+{
+    return slice_make(b.data, b.len);
+}
+
+static ProtobufCBinaryData pb_bytes(struct slice s)
+{
+    return (ProtobufCBinaryData){.len = s.len, .data = (uint8_t *)(uintptr_t)s.data};
+}
+
+/* ---- 1 intent ---- */
+
+struct intent_op {
+    struct meta_op op;
+    struct slice key;        /* border */
+    uint64_t job_id;         /* an existing job, or 0 */
+    uint64_t leader_node;    /* of the left shard, as far as known */
+    size_t skew;             /* which of the others leads the right one */
+    struct arena *arena;     /* the waiting fiber's: of the result */
+    Sherd__V1__JobDesc *job; /* result; NULL: the border is there already */
+};
+
+/* The shard whose range holds the key. */
+static struct status *shard_at(const struct omap *map, struct slice key, struct arena *a,
+                               Sherd__V1__ShardDesc **out)
+{
+    struct buf at = {0};
+    void *message = NULL;
+    meta_key_shard(&at, key);
+    const struct omap_entry *e = omap_floor(map, buf_slice(&at));
+    buf_deinit(&at);
+    if (e == NULL || !meta_key_has(omap_entry_key(e), META_PREFIX_SHARD)) {
+        return status_new(CORRUPT, "the shard map has a hole");
+    }
+    TRY(pb_unpack(&sherd__v1__shard_desc__descriptor, a, omap_entry_value(e), &message));
+    *out = message;
+    if ((*out)->range == NULL) {
+        return status_new(CORRUPT, "shard %" PRIu64 " has no range", (*out)->shard_id);
+    }
+    return NULL;
+}
+
+static struct status *right_make(struct intent_op *op, const Sherd__V1__ShardDesc *left,
+                                 struct arena *a, Sherd__V1__ShardDesc **out)
+{
+    size_t n = left->n_replicas;
+    size_t leader = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (left->replicas[i]->role != SHERD__V1__REPLICA_ROLE__REPLICA_VOTER) {
+            return status_new(CONFLICT, "shard %" PRIu64 " is changing its replicas",
+                              left->shard_id);
+        }
+        leader = left->replicas[i]->node_id == op->leader_node ? i : leader;
+    }
+    if (n == 0) {
+        return status_new(CORRUPT, "shard %" PRIu64 " has no replicas", left->shard_id);
+    }
+    Sherd__V1__ShardDesc *d = ARENA_NEW(a, Sherd__V1__ShardDesc);
+    sherd__v1__shard_desc__init(d);
+    d->range = ARENA_NEW(a, Sherd__V1__KeyRange);
+    sherd__v1__key_range__init(d->range);
+    d->range->start = pb_bytes(arena_copy(a, op->key));
+    d->range->end = left->range->end;
+    d->epoch = left->epoch + 1;
+    d->placement = left->placement;
+    d->replicas = ARENA_ARRAY(a, Sherd__V1__ReplicaDesc *, n);
+    for (size_t i = 0; i < n; i++) {
+        Sherd__V1__ReplicaDesc *r = ARENA_NEW(a, Sherd__V1__ReplicaDesc);
+        sherd__v1__replica_desc__init(r);
+        r->replica_id = i + 1;
+        r->node_id = left->replicas[(leader + 1 + op->skew + i) % n]->node_id;
+        r->role = SHERD__V1__REPLICA_ROLE__REPLICA_VOTER;
+        d->replicas[i] = r;
+    }
+    d->n_replicas = n;
+    d->next_replica_id = n + 1;
+    *out = d;
+    return NULL;
+}
+
+static struct status *intent_evaluate(struct meta_op *base, struct meta_batch *b)
+{
+    struct intent_op *op = CONTAINER_OF(base, struct intent_op, op);
+    Sherd__V1__ShardDesc *left;
+    Sherd__V1__ShardDesc *right;
+    TRY(shard_at(&b->work, op->key, op->arena, &left));
+    if (slice_eq(pb_slice(left->range->start), op->key)) {
+        return NULL;
+    }
+    if (left->range->end.len > 0 && slice_cmp(op->key, pb_slice(left->range->end)) >= 0) {
+        return status_new(CORRUPT, "the shard map has a hole");
+    }
+    TRY(right_make(op, left, op->arena, &right));
+    right->shard_id = meta_batch_allocate(b, META_ID_SHARD, 1);
+    Sherd__V1__JobDesc *job = ARENA_NEW(op->arena, Sherd__V1__JobDesc);
+    sherd__v1__job_desc__init(job);
+    job->id = op->job_id != 0 ? op->job_id : meta_batch_allocate(b, META_ID_OBJECT, 1);
+    job->kind = SHERD__V1__JOB_KIND__JOB_SPLIT;
+    job->shard_id = left->shard_id;
+    job->split_key = right->range->start;
+    job->right = right;
+    struct buf key = {0};
+    meta_key(&key, META_PREFIX_JOB, job->id, 8);
+    meta_batch_put(b, buf_slice(&key), pb_pack_in(job, op->arena));
+    buf_deinit(&key);
+    op->job = job;
+    return NULL;
+}
+
+static struct status *split_intend(struct fiber *f, struct meta_sched *m, struct slice key,
+                                   uint64_t job_id, uint64_t leader_node, size_t skew,
+                                   struct arena *a, Sherd__V1__JobDesc **out)
+{
+    struct intent_op *op = meta_op_create(sizeof(*op), intent_evaluate);
+    op->key = key;
+    op->job_id = job_id;
+    op->leader_node = leader_node;
+    op->skew = skew;
+    op->arena = a;
+    TRY(meta_submit(f, m->server, &op->op));
+    *out = op->job;
+    mem_free(op);
+    return sched_check(f, m);
+}
+
+/* ---- 3 map ---- */
+
+struct map_op {
+    struct meta_op op;
+    const Sherd__V1__JobDesc *job;
+    bool with_split; /* false: only drop the job */
+    bool done;
+};
+
+static struct status *map_step(struct map_op *op, struct meta_batch *b, struct arena *a)
+{
+    const Sherd__V1__JobDesc *job = op->job;
+    Sherd__V1__ShardDesc *left;
+    struct buf key = {0};
+    struct status *st = NULL;
+    meta_key(&key, META_PREFIX_JOB, job->id, 8);
+    if (meta_batch_get(b, buf_slice(&key)) == NULL) { /* done before: the reply was lost */
+        op->done = true;
+        goto out;
+    }
+    if (op->with_split) {
+        TRY_GOTO(shard_at(&b->work, pb_slice(job->split_key), a, &left), out);
+        bool is_there = slice_eq(pb_slice(left->range->start), pb_slice(job->split_key));
+        if (!is_there && left->shard_id != job->shard_id) {
+            st = status_new(CORRUPT, "shard %" PRIu64 " does not hold its split key any more",
+                            job->shard_id);
+            goto out;
+        }
+        if (!is_there) {
+            struct buf at = {0};
+            left->range->end = job->split_key;
+            left->epoch++;
+            meta_key_shard(&at, pb_slice(left->range->start));
+            meta_batch_put(b, buf_slice(&at), pb_pack_in(left, a));
+            buf_clear(&at);
+            meta_key_shard(&at, pb_slice(job->split_key));
+            meta_batch_put(b, buf_slice(&at), pb_pack_in(job->right, a));
+            buf_deinit(&at);
+        }
+    }
+    meta_batch_delete(b, buf_slice(&key));
+    op->done = true;
+out:
+    buf_deinit(&key);
+    return st;
+}
+
+static struct status *map_evaluate(struct meta_op *base, struct meta_batch *b)
+{
+    struct map_op *op = CONTAINER_OF(base, struct map_op, op);
+    struct arena *a = arena_create(0);
+    struct status *st = map_step(op, b, a);
+    arena_destroy(a);
+    return st;
+}
+
+static struct status *job_close(struct fiber *f, struct meta_sched *m,
+                                const Sherd__V1__JobDesc *job, bool with_split)
+{
+    struct map_op *op = meta_op_create(sizeof(*op), map_evaluate);
+    op->job = job;
+    op->with_split = with_split;
+    TRY(meta_submit(f, m->server, &op->op));
+    mem_free(op);
+    return sched_check(f, m);
+}
+
+/* ---- 2 split ---- */
+
+/* The shard says that this split can never be: the border is none of its keys, or it is too small.
+ */
+static bool is_refusal(const struct status *st)
+{
+    return st->code == STATUS_INVALID || st->code == STATUS_UNSUPPORTED ||
+           st->code == STATUS_CONSTRAINT;
+}
+
+static struct status *split_finish(struct fiber *f, struct meta_sched *m,
+                                   const Sherd__V1__JobDesc *job, struct arena *a)
+{
+    Sherd__V1__ShardDesc *left = sched_shard_desc(m->server, a, job->shard_id);
+    if (left == NULL || left->range == NULL) {
+        LOGW("scheduler", "shard %" PRIu64 " of a split is gone", job->shard_id);
+        return job_close(f, m, job, false);
+    }
+    if (slice_eq(pb_slice(left->range->end), pb_slice(job->split_key))) {
+        return job_close(f, m, job, true);
+    }
+    Sherd__V1__SplitRequest request = SHERD__V1__SPLIT_REQUEST__INIT;
+    void *reply;
+    request.shard_id = job->shard_id;
+    request.split_key = job->split_key;
+    request.right_desc = pb_bytes(pb_pack_in(job->right, a));
+    request.left_epoch = left->epoch + 1;
+    struct status *st =
+        sched_call_leader(f, m, left, RPC_SHARD_SPLIT, &request, SPLIT_CALL_MS, a, &reply);
+    if (status_is(st, STATUS_ALREADY_EXISTS)) {
+        status_free(st);
+        st = NULL;
+    }
+    if (st != NULL) {
+        if (is_refusal(st)) {
+            struct status *closed = job_close(f, m, job, false);
+            status_free(closed);
+        }
+        return status_wrap(st, "shard %" PRIu64, job->shard_id);
+    }
+    LOGI("scheduler", "shard %" PRIu64 " was split, the new one is %" PRIu64, job->shard_id,
+         job->right->shard_id);
+    return job_close(f, m, job, true);
+}
+
+/* All three steps. CONFLICT when somebody else has the shard in hand. */
+static struct status *split_do(struct fiber *f, struct meta_sched *m, struct slice key,
+                               uint64_t job_id, size_t skew, struct arena *a)
+{
+    Sherd__V1__ShardDesc *left;
+    Sherd__V1__JobDesc *job = NULL;
+    TRY(shard_at(&m->server->fsm.map, key, a, &left));
+    struct sched_shard *ss = sched_shard_get(m, left->shard_id);
+    if (ss->is_busy) {
+        return status_new(CONFLICT, "shard %" PRIu64 " is changing its replicas", left->shard_id);
+    }
+    ss->is_busy = true;
+    struct status *st = split_intend(f, m, key, job_id, ss->leader_node, skew, a, &job);
+    if (st == NULL && job != NULL) {
+        st = split_finish(f, m, job, a);
+    }
+    ss->is_busy = false;
+    return st;
+}
+
+/* ---- jobs ---- */
+
+static struct status *job_presplit(struct fiber *f, struct meta_sched *m,
+                                   const Sherd__V1__JobDesc *job, struct arena *a)
+{
+    if (job->buckets > PRESPLIT_BUCKETS_MAX) {
+        LOGW("scheduler", "job %" PRIu64 " asks for %u buckets, it is dropped", job->id,
+             job->buckets);
+        return job_close(f, m, job, false);
+    }
+    struct buf key = {0};
+    struct status *st = NULL;
+    for (uint32_t bucket = job->buckets; bucket-- > 1 && st == NULL;) {
+        /* sql/codec.h: table id | index id 1 | bucket. */
+        buf_clear(&key);
+        buf_put_u32(&key, job->table_id);
+        buf_put_u32(&key, 1);
+        buf_put_u16(&key, (uint16_t)bucket);
+        st = split_do(f, m, buf_slice(&key), 0, job->buckets - 1 - bucket, a);
+    }
+    buf_deinit(&key);
+    return st != NULL ? st : job_close(f, m, job, false);
+}
+
+static struct status *job_split(struct fiber *f, struct meta_sched *m,
+                                const Sherd__V1__JobDesc *job, struct arena *a)
+{
+    if (job->right == NULL) { /* asked for by hand */
+        if (job->split_key.len == 0) {
+            return job_close(f, m, job, false);
+        }
+        TRY(split_do(f, m, pb_slice(job->split_key), job->id, 0, a));
+        return job_close(f, m, job, false);
+    }
+    struct sched_shard *ss = sched_shard_get(m, job->shard_id);
+    if (ss->is_busy) {
+        return NULL;
+    }
+    ss->is_busy = true;
+    struct status *st = split_finish(f, m, job, a);
+    ss->is_busy = false;
+    return st;
+}
+
+static struct status *job_run(struct fiber *f, struct meta_sched *m, const Sherd__V1__JobDesc *job,
+                              struct arena *a)
+{
+    switch (job->kind) {
+    case SHERD__V1__JOB_KIND__JOB_PRESPLIT:
+        return job_presplit(f, m, job, a);
+    case SHERD__V1__JOB_KIND__JOB_SPLIT:
+        return job_split(f, m, job, a);
+    default:
+        return NULL; /* other jobs are others' */
+    }
+}
+
+struct status *sched_run_jobs(struct fiber *f, struct meta_sched *m)
+{
+    struct arena *a = arena_create(0);
+    struct sched_view v;
+    sched_view_read(m, a, &v);
+    struct status *first = NULL;
+    /* Splits that were begun come first: others wait for their shards. The decoded jobs are copies.
+     */
+    for (int begun = 1; begun >= 0; begun--) {
+        for (size_t i = 0; i < v.job_count && !m->is_cancelled; i++) {
+            if ((v.jobs[i]->right != NULL) != (begun == 1)) {
+                continue;
+            }
+            struct status *st = job_run(f, m, v.jobs[i], a);
+            if (first == NULL) {
+                first = st;
+            } else {
+                status_free(st);
+            }
+        }
+    }
+    arena_destroy(a);
+    return first;
+}
+
+/* ---- by size ---- */
+
+static struct status *split_large(struct fiber *f, struct meta_sched *m,
+                                  const Sherd__V1__ShardDesc *d, struct arena *a)
+{
+    Sherd__V1__SplitPointRequest request = SHERD__V1__SPLIT_POINT_REQUEST__INIT;
+    void *message;
+    request.shard_id = d->shard_id;
+    TRY(sched_call_leader(f, m, d, RPC_SHARD_SPLIT_POINT, &request, SPLIT_CALL_MS, a, &message));
+    const Sherd__V1__SplitPointReply *reply = message;
+    if (reply->key.len == 0) {
+        return NULL;
+    }
+    return split_do(f, m, pb_slice(reply->key), 0, 0, a);
+}
+
+struct status *sched_split_by_size(struct fiber *f, struct meta_sched *m)
+{
+    uint64_t max_bytes = (uint64_t)m->server->options.shard_max_mb << 20;
+    if (max_bytes == 0) {
+        return NULL;
+    }
+    struct arena *a = arena_create(0);
+    struct status *st = NULL;
+    struct sched_shard *large = NULL;
+    uint64_t now = loop_now_ns(m->server->loop);
+    struct sched_shard *ss;
+    struct sched_shard *tmp;
+    HASH_ITER(hh, m->shards, ss, tmp)
+    {
+        bool is_due = ss->split_ns == 0 || now - ss->split_ns > SPLIT_RETRY_NS;
+        if (ss->leader_node != 0 && ss->bytes > max_bytes && is_due && !ss->is_busy &&
+            (large == NULL || ss->bytes > large->bytes)) {
+            large = ss;
+        }
+    }
+    if (large != NULL) {
+        large->split_ns = now;
+        Sherd__V1__ShardDesc *d = sched_shard_desc(m->server, a, large->shard_id);
+        st = d == NULL ? NULL : split_large(f, m, d, a);
+    }
+    arena_destroy(a);
+    return st;
+}
