@@ -5,6 +5,7 @@
 
 #include "cmocka_all.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +52,7 @@ static void configure(const char *settings)
 /* The file's text, "" when it is not there; lasts until the next call. */
 static const char *read_log(const char *name)
 {
-    static char text[65536];
+    static char text[1 << 20];
     char *path = mem_printf("%s/deep/log/%s", dir, name);
     FILE *f = fopen(path, "re");
     size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
@@ -150,6 +151,44 @@ static void a_file_that_exists_is_continued(void **state)
     assert_non_null(strstr(read_log("system.log"), "second"));
 }
 
+enum { WRITERS = 3, LINES = 300 };
+
+static void *writer_main(void *arg)
+{
+    for (int i = 0; i < LINES; i++) {
+        LOGI("sql", "writer %s line %d", (const char *)arg, i);
+    }
+    return NULL;
+}
+
+/* Lines do not mix, and settings may change while others log. */
+static void threads_may_log_while_settings_change(void **state)
+{
+    (void)state;
+    configure("rotate: {size: 1MB}\n");
+    pthread_t threads[WRITERS];
+    static const char *const names[WRITERS] = {"a", "b", "c"};
+    for (int i = 0; i < WRITERS; i++) {
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, writer_main, (void *)(uintptr_t)names[i]), 0);
+    }
+    for (int i = 0; i < 10; i++) {
+        configure(i % 2 ? "rotate: {size: 1MB}\nlevel: debug\n" : NULL);
+    }
+    for (int i = 0; i < WRITERS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    char *text = mem_strdup(read_log("system.log"));
+    int count = 0;
+    char *save = NULL;
+    for (char *l = strtok_r(text, "\n", &save); l != NULL; l = strtok_r(NULL, "\n", &save)) {
+        assert_non_null(strstr(l, "node1 [sql] writer "));
+        count++;
+    }
+    assert_int_equal(count, WRITERS * LINES);
+    mem_free(text);
+}
+
 static void refuse(const char *settings, const char *expected)
 {
     char *path = mem_printf("%s/logger.yaml", dir);
@@ -196,7 +235,7 @@ int main(void)
         T(a_message_cannot_forge_a_line),     T(json_lines_are_escaped),
         T(long_messages_are_whole),           T(files_rotate_by_size_and_old_ones_go),
         T(a_file_that_exists_is_continued),   T(bad_settings_are_refused_with_their_line),
-        T(the_documented_sample_is_accepted),
+        T(the_documented_sample_is_accepted), T(threads_may_log_while_settings_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

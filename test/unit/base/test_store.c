@@ -6,9 +6,11 @@
 
 #include "cmocka_all.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 struct fixture {
     const char *kind;
@@ -349,6 +351,37 @@ static void leveldb_tells_an_unusable_path(void **state)
     fails(st, STATUS_IO, "58030");
 }
 
+/* The file size limit stands for a disk that refuses: the write fails, and so do all after it. */
+static void leveldb_refuses_all_writes_after_a_failed_one(void **state)
+{
+    struct fixture *f = *state;
+    write_text(f->store, "a=1", true);
+    struct rlimit old;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    struct rlimit small = {.rlim_cur = 64 << 10, .rlim_max = old.rlim_max};
+    void (*old_handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    struct buf value = {0};
+    memset(buf_extend(&value, 1 << 20), 'v', 1 << 20);
+    struct store_batch *b = store_batch_create(f->store);
+    store_batch_put(b, slice_str("b"), buf_slice(&value));
+    struct status *st = store_write(f->store, b, true);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    signal(SIGXFSZ, old_handler);
+    fails(st, STATUS_IO, "58030");
+    store_batch_clear(b);
+    store_batch_put(b, slice_str("c"), slice_str("1"));
+    fails(store_write(f->store, b, false), STATUS_IO, "58030");
+    fails(store_flush(f->store), STATUS_IO, "58030");
+    store_batch_destroy(b);
+    buf_deinit(&value);
+    expect_get(f->store, NULL, "a", "1");
+    store_close(f->store);
+    open_again(f);
+    expect_get(f->store, NULL, "a", "1");
+    expect_get(f->store, NULL, "c", NULL);
+}
+
 /* ---- the memory store's crashes ---- */
 
 static void crash(struct fixture *f, int keep_percent)
@@ -571,6 +604,8 @@ int main(void)
         BOTH(a_large_value_comes_back_whole),
         BOTH(random_writes_agree_with_a_model),
         cmocka_unit_test(leveldb_tells_an_unusable_path),
+        cmocka_unit_test_setup_teardown(leveldb_refuses_all_writes_after_a_failed_one,
+                                        set_up_leveldb, tear_down),
         MEM(a_power_cut_keeps_what_was_flushed_or_synced),
         MEM(a_sync_does_not_save_unsynced_batches_before_it),
         MEM(a_process_crash_loses_nothing_but_makes_nothing_durable),
