@@ -1,0 +1,33 @@
+/* Every bound of the shard layer in one place. */
+#ifndef SHARD_BOUNDS_H
+#define SHARD_BOUNDS_H
+
+enum {
+    SHARD_KEY_BYTES_MAX = 64 * 1024, /* of a data key: 54000 beyond */
+    SHARD_ROW_BYTES_MAX = 32 * 1024 * 1024 - 256 * 1024,
+    SHARD_WORKSPACE_BYTES = 64 * 1024 * 1024,
+    SHARD_LOCKS_MAX = 1000000, /* locks of one transaction at one shard: 53200 beyond */
+    SHARD_SPANS_MAX = 100000,  /* read spans of one; beyond, they are joined into one */
+    SHARD_PARTICIPANTS_MAX = 4096,
+    SHARD_READ_ROWS = 1024, /* rows of a page when the request does not say */
+    SHARD_READ_BYTES = 1024 * 1024,
+    SHARD_READ_BYTES_MAX = 16 * 1024 * 1024,
+    SHARD_SCAN_TURN = 1024,      /* keys looked at before other fibers get their turn */
+    SHARD_SCAN_PAGE = 65536,     /* keys looked at in one request */
+    SHARD_OUTCOMES = 4096,       /* one-shard commits whose outcome can be asked for */
+    SHARD_POISONED_MAX = 100000, /* remembered poisoned autocommits of a term */
+    SHARD_COMMIT_TRIES = 32,     /* timestamps fetched for one CommitOne */
+    SHARD_CLOSING_MS = 1000,     /* P6: how long readers wait for the next attempt */
+    SHARD_ORPHAN_MS = 1000,      /* a prepared record older than this is recovered */
+    SHARD_WAITED_ON_MS = 100,    /* the same when somebody waits on it */
+    SHARD_IDLE_MS = 15000,       /* workspace silent for so long: ask its coordinator */
+    SHARD_SILENT_MS = 60000,     /* and drop it when the coordinator is away for so long */
+    SHARD_DEADLOCK_MS = 50,      /* a wait older than this is looked at across shards */
+    SHARD_FORGET_MS = 1000,      /* Forget waits for other traffic for so long */
+    SHARD_GC_BATCH = 500,        /* versions removed by one entry */
+    SHARD_WIPE_BATCH = 2000,
+    SHARD_ENTRY_BYTES_MAX = 24 * 1024 * 1024,
+    SHARD_DRAIN_MS = 5000, /* a split waits so long for prepared transactions */
+};
+
+#endif

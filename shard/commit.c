@@ -1,0 +1,921 @@
+/*
+ * Validation and commit at one participant: rules P1 to P6, Validate, F1 to F4, Query with its
+ * poison (section 5), refresh (W4). See part.h and work.h for the states.
+ *
+ * An entry in flight is a struct flight: it outlives the fiber that proposed it, and its completion
+ * moves the workspace on whether anybody still waits or not. A workspace is never dropped while one
+ * is under way.
+ */
+#include "api/rpc.h"
+#include "base/buggify.h"
+#include "base/check.h"
+#include "bounds.h"
+#include "part.h"
+
+static void answer(Sherd__V1__OutcomeReply *r, Sherd__V1__Answer a, uint32_t attempt,
+                   uint64_t commit)
+{
+    r->answer = a;
+    r->attempt = attempt;
+    r->commit = commit;
+}
+
+#define ANSWER(r, name, attempt, commit)                                                           \
+    answer(r, SHERD__V1__ANSWER__ANSWER_##name, attempt, commit)
+
+/* ---- entries in flight ---- */
+
+struct flight {
+    struct group_proposal proposal;
+    struct part *part;
+    struct work *work; /* or NULL */
+    int refs;
+    bool is_done;
+    struct status *st;
+    struct gate done;
+    void (*applied)(struct part *p, struct work *w); /* the work's next state; part is alive */
+};
+
+static void flight_unref(struct flight *fl)
+{
+    if (--fl->refs > 0) {
+        return;
+    }
+    status_free(fl->st);
+    work_unref(fl->work);
+    part_unref(fl->part);
+    mem_free(fl);
+}
+
+static void flight_done(struct group_proposal *pr, struct status *st)
+{
+    struct flight *fl = CONTAINER_OF(pr, struct flight, proposal);
+    fl->st = st;
+    fl->is_done = true;
+    /* Lost leadership: the part is about to end, or has; the next leader answers (P5). */
+    if (st == NULL && !fl->part->is_dead && fl->applied != NULL) {
+        fl->applied(fl->part, fl->work);
+    }
+    gate_open(&fl->done);
+    flight_unref(fl);
+}
+
+/* Proposes; waits while the group has too much in flight. Then the fate of the entry is followed
+ * whatever happens to the fiber. *out is the caller's reference. */
+static struct status *flight_start(struct fiber *f, struct part *p, struct work *w,
+                                   struct slice entry,
+                                   void (*applied)(struct part *p, struct work *w),
+                                   struct flight **out)
+{
+    struct flight *fl = MEM_NEW(struct flight);
+    fl->part = part_ref(p);
+    fl->work = w != NULL ? work_ref(w) : NULL;
+    fl->refs = 1;
+    fl->applied = applied;
+    fl->proposal.done = flight_done;
+    gate_init(&fl->done);
+    struct status *st;
+    struct buf copy = {
+        0}; /* `entry` is the part's buffer: another fiber uses it while this one waits */
+    for (;;) {
+        st = p->is_dead ? p->env->not_leader(p->env->ctx)
+                        : p->env->propose(p->env->ctx, entry, &fl->proposal);
+        if (!status_is(st, STATUS_LIMIT)) {
+            break;
+        }
+        status_free(st);
+        if (copy.len == 0) {
+            buf_put_slice(&copy, entry);
+            entry = buf_slice(&copy);
+        }
+        st = fiber_sleep(f, ms_to_ns(1));
+        if (st != NULL) {
+            break;
+        }
+    }
+    buf_deinit(&copy);
+    if (st == NULL) {
+        fl->refs++;
+        *out = fl;
+        return NULL;
+    }
+    flight_unref(fl);
+    return st;
+}
+
+static struct status *flight_wait(struct fiber *f, struct flight *fl)
+{
+    struct status *st = gate_wait(f, &fl->done);
+    if (st == NULL) {
+        st = fl->st;
+        fl->st = NULL;
+    }
+    flight_unref(fl);
+    return st;
+}
+
+struct status *part_propose(struct fiber *f, struct part *p, struct slice entry)
+{
+    struct flight *fl = NULL;
+    TRY(flight_start(f, p, NULL, entry, NULL, &fl));
+    return flight_wait(f, fl);
+}
+
+/* Until nothing of w is in flight. */
+static struct status *wait_landed(struct fiber *f, struct part *p, struct work *w)
+{
+    while (!p->is_dead && (w->state == WORK_IN_FLIGHT || w->state == WORK_FINISHING)) {
+        TRY(cond_wait(f, &w->owner.changed));
+    }
+    return p->is_dead ? p->env->not_leader(p->env->ctx) : NULL;
+}
+
+/* ---- what was read still holds (P4, W4) ---- */
+
+struct status *part_span_changed(struct fiber *f, struct part *p, const struct key_span *span,
+                                 uint64_t from, uint64_t to, bool *out_changed)
+{
+    *out_changed = false;
+    struct mvcc_version v;
+    bool found = false;
+    if (span->is_point) {
+        TRY(mvcc_get(p->state->store, span->start, to, &p->scratch, &v, &found));
+        *out_changed = found && v.ts > from;
+        return NULL;
+    }
+    struct buf next = {0};
+    buf_put_slice(&next, span->start);
+    bool more = true;
+    struct status *st = NULL;
+    while (more && st == NULL && !*out_changed) {
+        struct mvcc_iter it;
+        bool paused = false;
+        mvcc_iter_init(&it, p->state->store, buf_slice(&next), span->end, to, false, true);
+        more = false;
+        while ((st = mvcc_iter_next(&it, SHARD_SCAN_TURN, &paused)) == NULL) {
+            if (it.is_valid && it.version.ts > from) {
+                *out_changed = true;
+                break;
+            }
+            more = paused || (it.is_valid && it.seen >= SHARD_SCAN_TURN);
+            if (more) {
+                buf_clear(&next);
+                buf_put_slice(&next, it.key);
+                buf_put_u8(&next, 0);
+            }
+            if (more || !it.is_valid) {
+                break;
+            }
+        }
+        mvcc_iter_deinit(&it);
+        if (more && st == NULL) {
+            st = fiber_yield(f);
+            if (st == NULL && p->is_dead) {
+                st = p->env->not_leader(p->env->ctx);
+            }
+        }
+    }
+    buf_deinit(&next);
+    return st;
+}
+
+static bool is_validated(const struct work *w, const struct work_span *s)
+{
+    return s->is_always || w->isolation == SHERD__V1__ISOLATION__SERIALIZABLE;
+}
+
+/* A lock-only key: nobody could change it under the lock; a delete is what KEY SHARE forbids. */
+static struct status *check_lock_only(struct part *p, const struct lock_hold *h, uint64_t ts,
+                                      bool *out_ok)
+{
+    struct mvcc_version v;
+    bool found = false;
+    TRY(mvcc_get(p->state->store, h->lock->node.key, ts, &p->scratch, &v, &found));
+    *out_ok = h->mode == LOCK_KEY_SHARE ? (found && !v.is_tombstone) == h->newest_live
+                                        : (found ? v.ts : 0) == h->newest_ts;
+    return NULL;
+}
+
+static struct status *check_locks_only(struct fiber *f, struct part *p, struct work *w, uint64_t ts,
+                                       bool *out_ok)
+{
+    if (w->owner.hold_count == w->writes.count) {
+        return NULL;
+    }
+    LIST_FOREACH(it, &w->owner.holds)
+    {
+        struct lock_hold *h = LIST_ITEM(it, struct lock_hold, of_owner);
+        if (!h->is_write) {
+            part_raise(p, &(struct key_span){.start = h->lock->node.key, .is_point = true}, ts);
+        }
+    }
+    LIST_FOREACH(it, &w->owner.holds)
+    { /* holds of a workspace in flight do not change over a park */
+        struct lock_hold *h = LIST_ITEM(it, struct lock_hold, of_owner);
+        if (h->is_write || !h->is_judged || !*out_ok) {
+            continue;
+        }
+        struct key_span point = {.start = h->lock->node.key, .is_point = true};
+        TRY(part_wait_pending(f, p, &point, ts, w, false));
+        if (w->state == WORK_GONE) {
+            return part_gone();
+        }
+        TRY(check_lock_only(p, h, ts, out_ok));
+    }
+    return NULL;
+}
+
+/* Read, then locked, and not changed in between: nobody has been able to change it since. */
+static bool is_under_own_lock(struct part *p, const struct work *w, const struct work_span *s)
+{
+    const struct lock_hold *h = lock_hold_of(&p->locks, &w->owner, s->start);
+    return h != NULL && h->mode >= LOCK_SHARE && h->is_judged && h->newest_ts <= s->from;
+}
+
+struct status *part_check_reads(struct fiber *f, struct part *p, struct work *w, uint64_t ts,
+                                bool *out_ok)
+{
+    *out_ok = true;
+    if (bug_on(BUG_TXN_SKIP_VALIDATE)) {
+        return NULL;
+    }
+    for (size_t i = 0; i < w->span_count; i++) {
+        if (is_validated(w, &w->spans[i])) {
+            struct key_span k = work_span_key(&w->spans[i]);
+            part_raise(p, &k, ts);
+        }
+    }
+    for (size_t i = 0; i < w->span_count && *out_ok; i++) {
+        if (!is_validated(w, &w->spans[i])) {
+            continue;
+        }
+        struct key_span k = work_span_key(&w->spans[i]);
+        bool changed = false;
+        if (k.is_point && is_under_own_lock(p, w, &w->spans[i])) {
+            continue;
+        }
+        TRY(part_wait_pending(f, p, &k, ts, w, false)); /* P6: not for closing */
+        if (w->state == WORK_GONE) {
+            return part_gone();
+        }
+        TRY(part_span_changed(f, p, &k, w->spans[i].from, ts, &changed));
+        if (w->state == WORK_GONE) {
+            return part_gone();
+        }
+        *out_ok = !changed;
+    }
+    return *out_ok ? check_locks_only(f, p, w, ts, out_ok) : NULL;
+}
+
+/* ---- checks before an entry (P2 to P4) ---- */
+
+/* P2. */
+static bool is_current(const struct part *p, const struct work *w)
+{
+    for (size_t i = 0; i < w->table_count; i++) {
+        if (p->state->fences != NULL &&
+            w->tables[i].version < state_fence(p->state, w->tables[i].table_id)) {
+            return false;
+        }
+    }
+    return (w->start == 0 || w->start >= p->state->watermark) && !p->is_frozen;
+}
+
+/* P3. */
+static bool is_above_reads(const struct part *p, const struct work *w, uint64_t commit)
+{
+    for (struct keymap_node *n = keymap_first(&w->writes); n != NULL; n = keymap_next(n)) {
+        const struct lock_hold *h = work_write_of(n)->hold;
+        if (!bug_on(BUG_TXN_NO_RTC) && rtc_get(&p->rtc, n->key) >= commit) {
+            return false;
+        }
+        if (h->is_judged && h->newest_ts >= commit) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void set_closing(struct part *p, struct work *w)
+{
+    if (!w->owner.is_closing) {
+        w->closing_ns = loop_now_ns(p->env->loop);
+        lock_set_pending(&p->locks, &w->owner, w->owner.pending, true);
+    }
+}
+
+/* The locks are in flight at this timestamp from here on. */
+static void set_flying(struct part *p, struct work *w, uint32_t attempt, uint64_t commit)
+{
+    w->state = WORK_IN_FLIGHT;
+    w->flying_attempt = attempt;
+    w->flying_ts = commit;
+    uint64_t pending = w->attempt != 0 && w->commit_ts < commit ? w->commit_ts : commit;
+    if (bug_on(BUG_TXN_IN_FLIGHT_INVISIBLE)) {
+        pending = 0;
+    }
+    lock_set_pending(&p->locks, &w->owner, pending, false);
+    part_raise_high(p, commit);
+}
+
+/* Back to where it was before set_flying(): nothing was proposed. */
+static void set_landed(struct part *p, struct work *w)
+{
+    w->state = w->attempt != 0 ? WORK_PREPARED : WORK_OPEN;
+    w->flying_ts = 0;
+    lock_set_pending(&p->locks, &w->owner, w->attempt != 0 ? w->commit_ts : 0, false);
+}
+
+enum verdict { VERDICT_OK, VERDICT_REFUSED, VERDICT_NEVER };
+
+/* P2, P3, then in flight, then P4. OK: w is in flight and something has to be proposed. */
+static struct status *check_commit(struct fiber *f, struct part *p, struct work *w,
+                                   uint32_t attempt, uint64_t commit, enum verdict *out)
+{
+    if (!is_current(p, w)) {
+        part_drop(p, w);
+        *out = VERDICT_NEVER;
+        return NULL;
+    }
+    if (!is_above_reads(p, w, commit)) {
+        set_closing(p, w);
+        *out = VERDICT_REFUSED;
+        return NULL;
+    }
+    set_flying(p, w, attempt, commit);
+    bool ok = true;
+    if (w->span_count != 0 || w->owner.hold_count != w->writes.count) {
+        fiber_mask(f);
+        struct status *st = part_check_reads(f, p, w, commit, &ok);
+        fiber_unmask(f);
+        if (st != NULL) {
+            if (w->state == WORK_IN_FLIGHT) {
+                set_landed(p, w);
+            }
+            return st;
+        }
+    }
+    if (!ok) {
+        set_landed(p, w);
+        part_drop(p, w);
+        *out = VERDICT_NEVER;
+        return NULL;
+    }
+    *out = VERDICT_OK;
+    return NULL;
+}
+
+/* ---- building entries ---- */
+
+/* All writes as versions at `commit`, each with the version it displaces. A delete of nothing is
+ * nothing. */
+static struct status *put_versions(struct part *p, const struct work *w, uint64_t commit,
+                                   struct buf *out)
+{
+    for (struct keymap_node *n = keymap_first(&w->writes); n != NULL; n = keymap_next(n)) {
+        const struct work_write *ww = work_write_of(n);
+        const struct lock_hold *h = ww->hold;
+        struct mvcc_version v;
+        bool found = false;
+        if (!h->is_judged || h->newest_ts != 0) {
+            TRY(mvcc_newest(p->state->store, n->key, &p->scratch, &v, &found));
+            ASSERT_MSG(!found || v.ts < commit, "a version at or above the commit timestamp");
+            ASSERT_MSG(!h->is_judged || h->mode < LOCK_SHARE || (found ? v.ts : 0) == h->newest_ts,
+                       "a key changed under its lock");
+        }
+        if (ww->value->is_delete && (!found || v.is_tombstone)) {
+            continue;
+        }
+        entry_put_version(out, n->key, commit, ww->value->is_delete,
+                          slice_make(ww->value->row, ww->value->len), found ? &v : NULL);
+        if (out->len > SHARD_ENTRY_BYTES_MAX) {
+            return status_sql(LIMIT, "54000", "transaction writes more than %d MB in one shard",
+                              SHARD_ENTRY_BYTES_MAX >> 20);
+        }
+    }
+    return NULL;
+}
+
+/* ---- one-shard commit (C3, P5) ---- */
+
+static void one_applied(struct part *p, struct work *w)
+{
+    if (w->state == WORK_IN_FLIGHT) {
+        set_landed(p, w);
+        part_drop(p, w); /* committed; the outcome is in the state's ring */
+    }
+}
+
+static struct status *commit_at(struct fiber *f, struct part *p, struct work *w, uint32_t attempt,
+                                uint64_t commit, Sherd__V1__OutcomeReply *reply, bool *out_refused)
+{
+    enum verdict verdict = VERDICT_OK;
+    TRY(check_commit(f, p, w, attempt, commit, &verdict));
+    *out_refused = verdict == VERDICT_REFUSED;
+    if (verdict != VERDICT_OK) {
+        ANSWER(reply, NEVER, attempt, 0);
+        return NULL;
+    }
+    entry_begin(&p->entry);
+    entry_put_outcome(&p->entry, w->id, attempt, commit);
+    struct status *st = put_versions(p, w, commit, &p->entry);
+    struct flight *fl = NULL;
+    if (st == NULL) {
+        st = flight_start(f, p, w, buf_slice(&p->entry), one_applied, &fl);
+    }
+    if (st != NULL) { /* nothing was proposed */
+        if (w->state == WORK_IN_FLIGHT) {
+            set_landed(p, w);
+        }
+        return st;
+    }
+    TRY(flight_wait(f, fl));
+    ANSWER(reply, COMMITTED, attempt, commit);
+    return NULL;
+}
+
+struct status *part_commit_one(struct fiber *f, struct part *p, struct work *w, uint32_t attempt,
+                               uint64_t commit, Sherd__V1__OutcomeReply *reply)
+{
+    for (int tries = 0; tries < SHARD_COMMIT_TRIES; tries++) {
+        uint64_t ts = commit;
+        if (ts == 0) {
+            TRY(p->env->timestamp(f, p->env->ctx, &ts)); /* T3: every lock has been granted */
+            if (p->is_dead) {
+                return p->env->not_leader(p->env->ctx);
+            }
+            if (w->state != WORK_OPEN) {
+                ANSWER(reply, NEVER, attempt, 0);
+                return NULL;
+            }
+        }
+        bool refused = false;
+        fiber_mask(f);
+        struct status *st = commit_at(f, p, w, attempt, ts, reply, &refused);
+        fiber_unmask(f);
+        if (st != NULL || !refused) {
+            return st;
+        }
+        if (commit != 0) {
+            break;
+        }
+    }
+    w->min_attempt = attempt + 1;
+    ANSWER(reply, REFUSED, attempt, 0);
+    return NULL;
+}
+
+/* ---- Prepare and CommitOne (P1) ---- */
+
+static void prepare_applied(struct part *p, struct work *w)
+{
+    if (w->state != WORK_IN_FLIGHT) {
+        return;
+    }
+    if (w->attempt == 0) {
+        p->prepared_count++;
+    }
+    w->attempt = w->flying_attempt;
+    w->commit_ts = w->flying_ts;
+    w->prepared_ns = loop_now_ns(p->env->loop);
+    set_landed(p, w);
+}
+
+static void take_participants(struct work *w, const Sherd__V1__PrepareRequest *req)
+{
+    mem_free(w->participants);
+    w->participants = mem_zalloc((req->n_participants + 1) * sizeof(*w->participants));
+    w->participant_count = req->n_participants;
+    for (size_t i = 0; i < req->n_participants; i++) {
+        const Sherd__V1__Participant *x = req->participants[i];
+        w->participants[i].shard_id = x->shard_id;
+        w->participants[i].term = x->handle != NULL ? x->handle->term : 0;
+        w->participants[i].number = x->handle != NULL ? x->handle->number : 0;
+    }
+}
+
+static struct status *prepare_at(struct fiber *f, struct part *p, struct work *w,
+                                 const Sherd__V1__PrepareRequest *req,
+                                 Sherd__V1__OutcomeReply *reply)
+{
+    enum verdict verdict = VERDICT_OK;
+    TRY(check_commit(f, p, w, req->attempt, req->commit, &verdict));
+    if (verdict == VERDICT_REFUSED) {
+        w->min_attempt = req->attempt + 1;
+        ANSWER(reply, REFUSED, req->attempt, 0);
+        return NULL;
+    }
+    if (verdict == VERDICT_NEVER) {
+        ANSWER(reply, NEVER, req->attempt, 0);
+        return NULL;
+    }
+    take_participants(w, req);
+    if (req->coordinator_node != 0) {
+        w->coordinator_node = req->coordinator_node;
+    }
+    struct buf key = {0}, value = {0};
+    state_key_txn(&key, p->env->shard_id, 'P', w->id);
+    prepared_encode(&value, w, req->attempt, req->commit);
+    entry_begin(&p->entry);
+    entry_put(&p->entry, buf_slice(&key), buf_slice(&value));
+    buf_deinit(&key);
+    buf_deinit(&value);
+    struct flight *fl = NULL;
+    struct status *st =
+        p->entry.len > SHARD_ENTRY_BYTES_MAX
+            ? status_sql(LIMIT, "54000", "transaction writes more than %d MB in one shard",
+                         SHARD_ENTRY_BYTES_MAX >> 20)
+            : flight_start(f, p, w, buf_slice(&p->entry), prepare_applied, &fl);
+    if (st != NULL) {
+        if (w->state == WORK_IN_FLIGHT) {
+            set_landed(p, w);
+        }
+        return st;
+    }
+    TRY(flight_wait(f, fl));
+    ANSWER(reply, PREPARED, req->attempt, req->commit);
+    return NULL;
+}
+
+/* Answers from what is durable here, if that settles it. */
+static bool answer_from_state(struct part *p, struct txn_id id, uint32_t attempt,
+                              Sherd__V1__OutcomeReply *reply)
+{
+    struct outcome o;
+    if (state_outcome(p->state, id, &o) == OUTCOME_COMMITTED) {
+        ANSWER(reply, COMMITTED, o.attempt, o.ts);
+        return true;
+    }
+    struct work *w = part_find_by_id(p, id);
+    if (w != NULL && w->state != WORK_IN_FLIGHT && w->attempt != 0 && w->attempt >= attempt) {
+        ANSWER(reply, PREPARED, w->attempt, w->commit_ts);
+        return true;
+    }
+    return false;
+}
+
+/* No workspace under this handle: Never, unless the ring has lost what it knew (state.h). */
+static void answer_unknown_handle(struct part *p, struct txn_id id, uint32_t attempt,
+                                  Sherd__V1__OutcomeReply *reply)
+{
+    struct outcome o;
+    if (state_outcome(p->state, id, &o) == OUTCOME_LOST) {
+        ANSWER(reply, UNKNOWN, attempt, 0);
+    } else {
+        ANSWER(reply, NEVER, attempt, 0);
+    }
+}
+
+static struct status *prepare_masked(struct fiber *f, struct part *p,
+                                     const Sherd__V1__PrepareRequest *req, bool is_one,
+                                     Sherd__V1__OutcomeReply *reply)
+{
+    struct txn_id id = txn_id_from(req->txn);
+    if (state_is_fenced(p->state, id.incarnation)) {
+        ANSWER(reply, FENCED, req->attempt, 0); /* F5 */
+        return NULL;
+    }
+    struct work *w = NULL;
+    for (;;) { /* P1 */
+        w = part_find_by_id(p, id);
+        if (w == NULL || (w->state != WORK_IN_FLIGHT && w->state != WORK_FINISHING)) {
+            break;
+        }
+        work_ref(w);
+        struct status *st = wait_landed(f, p, w);
+        work_unref(w);
+        TRY(st);
+    }
+    if (answer_from_state(p, id, req->attempt, reply)) {
+        return NULL;
+    }
+    TRY(part_find(p, id, req->handle, &w));
+    if (w == NULL) {
+        answer_unknown_handle(p, id, req->attempt, reply);
+        return NULL;
+    }
+    if (req->attempt < w->min_attempt) {
+        ANSWER(reply, REFUSED, req->attempt, 0);
+        return NULL;
+    }
+    if (req->seq != w->seq || w->busy.is_held) { /* P2: a write is missing */
+        part_drop(p, w);
+        ANSWER(reply, NEVER, req->attempt, 0);
+        return NULL;
+    }
+    work_ref(w);
+    w->last_used_ns = loop_now_ns(p->env->loop);
+    struct status *st = is_one ? part_commit_one(f, p, w, req->attempt, req->commit, reply)
+                               : prepare_at(f, p, w, req, reply);
+    work_unref(w);
+    return st;
+}
+
+struct status *part_prepare(struct fiber *f, struct part *p, const Sherd__V1__PrepareRequest *req,
+                            bool is_one, Sherd__V1__OutcomeReply *reply)
+{
+    if (req->attempt == 0 || (!is_one && req->commit == 0) ||
+        req->n_participants > SHARD_PARTICIPANTS_MAX) {
+        return status_new(INVALID, "prepare request without attempt or timestamp");
+    }
+    fiber_mask(f);
+    struct status *st = prepare_masked(f, p, req, is_one, reply);
+    fiber_unmask(f);
+    return st;
+}
+
+/* ---- Validate and Refresh ---- */
+
+struct status *part_validate(struct fiber *f, struct part *p, const Sherd__V1__ValidateRequest *req,
+                             Sherd__V1__OutcomeReply *reply)
+{
+    struct work *w = NULL;
+    struct txn_id id = txn_id_from(req->txn);
+    TRY(part_find(p, id, req->handle, &w));
+    if (w == NULL) {
+        ANSWER(reply, NEVER, req->attempt, 0);
+        return NULL;
+    }
+    if (!is_current(p, w)) {
+        part_drop(p, w);
+        ANSWER(reply, NEVER, req->attempt, 0);
+        return NULL;
+    }
+    work_ref(w);
+    bool ok = false;
+    struct status *st =
+        part_confirm(f, p); /* L2: the commit timestamp is known, so this is after it */
+    if (st == NULL && w->state != WORK_GONE) {
+        st = part_check_reads(f, p, w, req->commit, &ok);
+    }
+    if (st == NULL) {
+        st = part_confirm(f, p);
+    }
+    if (st == NULL && w->state == WORK_GONE) {
+        ok = false;
+    }
+    if (st == NULL && !ok && w->state == WORK_OPEN) {
+        part_drop(p, w);
+    }
+    w->last_used_ns = loop_now_ns(p->env->loop);
+    work_unref(w);
+    TRY(st);
+    if (ok) {
+        ANSWER(reply, OK, req->attempt, req->commit);
+    } else {
+        ANSWER(reply, NEVER, req->attempt, 0);
+    }
+    return NULL;
+}
+
+static struct status *refresh_spans(struct fiber *f, struct part *p, struct work *w, uint64_t to,
+                                    bool *out_ok)
+{
+    for (size_t i = 0; i < w->span_count; i++) {
+        struct key_span k = work_span_key(&w->spans[i]);
+        part_raise(p, &k, to);
+    }
+    *out_ok = true;
+    for (size_t i = 0; i < w->span_count && *out_ok; i++) {
+        struct key_span k = work_span_key(&w->spans[i]);
+        bool changed = false;
+        TRY(part_wait_pending(f, p, &k, to, w, true));
+        if (w->state != WORK_OPEN) {
+            return part_gone();
+        }
+        TRY(part_span_changed(f, p, &k, w->spans[i].from, to, &changed));
+        if (w->state != WORK_OPEN) {
+            return part_gone();
+        }
+        *out_ok = !changed;
+    }
+    for (size_t i = 0; i < w->span_count && *out_ok; i++) {
+        if (w->spans[i].from < to) {
+            w->spans[i].from = to;
+        }
+    }
+    return NULL;
+}
+
+struct status *part_refresh(struct fiber *f, struct part *p, const Sherd__V1__RefreshRequest *req,
+                            Sherd__V1__OutcomeReply *reply)
+{
+    struct work *w = NULL;
+    TRY(part_find(p, txn_id_from(req->txn), req->handle, &w));
+    if (w == NULL || w->state != WORK_OPEN || w->start < p->state->watermark) {
+        ANSWER(reply, NEVER, 0, 0);
+        return NULL;
+    }
+    work_ref(w);
+    struct status *st = fmutex_lock(f, &w->busy);
+    if (st == NULL) {
+        bool ok = false;
+        work_undo(w, &p->locks, req->undo_seq);
+        work_forget_spans(w, req->undo_statement);
+        st = part_confirm(f, p);
+        if (st == NULL && w->state == WORK_OPEN) {
+            st = refresh_spans(f, p, w, req->to, &ok);
+        }
+        if (st == NULL) {
+            st = part_confirm(f, p);
+        }
+        if (st == NULL && w->state != WORK_OPEN) {
+            ANSWER(reply, NEVER, 0, 0);
+        } else if (st == NULL && ok) {
+            w->start = req->to > w->start ? req->to : w->start;
+            w->last_used_ns = loop_now_ns(p->env->loop);
+            ANSWER(reply, OK, 0, req->to);
+        } else if (st == NULL) {
+            ANSWER(reply, CHANGED, 0, 0);
+        }
+        fmutex_unlock(&w->busy);
+    }
+    work_unref(w);
+    return st;
+}
+
+struct status *part_rollback(struct fiber *f, struct part *p, const Sherd__V1__RollbackRequest *req,
+                             Sherd__V1__OutcomeReply *reply)
+{
+    struct work *w = NULL;
+    TRY(part_find(p, txn_id_from(req->txn), req->handle, &w));
+    if (w == NULL) {
+        ANSWER(reply, NEVER, 0, 0);
+        return NULL;
+    }
+    work_ref(w);
+    struct status *st = NULL;
+    if (req->all) {
+        st = wait_landed(f, p, w);
+        if (st == NULL) {
+            part_drop(p, w); /* F1: of an unprepared one; a prepared one ends by Finalize only */
+            ANSWER(reply, OK, 0, 0);
+        }
+    } else if ((st = fmutex_lock(f, &w->busy)) == NULL) {
+        if (w->state != WORK_OPEN) {
+            ANSWER(reply, NEVER, 0, 0);
+        } else if (req->seq != 0 && req->seq != w->seq && req->seq != w->seq + 1) {
+            st = status_new(INVALID, "rollback request %llu of a transaction comes after %llu",
+                            (unsigned long long)req->seq, (unsigned long long)w->seq);
+        } else {
+            work_undo(w, &p->locks, req->to_seq);
+            if (req->seq == w->seq + 1) {
+                w->seq = req->seq;
+            }
+            w->last_used_ns = loop_now_ns(p->env->loop);
+            ANSWER(reply, OK, 0, 0);
+        }
+        fmutex_unlock(&w->busy);
+    }
+    work_unref(w);
+    return st;
+}
+
+/* ---- Query (section 5) ---- */
+
+static void poison_autocommit(struct part *p, struct txn_id id)
+{
+    struct poisoned *x = NULL;
+    HASH_FIND(hh, p->poisoned, &id, sizeof(id), x);
+    if (x == NULL) {
+        x = MEM_NEW(struct poisoned);
+        x->id = id;
+        HASH_ADD(hh, p->poisoned, id, sizeof(x->id), x);
+    }
+}
+
+/* A commit in one request has no handle: it carried the term. Never only when the original cannot
+ * be executed any more. */
+static void query_autocommit(struct part *p, struct txn_id id, const Sherd__V1__QueryRequest *req,
+                             Sherd__V1__OutcomeReply *reply)
+{
+    struct work *w = part_find_by_id(p, id);
+    if (w != NULL && w->state == WORK_OPEN) {
+        part_drop(p, w);
+    }
+    if (req->term == p->term) {
+        if (HASH_CNT(hh, p->poisoned) >= SHARD_POISONED_MAX) {
+            ANSWER(reply, UNKNOWN, 0, 0);
+            return;
+        }
+        poison_autocommit(p, id);
+    }
+    /* Of an earlier term: refused by its expect_term. Of any (0): may still come. */
+    if (req->term == 0) {
+        ANSWER(reply, UNKNOWN, 0, 0);
+    } else {
+        answer_unknown_handle(p, id, 0, reply);
+    }
+}
+
+struct status *part_query(struct fiber *f, struct part *p, const Sherd__V1__QueryRequest *req,
+                          Sherd__V1__OutcomeReply *reply)
+{
+    (void)f;
+    struct txn_id id = txn_id_from(req->txn);
+    struct outcome o;
+    bool has_handle = req->handle != NULL && req->handle->number != 0;
+    uint64_t term = has_handle ? req->handle->term : req->term;
+    if (term > p->term) {
+        return p->env->not_leader(p->env->ctx); /* L3 */
+    }
+    if (state_outcome(p->state, id, &o) == OUTCOME_COMMITTED) {
+        ANSWER(reply, COMMITTED, o.attempt, o.ts);
+        return NULL;
+    }
+    struct work *w = part_find_by_id(p, id);
+    if (w != NULL && (w->state == WORK_IN_FLIGHT || w->state == WORK_FINISHING)) {
+        ANSWER(reply, BUSY, 0, 0);
+        return NULL;
+    }
+    if (w != NULL && w->attempt != 0 && w->attempt >= req->attempt) {
+        ANSWER(reply, PREPARED, w->attempt, w->commit_ts);
+        return NULL;
+    }
+    if (!has_handle) {
+        query_autocommit(p, id, req, reply);
+        return NULL;
+    }
+    /* Poison: the handle dies here, so a delayed Prepare of it finds nothing. */
+    TRY(part_find(p, id, req->handle, &w));
+    if (w != NULL && !bug_on(BUG_TXN_NO_POISON)) {
+        part_drop(p, w);
+    }
+    answer_unknown_handle(p, id, req->attempt, reply);
+    return NULL;
+}
+
+/* ---- Finalize (F1, F2) ---- */
+
+static void finish_applied(struct part *p, struct work *w)
+{
+    if (w->state != WORK_FINISHING) {
+        return;
+    }
+    p->prepared_count--;
+    w->attempt = 0;
+    part_drop(p, w);
+}
+
+struct status *part_decide(struct fiber *f, struct part *p, struct work *w, uint32_t attempt,
+                           uint64_t commit, bool is_abort)
+{
+    ASSERT(w->state == WORK_PREPARED);
+    if (!is_abort && (w->attempt != attempt || w->commit_ts != commit)) {
+        return status_new(
+            INTERNAL, "commit of attempt %u at %llu, but attempt %u at %llu is prepared", attempt,
+            (unsigned long long)commit, w->attempt, (unsigned long long)w->commit_ts);
+    }
+    w->state = WORK_FINISHING;
+    struct buf key = {0}, value = {0};
+    entry_begin(&p->entry);
+    struct status *st = NULL;
+    if (!is_abort) {
+        st = put_versions(p, w, w->commit_ts, &p->entry);
+        if (!bug_on(BUG_TXN_FORGET_EARLY)) {
+            state_key_txn(&key, p->env->shard_id, 'C', w->id);
+            state_committed_value(&value, w->attempt, w->commit_ts);
+            entry_put(&p->entry, buf_slice(&key), buf_slice(&value)); /* F4: until Forget */
+        }
+    }
+    state_key_txn(&key, p->env->shard_id, 'P', w->id);
+    entry_delete(&p->entry, buf_slice(&key));
+    buf_deinit(&key);
+    buf_deinit(&value);
+    struct flight *fl = NULL;
+    if (st == NULL) {
+        st = flight_start(f, p, w, buf_slice(&p->entry), finish_applied, &fl);
+    }
+    if (st != NULL) {
+        if (w->state == WORK_FINISHING) {
+            w->state = WORK_PREPARED;
+            cond_broadcast(&w->owner.changed);
+        }
+        return st;
+    }
+    return flight_wait(f, fl);
+}
+
+struct status *part_finalize(struct fiber *f, struct part *p, const Sherd__V1__FinalizeRequest *req,
+                             Sherd__V1__OutcomeReply *reply)
+{
+    struct txn_id id = txn_id_from(req->txn);
+    struct work *w = part_find_by_id(p, id);
+    struct status *st = NULL;
+    if (w != NULL) {
+        work_ref(w);
+        st = wait_landed(f, p, w);
+        if (st == NULL && w->state == WORK_PREPARED) {
+            fiber_mask(f);
+            st = part_decide(f, p, w, req->attempt, req->commit, req->abort);
+            fiber_unmask(f);
+        } else if (st == NULL && w->state == WORK_OPEN && req->abort) {
+            part_drop(p, w);
+        }
+        work_unref(w);
+    }
+    if (st == NULL) {
+        ANSWER(reply, OK, req->attempt, req->commit); /* F1: nothing here (any more) is done, too */
+    }
+    return st;
+}

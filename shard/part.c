@@ -1,0 +1,436 @@
+/* Life of a participant, its workspaces, and the waits that all requests share: see part.h. */
+#include "part.h"
+
+#include "api/rpc.h"
+#include "base/buggify.h"
+#include "base/check.h"
+#include "bounds.h"
+
+#define TICK_NS ms_to_ns(250)
+
+static void tick(struct timer *t);
+static void forget_fire(struct timer *t);
+
+struct status *part_begin(const struct part_env *env, struct shard_state *state, uint64_t term,
+                          struct part **out)
+{
+    struct part *p = MEM_NEW(struct part);
+    p->env = env;
+    p->state = state;
+    p->term = term;
+    p->refs = 1;
+    p->next_number = 1;
+    gate_init(&p->serving);
+    cond_init(&p->thawed);
+    list_head_init(&p->works);
+    lock_table_init(&p->locks);
+    rtc_init(&p->rtc, 0);
+    p->tick.fire = tick;
+    p->forget_timer.fire = forget_fire;
+    struct status *st = prepared_load(p);
+    if (st != NULL) {
+        part_end(p);
+        part_unref(p);
+        return st;
+    }
+    *out = p;
+    return NULL;
+}
+
+void part_serve(struct part *p, uint64_t low)
+{
+    if (p->is_dead || p->is_serving) {
+        return;
+    }
+    if (!bug_on(BUG_TXN_NO_LOW)) {
+        rtc_raise_floor(&p->rtc, low);
+    }
+    part_raise_high(p, low);
+    p->is_serving = true;
+    gate_open(&p->serving);
+}
+
+struct part *part_ref(struct part *p)
+{
+    p->refs++;
+    return p;
+}
+
+void part_unref(struct part *p)
+{
+    if (p == NULL || --p->refs > 0) {
+        return;
+    }
+    ASSERT(p->is_dead);
+    lock_table_deinit(&p->locks);
+    rtc_deinit(&p->rtc);
+    struct poisoned *x, *tmp;
+    HASH_ITER(hh, p->poisoned, x, tmp)
+    {
+        HASH_DEL(p->poisoned, x);
+        mem_free(x);
+    }
+    mvcc_scratch_deinit(&p->scratch);
+    buf_deinit(&p->entry);
+    mem_free(p->forgets);
+    mem_free(p);
+}
+
+/* Out of all tables; locks go on to the next. */
+static void detach(struct part *p, struct work *w)
+{
+    if (w->state == WORK_GONE) {
+        return;
+    }
+    if (w->attempt != 0) {
+        p->prepared_count--;
+    }
+    w->state = WORK_GONE;
+    lock_release_all(&p->locks, &w->owner);
+    if (w->number != 0) {
+        HASH_DELETE(by_number, p->by_number, w);
+    }
+    HASH_DELETE(by_id, p->by_id, w);
+    list_unlink(&w->link);
+    work_unref(w);
+}
+
+void part_end(struct part *p)
+{
+    if (p->is_dead) {
+        return;
+    }
+    p->is_dead = true;
+    timer_stop(&p->tick);
+    timer_stop(&p->forget_timer);
+    while (!list_is_empty(&p->works)) {
+        detach(p, LIST_ITEM(p->works.next, struct work, link));
+    }
+    gate_open(&p->serving);
+    cond_broadcast(&p->thawed);
+}
+
+struct status *part_enter(struct fiber *f, struct part *p)
+{
+    while (!p->is_dead && (!p->is_serving || p->is_frozen)) {
+        TRY(p->is_serving ? cond_wait(f, &p->thawed) : gate_wait(f, &p->serving));
+    }
+    return p->is_dead ? p->env->not_leader(p->env->ctx) : NULL;
+}
+
+struct status *part_confirm(struct fiber *f, struct part *p)
+{
+    if (!p->is_dead && p->env->lease_valid(p->env->ctx)) {
+        return NULL;
+    }
+    if (!p->is_dead) {
+        TRY(p->env->confirm(f, p->env->ctx));
+    }
+    return p->is_dead ? p->env->not_leader(p->env->ctx) : NULL;
+}
+
+void part_raise(struct part *p, const struct key_span *span, uint64_t ts)
+{
+    if (span->is_point) {
+        rtc_raise_point(&p->rtc, span->start, ts);
+    } else {
+        rtc_raise_range(&p->rtc, span->start, span->end, ts);
+    }
+}
+
+void part_raise_high(struct part *p, uint64_t ts)
+{
+    if (ts > p->high) {
+        p->high = ts;
+    }
+}
+
+struct status *part_wait_pending(struct fiber *f, struct part *p, const struct key_span *span,
+                                 uint64_t ts, const struct work *self, bool with_closing)
+{
+    while (!p->is_dead) {
+        struct lock_owner *o = lock_find_pending(&p->locks, span, ts, with_closing,
+                                                 self != NULL ? &self->owner : NULL);
+        if (o == NULL) {
+            return NULL;
+        }
+        struct work *w = CONTAINER_OF(o, struct work, owner);
+        if (w->state == WORK_PREPARED) {
+            p->env->orphan(p->env->ctx, w);
+        }
+        TRY(cond_wait(f, &o->changed)); /* every change wakes; the owner may be gone by then */
+    }
+    return p->env->not_leader(p->env->ctx);
+}
+
+/* ---- workspaces ---- */
+
+struct txn_id txn_id_from(const Sherd__V1__TxnId *id)
+{
+    return id == NULL ? (struct txn_id){0, 0} : (struct txn_id){id->incarnation, id->counter};
+}
+
+struct status *part_gone(void)
+{
+    return status_hint(
+        status_sql(CONFLICT, "40001",
+                   "could not serialize access: the transaction's workspace is gone"),
+        "The shard's leader changed or the transaction was silent for long. Run it again.");
+}
+
+struct work *part_find_by_id(struct part *p, struct txn_id id)
+{
+    struct work *w = NULL;
+    HASH_FIND(by_id, p->by_id, &id, sizeof(id), w);
+    return w;
+}
+
+struct status *part_find(struct part *p, struct txn_id id, const Sherd__V1__Handle *handle,
+                         struct work **out)
+{
+    *out = NULL;
+    if (handle == NULL || handle->number == 0) {
+        return NULL;
+    }
+    if (handle->term > p->term) {
+        return p->env->not_leader(p->env->ctx); /* L3 */
+    }
+    if (handle->term < p->term || handle->group != p->env->shard_id) {
+        return NULL;
+    }
+    struct work *w = NULL;
+    HASH_FIND(by_number, p->by_number, &handle->number, sizeof(handle->number), w);
+    if (w != NULL && txn_id_eq(w->id, id) && !w->is_handle_dead) {
+        *out = w;
+    }
+    return NULL;
+}
+
+static void adopt(struct part *p, struct work *w)
+{
+    w->number = p->next_number++;
+    w->term = p->term;
+    HASH_ADD(by_number, p->by_number, number, sizeof(w->number), w);
+    HASH_ADD(by_id, p->by_id, id, sizeof(w->id), w);
+    list_push_back(&p->works, &w->link);
+    w->last_used_ns = loop_now_ns(p->env->loop);
+    if (!timer_is_armed(&p->tick)) {
+        timer_start(p->env->loop, &p->tick, TICK_NS);
+    }
+}
+
+struct status *part_workspace(struct part *p, const Sherd__V1__TxnRef *ref, bool is_write,
+                              struct work **out)
+{
+    struct txn_id id = txn_id_from(ref->id);
+    if (txn_id_is_none(id)) {
+        return status_new(INVALID, "a transaction without an id");
+    }
+    if (state_is_fenced(p->state, id.incarnation)) {
+        return status_new(CONFLICT, "this router's transactions are fenced");
+    }
+    struct work *w = NULL;
+    if (ref->handle != NULL && ref->handle->number != 0) {
+        TRY(part_find(p, id, ref->handle, &w));
+        if (w == NULL) {
+            return part_gone();
+        }
+    } else {
+        /* W1: first contact. What is left of an earlier one (its reply was lost) goes; a workspace
+         * that has done nothing but read is as good as new. */
+        w = part_find_by_id(p, id);
+        if (w != NULL && (w->state != WORK_OPEN || w->seq != 0 || w->busy.is_held)) {
+            if (w->state != WORK_OPEN || !is_write) {
+                return part_gone();
+            }
+            part_drop(p, w);
+            w = NULL;
+        }
+        if (w == NULL) {
+            w = work_create(p, id, ref->start);
+            w->isolation = (int)ref->isolation;
+            w->coordinator_node = ref->coordinator_node;
+            adopt(p, w);
+        }
+    }
+    if (ref->start > w->start) {
+        w->start = ref->start; /* a new statement of READ COMMITTED, or refreshed elsewhere; spans
+                                  have their own */
+    }
+    w->statement = ref->statement;
+    w->last_used_ns = loop_now_ns(p->env->loop);
+    w->silent_since_ns = 0;
+    *out = w;
+    return NULL;
+}
+
+void part_drop(struct part *p, struct work *w)
+{
+    if (w->state == WORK_GONE) {
+        return;
+    }
+    if (w->attempt != 0) { /* PREPARED is durable: only Finalize ends it */
+        w->is_handle_dead = true;
+        if (w->state == WORK_IN_FLIGHT) {
+            w->state = WORK_PREPARED;
+        }
+        if (w->state == WORK_PREPARED) {
+            lock_set_pending(&p->locks, &w->owner, w->commit_ts, false);
+        }
+        return;
+    }
+    detach(p, w);
+}
+
+void part_handle(const struct part *p, const struct work *w, struct arena *a,
+                 Sherd__V1__Handle **out)
+{
+    Sherd__V1__Handle *h = arena_alloc(a, sizeof(*h));
+    sherd__v1__handle__init(h);
+    h->group = p->env->shard_id;
+    h->term = w->term;
+    h->number = w->number;
+    *out = h;
+}
+
+struct status *part_check_table(const struct part *p, uint32_t table_id, uint64_t version)
+{
+    if (p->state->fences != NULL && version < state_fence(p->state, table_id)) {
+        return status_new(MOVED, "table version");
+    }
+    return NULL;
+}
+
+/* What the key holds, now that nobody else can change it (KEY SHARE: can only delete it no more).
+ */
+static struct status *judge(struct part *p, struct slice key, struct lock_hold *h)
+{
+    if (h->is_judged && h->mode >= LOCK_SHARE) {
+        return NULL;
+    }
+    struct mvcc_version v;
+    bool found = false;
+    TRY(mvcc_newest(p->state->store, key, &p->scratch, &v, &found));
+    h->newest_ts = found ? v.ts : 0;
+    h->newest_live = found && !v.is_tombstone;
+    h->is_judged = true;
+    return NULL;
+}
+
+struct status *part_lock(struct fiber *f, struct part *p, struct work *w, struct slice key,
+                         enum lock_mode mode, enum lock_wait wait, uint64_t timeout_ms,
+                         struct lock_hold **out)
+{
+    if (w->owner.hold_count >= SHARD_LOCKS_MAX) {
+        return status_sql(LIMIT, "53200", "transaction holds more than %d locks in one shard",
+                          SHARD_LOCKS_MAX);
+    }
+    struct lock_hold *h = lock_try(&p->locks, &w->owner, key, mode);
+    if (h == NULL) {
+        if (p->env->waiting != NULL) {
+            p->env->waiting(p->env->ctx);
+        }
+        struct status *st = lock_acquire(f, &p->locks, &w->owner, key, mode, wait, timeout_ms, &h);
+        if (p->is_dead || w->state == WORK_GONE) {
+            status_free(st);
+            return p->is_dead ? p->env->not_leader(p->env->ctx) : part_gone();
+        }
+        if (st != NULL || h == NULL) {
+            *out = NULL;
+            return st;
+        }
+    }
+    TRY(judge(p, key, h));
+    *out = h;
+    return NULL;
+}
+
+bool part_is_conflict(const struct work *w, const struct lock_hold *h)
+{
+    return w->start != 0 && w->isolation != SHERD__V1__ISOLATION__READ_COMMITTED &&
+           h->newest_ts > w->start;
+}
+
+/* ---- housekeeping ---- */
+
+static void tick(struct timer *t)
+{
+    struct part *p = CONTAINER_OF(t, struct part, tick);
+    uint64_t now = loop_now_ns(p->env->loop);
+    LIST_FOREACH_SAFE(it, next, &p->works)
+    {
+        struct work *w = LIST_ITEM(it, struct work, link);
+        if (w->owner.is_closing && w->state != WORK_IN_FLIGHT &&
+            now - w->closing_ns > ms_to_ns(SHARD_CLOSING_MS)) {
+            part_drop(p, w); /* P6: the next attempt did not come */
+        } else if (w->state == WORK_PREPARED && now - w->prepared_ns > ms_to_ns(SHARD_ORPHAN_MS)) {
+            p->env->orphan(p->env->ctx, w);
+        } else if (w->state == WORK_OPEN && w->refs == 1 &&
+                   now - w->last_used_ns > ms_to_ns(SHARD_IDLE_MS)) {
+            p->env->idle(p->env->ctx, w);
+        }
+    }
+    if (!list_is_empty(&p->works)) {
+        timer_start(p->env->loop, &p->tick, TICK_NS);
+    }
+}
+
+/* ---- forget (F4) ---- */
+
+struct forget_flight {
+    struct group_proposal proposal;
+};
+
+static void forget_done(struct group_proposal *pr, struct status *st)
+{
+    status_free(st); /* lost: the coordinator's other participants' records stay too; harmless */
+    mem_free(CONTAINER_OF(pr, struct forget_flight, proposal));
+}
+
+static void forget_fire(struct timer *t)
+{
+    struct part *p = CONTAINER_OF(t, struct part, forget_timer);
+    if (p->forget_count == 0 || p->is_dead) {
+        return;
+    }
+    struct buf key = {0};
+    entry_begin(&p->entry);
+    for (size_t i = 0; i < p->forget_count; i++) {
+        state_key_txn(&key, p->env->shard_id, 'C', p->forgets[i]);
+        entry_delete(&p->entry, buf_slice(&key));
+    }
+    buf_deinit(&key);
+    struct forget_flight *fl = MEM_NEW(struct forget_flight);
+    fl->proposal.done = forget_done;
+    struct status *st = p->env->propose(p->env->ctx, buf_slice(&p->entry), &fl->proposal);
+    if (st == NULL) {
+        p->forget_count = 0;
+        return;
+    }
+    mem_free(fl);
+    if (status_is(st, STATUS_LIMIT)) {
+        timer_start(p->env->loop, &p->forget_timer, ms_to_ns(SHARD_FORGET_MS));
+    }
+    status_free(st);
+}
+
+void part_forget(struct part *p, const Sherd__V1__ForgetRequest *req)
+{
+    for (size_t i = 0; i < req->n_txns; i++) {
+        struct outcome o;
+        struct txn_id id = txn_id_from(req->txns[i]);
+        if (state_outcome(p->state, id, &o) != OUTCOME_COMMITTED || o.slot >= 0) {
+            continue;
+        }
+        if (p->forget_count == p->forget_cap) {
+            p->forget_cap = p->forget_cap == 0 ? 16 : p->forget_cap * 2;
+            p->forgets = mem_realloc(p->forgets, p->forget_cap * sizeof(*p->forgets));
+        }
+        p->forgets[p->forget_count++] = id;
+    }
+    if (p->forget_count >= 256) {
+        forget_fire(&p->forget_timer);
+    } else if (p->forget_count != 0 && !timer_is_armed(&p->forget_timer)) {
+        timer_start(p->env->loop, &p->forget_timer, ms_to_ns(SHARD_FORGET_MS));
+    }
+}
