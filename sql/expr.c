@@ -152,6 +152,7 @@ uint32_t type_storage(type_oid oid)
     case TYPE_NAME:
     case TYPE_BYTEA:
     case TYPE_UNKNOWN:
+    case TYPE_VOID:
         return HELD_BYTES;
     case TYPE_FLOAT4:
     case TYPE_FLOAT8:
@@ -162,8 +163,6 @@ uint32_t type_storage(type_oid oid)
         return HELD_INTERVAL;
     case TYPE_UUID:
         return HELD_UUID;
-    case TYPE_VOID:
-        return HELD_INT;
     default:
         break;
     }

@@ -4,6 +4,7 @@ list(APPEND SQL_SOURCES
   cast.c
   expr.c
   expr_eval.c
+  fragment.c
   func_resolve.c
   func_table.c
   funcs_array.c
@@ -15,4 +16,9 @@ list(APPEND SQL_SOURCES
   funcs_numfmt.c
   funcs_regex.c
   funcs_text.c
+  operator.c
+  operator_agg.c
+  operator_join.c
+  operator_rows.c
+  operator_sort.c
 )

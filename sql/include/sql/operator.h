@@ -51,5 +51,8 @@ struct op *op_setop(struct arena *a, enum setop_kind kind, struct op *left, stru
 /* generate_series(int/bigint/numeric/timestamp...). */
 struct op *op_series(struct arena *a, struct eval_ctx *ctx, type_oid type, struct expr *start, struct expr *stop,
                      struct expr *step);
+/* The rows of a FUNC_SET call (unnest, regexp_split_to_table, generate_series ...) without outer columns: one
+ * column of the call's type. */
+struct op *op_set(struct arena *a, struct eval_ctx *ctx, struct expr *call);
 
 #endif
