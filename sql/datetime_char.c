@@ -452,7 +452,7 @@ static void put_date_pattern(struct buf *out, const struct step *s, const struct
         put_number(out, s, t->date - iso_week_monday(iso_year, 1) + 1, 3);
         break;
     case P_DD:
-        put_number(out, s, f->day, 2);
+        put_number(out, s, f->day, f->day < 0 ? 1 : 2); /* the sign counts here, only here */
         break;
     case P_D:
         put_number(out, s, dow + 1, 1);

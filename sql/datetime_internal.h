@@ -32,10 +32,15 @@ static inline int64_t floor_div(int64_t a, int64_t b)
 {
     return a / b - (a % b != 0 && (a < 0) != (b < 0));
 }
-/* Rounds half away from zero to a multiple of unit. */
+/* Rounds half away from zero to a multiple of unit; towards zero where that would overflow. */
 static inline int64_t round_to(int64_t v, int64_t unit)
 {
-    return v >= 0 ? (v + unit / 2) / unit * unit : -((-v + unit / 2) / unit * unit);
+    int64_t rest = v % unit, low = v - rest;
+    int64_t up = rest >= 0 ? unit : -unit, r;
+    if ((rest < 0 ? -rest : rest) * 2 < unit || __builtin_add_overflow(low, up, &r)) {
+        return low;
+    }
+    return r;
 }
 
 /* Fields of a timestamp, and units of intervals, extract() and date_trunc(). */

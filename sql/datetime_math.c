@@ -134,9 +134,9 @@ struct status *timestamp_age(int64_t x, int64_t y, struct interval *out)
         us += USECS_PER_DAY;
         day--;
     }
-    /* Borrowed days are those of the month that the earlier argument (as written) is in. */
+    /* Borrowed days are those of the month that the earlier one is in. */
     while (day < 0) {
-        day += swap ? days_in_month(a.year, a.month) : days_in_month(b.year, b.month);
+        day += days_in_month(b.year, b.month);
         month--;
     }
     while (month < 0) {
