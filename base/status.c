@@ -36,7 +36,7 @@ STATIC_STATUS(status_cancelled, CANCELLED, "57014", "canceling statement due to 
 STATIC_STATUS(status_timeout, TIMEOUT, "57014", "the deadline has passed");
 STATIC_STATUS(status_closed, UNAVAILABLE, "08006", "the connection is closed");
 
-static char *format(const char *fmt, va_list args)
+__attribute__((format(printf, 1, 0))) static char *format(const char *fmt, va_list args)
 {
     char *text = NULL;
     if (vasprintf(&text, fmt, args) < 0) {

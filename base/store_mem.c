@@ -31,7 +31,7 @@
 
 #define HEIGHT_MAX 16
 #define TOMBSTONE SIZE_MAX
-#define SWEEP_MIN 1024 /* superseded versions before a sweep is worth while */
+#define SWEEP_MIN 1024 /* nodes with something superseded before a sweep is worth while */
 
 struct version {
     struct version *older;
@@ -65,9 +65,10 @@ struct mem_data { /* what is on the disk under one name */
     struct rng rng;    /* heights */
     uint64_t last;
     uint64_t durable;
-    uint64_t superseded; /* versions that pins kept from being freed, roughly */
-    struct list later;   /* batches above durable */
-    struct list pins;    /* of snapshots and iterators, numbers rising */
+    size_t superseded; /* nodes with an older version or a tombstone */
+    size_t sweep_at;   /* a sweep is due when there are more of them */
+    struct list later; /* batches above durable */
+    struct list pins;  /* of snapshots and iterators, numbers rising */
     struct mem_store *open;
 };
 
@@ -258,6 +259,23 @@ static void prune(struct mem_data *d, struct node *n)
     }
 }
 
+static bool is_superseded(const struct node *n)
+{
+    return n->newest != NULL && (n->newest->older != NULL || n->newest->len == TOMBSTONE);
+}
+
+/* After a change of n's versions: prunes, counts, and takes the node out when nothing is left. */
+static void settle_node(struct mem_data *d, struct node *n, struct node **before,
+                        bool was_superseded)
+{
+    prune(d, n);
+    d->superseded += is_superseded(n);
+    d->superseded -= was_superseded;
+    if (n->newest == NULL) {
+        remove_node(n, before);
+    }
+}
+
 static void prune_key(struct mem_data *d, struct slice key)
 {
     struct node *before[HEIGHT_MAX];
@@ -265,10 +283,7 @@ static void prune_key(struct mem_data *d, struct slice key)
     if (n == NULL || !slice_eq(key_of(n), key)) {
         return;
     }
-    prune(d, n);
-    if (n->newest == NULL) {
-        remove_node(n, before);
-    }
+    settle_node(d, n, before, is_superseded(n));
 }
 
 static void sweep(struct mem_data *d)
@@ -285,15 +300,15 @@ static void sweep(struct mem_data *d)
         if (n->newest == NULL) {
             remove_node(n, before);
         } else {
-            d->superseded += n->newest->older != NULL || n->newest->len == TOMBSTONE;
+            d->superseded += is_superseded(n);
             for (int h = 0; h < n->height; h++) {
                 before[h] = n;
             }
         }
         n = next;
     }
-    /* What is still pinned is not worth looking at again before as much has come on top. */
-    d->superseded /= 2;
+    /* What is pinned still: look again when as much has come on top. */
+    d->sweep_at = 2 * d->superseded + SWEEP_MIN;
 }
 
 static void pin_add(struct mem_data *d, struct pin *p, uint64_t number)
@@ -371,6 +386,7 @@ static void put_version(struct mem_data *d, const struct record *rec, uint64_t n
         }
         n = insert(d, rec->key, before);
     }
+    bool was_superseded = is_superseded(n);
     struct version *v = mem_alloc(sizeof(*v) + rec->value.len);
     v->number = number;
     v->len = rec->is_put ? rec->value.len : TOMBSTONE;
@@ -385,12 +401,7 @@ static void put_version(struct mem_data *d, const struct record *rec, uint64_t n
         v->older = n->newest;
     }
     n->newest = v;
-    prune(d, n);
-    if (n->newest == NULL) {
-        remove_node(n, before);
-    } else if (n->newest->older != NULL || n->newest->len == TOMBSTONE) {
-        d->superseded++;
-    }
+    settle_node(d, n, before, was_superseded);
 }
 
 static void apply(struct mem_data *d, struct slice records, uint64_t number)
@@ -483,7 +494,7 @@ static struct status *mem_write(struct store *base, struct store_batch *batch, b
             keep_later(d, records, number)->is_synced = is_synced;
         }
         apply(d, records, number);
-        if (d->superseded > SWEEP_MIN) {
+        if (d->superseded > d->sweep_at) {
             sweep(d);
         }
     }
@@ -704,6 +715,7 @@ static struct mem_data *data_of(struct mem_disk *disk, const char *name)
     struct mem_data *d = MEM_NEW(struct mem_data);
     d->disk = disk;
     d->name = mem_strdup(name);
+    d->sweep_at = SWEEP_MIN;
     d->head = node_make(slice_make(NULL, 0), HEIGHT_MAX);
     rng_seed(&d->rng, rng_next(&disk->rng));
     list_head_init(&d->later);
@@ -799,15 +811,13 @@ static void revert_key(struct mem_data *d, struct slice key)
     if (n == NULL || !slice_eq(key_of(n), key)) {
         return;
     }
+    bool was_superseded = is_superseded(n);
     while (n->newest != NULL && n->newest->number > d->durable) {
         struct version *v = n->newest;
         n->newest = v->older;
         mem_free(v);
     }
-    prune(d, n);
-    if (n->newest == NULL) {
-        remove_node(n, before);
-    }
+    settle_node(d, n, before, was_superseded);
 }
 
 static void revert_later(struct mem_data *d)
