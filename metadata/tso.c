@@ -15,16 +15,18 @@ void tso_start(struct tso *t, uint64_t committed_limit)
     /* T1: the predecessor may have handed out everything below the limit. */
     t->last = committed_limit == 0 ? 0 : committed_limit - 1;
     t->limit = committed_limit;
+    t->backward_until = 0;
     uint64_t window = tso_of_wall(TSO_WINDOW_MS);
-    if (bug_on(BUG_TSO_BACKWARD) && committed_limit > window) {
-        t->last = committed_limit - window;
+    if (bug_on(BUG_TSO_BACKWARD) && committed_limit > 2 * window) {
+        t->last = committed_limit - 2 * window;
+        t->backward_until = committed_limit - window;
     }
 }
 
 bool tso_take(struct tso *t, int64_t wall_ms, uint64_t count, uint64_t *out_first)
 {
     uint64_t first = max_u64(t->last + 1, tso_of_wall(wall_ms));
-    if (bug_on(BUG_TSO_BACKWARD)) {
+    if (t->last < t->backward_until) {
         first = t->last + 1;
     }
     if (count == 0 || first >= t->limit || t->limit - first < count) {

@@ -17,8 +17,9 @@
 #define TSO_COUNTER_BITS 20
 
 struct tso {
-    uint64_t last;  /* newest one handed out, or below the start of this leader */
-    uint64_t limit; /* committed: everything handed out is below it */
+    uint64_t last;           /* newest one handed out, or below the start of this leader */
+    uint64_t limit;          /* committed: everything handed out is below it */
+    uint64_t backward_until; /* 0 but for the planted bug */
 };
 
 static inline uint64_t tso_of_wall(int64_t wall_ms)
