@@ -1,0 +1,534 @@
+/* ALTER TABLE and RENAME. One command at a time, each its own change; several in one statement run in order. */
+#include "ddl.h"
+
+#include "router_internal.h"
+
+#include "base/check.h"
+#include "sql/codec.h"
+
+#include <stdio.h>
+
+static struct status *commit_table(struct ddl *d, Sherd__V1__TableDesc *t)
+{
+    struct slice key = key_id4(d, "table/", t->id);
+    t->version++;
+    ddl_compare(d, key);
+    ddl_put(d, key, t);
+    return ddl_commit(d);
+}
+
+static const char *quoted(struct ddl *d, const char *name)
+{
+    return arena_printf(d->a, "\"%s\"", name);
+}
+
+static const char *table_ref(struct ddl *d, const Sherd__V1__TableDesc *t)
+{
+    const Sherd__V1__SchemaDesc *s = catalog_schema_by_id(d->catalog, t->schema_id);
+    return arena_printf(d->a, "\"%s\".\"%s\"", s != NULL ? s->name : "public", t->name);
+}
+
+static struct status *no_column(const Sherd__V1__TableDesc *t, const char *name)
+{
+    return status_sql(NOT_FOUND, "42703", "column \"%s\" of relation \"%s\" does not exist", name, t->name);
+}
+
+/* ---- columns ---- */
+
+static struct status *add_column_command(struct ddl *d, const Sherd__V1__TableDesc *old, const PgQuery__AlterTableCmd *c)
+{
+    const PgQuery__ColumnDef *def = c->def->column_def;
+    if (find_column(old, def->colname) != NULL && c->missing_ok) {
+        ddl_notice(d, "column \"%s\" of relation \"%s\" already exists, skipping", def->colname, old->name);
+        return NULL;
+    }
+    Sherd__V1__TableDesc *t;
+    TRY(copy_table(d, old, &t));
+    size_t indexes = t->n_indexes, constraints = t->n_constraints;
+    TRY(column_from_def(d, t, def));
+    Sherd__V1__ColumnDesc *col = t->columns[t->n_columns - 1];
+    if (t->n_indexes > indexes || t->n_constraints > constraints || col->sequence_id != 0) {
+        return status_hint(status_new(UNSUPPORTED, "ADD COLUMN with a constraint or a serial type is not supported"),
+                           "Add the column, then the constraint by ALTER TABLE ... ADD CONSTRAINT.");
+    }
+    if (col->has_default) {
+        struct expr *e;
+        TRY(analyze_table_expr(d->f, &d->x->env, t, col->default_sql, d->a, &e));
+        if (expr_is_volatile(e)) {
+            return status_hint(status_new(UNSUPPORTED, "ADD COLUMN with a volatile default is not supported"),
+                               "Add the column without it, then set the default.");
+        }
+        TRY(expr_cast(d->a, e, col->type, col->typmod, CAST_ASSIGNMENT, &e));
+        struct eval_ctx ctx = {.arena = d->a,
+                               .txn_now_us = d->x->stmt_now_us,
+                               .stmt_now_us = d->x->stmt_now_us,
+                               .clock_us = d->x->stmt_now_us};
+        struct datum v;
+        TRY(expr_eval_const(&ctx, e, &v));
+        struct row_column one = {.type = col->type, .typmod = col->typmod};
+        struct buf b = {0};
+        row_encode(&b, &one, 1, &v);
+        struct slice bytes = arena_copy(d->a, buf_slice(&b));
+        buf_deinit(&b);
+        col->has_missing = true;
+        col->missing.data = (uint8_t *)(uintptr_t)bytes.data;
+        col->missing.len = bytes.len;
+    } else if (col->not_null) {
+        bool any;
+        TRY(query_has_rows(d, arena_printf(d->a, "SELECT 1 FROM %s LIMIT 1", table_ref(d, old)), &any));
+        if (any) {
+            return status_about(status_sql(CONSTRAINT, "23502", "column \"%s\" of relation \"%s\" contains null values",
+                                           col->name, t->name),
+                                t->name, col->name, NULL);
+        }
+    }
+    TRY(commit_table(d, t));
+    return fence_table(d, t->id, t->version);
+}
+
+static bool uses_ordinal(const Sherd__V1__IndexDesc *ix, uint32_t ordinal)
+{
+    for (size_t i = 0; i < ix->n_columns; i++) {
+        if (ix->columns[i]->ordinal == ordinal) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct status *drop_column_command(struct ddl *d, const Sherd__V1__TableDesc *old, const PgQuery__AlterTableCmd *c)
+{
+    const Sherd__V1__ColumnDesc *col = find_column(old, c->name);
+    if (col == NULL) {
+        if (c->missing_ok) {
+            ddl_notice(d, "column \"%s\" of relation \"%s\" does not exist, skipping", c->name, old->name);
+            return NULL;
+        }
+        return no_column(old, c->name);
+    }
+    Sherd__V1__TableDesc *t;
+    TRY(copy_table(d, old, &t));
+    size_t n = 0;
+    for (size_t i = 0; i < t->n_indexes; i++) {
+        if (!uses_ordinal(t->indexes[i], col->ordinal)) {
+            t->indexes[n++] = t->indexes[i];
+            continue;
+        }
+        if (t->indexes[i]->primary) {
+            return status_hint(status_new(UNSUPPORTED, "a column of the primary key cannot be dropped"),
+                               "Create a new table and copy the rows.");
+        }
+        ddl_delete(d, key_rel_name(d, t->database_id, t->schema_id, t->indexes[i]->name));
+    }
+    t->n_indexes = n;
+    n = 0;
+    for (size_t i = 0; i < t->n_constraints; i++) {
+        bool uses = t->constraints[i]->kind == SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_CHECK &&
+                    strstr(t->constraints[i]->check_sql, col->name) != NULL;
+        for (size_t k = 0; k < t->constraints[i]->n_ordinals; k++) {
+            uses |= t->constraints[i]->ordinals[k] == col->ordinal;
+        }
+        if (!uses) {
+            t->constraints[n++] = t->constraints[i];
+        }
+    }
+    t->n_constraints = n;
+    Sherd__V1__ColumnDesc *gone = t->columns[col->ordinal];
+    gone->dropped = true;
+    gone->not_null = false;
+    gone->has_default = false;
+    if (gone->sequence_id != 0) {
+        const Sherd__V1__SequenceDesc *q = catalog_sequence_by_id(d->catalog, gone->sequence_id);
+        if (q != NULL) {
+            ddl_delete(d, key_id8(d, "seq/", q->id));
+            ddl_delete(d, key_rel_name(d, q->database_id, q->schema_id, q->name));
+        }
+    }
+    TRY(commit_table(d, t));
+    return fence_table(d, t->id, t->version);
+}
+
+static struct status *column_default_command(struct ddl *d, const Sherd__V1__TableDesc *old,
+                                             const PgQuery__AlterTableCmd *c)
+{
+    if (find_column(old, c->name) == NULL) {
+        return no_column(old, c->name);
+    }
+    Sherd__V1__TableDesc *t;
+    TRY(copy_table(d, old, &t));
+    Sherd__V1__ColumnDesc *col = find_column(t, c->name);
+    if (c->def == NULL) {
+        col->has_default = false;
+        col->default_sql = arena_strdup(d->a, "");
+    } else {
+        char *sql;
+        TRY(deparse_expr(d, c->def, &sql));
+        struct expr *e;
+        TRY(analyze_table_expr(d->f, &d->x->env, t, sql, d->a, &e));
+        TRY(expr_cast(d->a, e, col->type, col->typmod, CAST_ASSIGNMENT, &e));
+        col->has_default = true;
+        col->default_sql = sql;
+    }
+    return commit_table(d, t);
+}
+
+static struct status *not_null_command(struct ddl *d, const Sherd__V1__TableDesc *old, const PgQuery__AlterTableCmd *c,
+                                       bool on)
+{
+    const Sherd__V1__ColumnDesc *was = find_column(old, c->name);
+    if (was == NULL) {
+        return no_column(old, c->name);
+    }
+    if (was->not_null == on) {
+        return NULL;
+    }
+    if (!on && uses_ordinal(old->indexes[0], was->ordinal)) {
+        return status_sql(INVALID, "42P16", "column \"%s\" is in a primary key", c->name);
+    }
+    Sherd__V1__TableDesc *t;
+    TRY(copy_table(d, old, &t));
+    find_column(t, c->name)->not_null = on;
+    TRY(commit_table(d, t));
+    TRY(fence_table(d, t->id, t->version));
+    if (!on) {
+        return NULL;
+    }
+    bool any;
+    TRY(query_has_rows(d, arena_printf(d->a, "SELECT 1 FROM %s WHERE %s IS NULL LIMIT 1", table_ref(d, t), quoted(d, c->name)), &any));
+    if (!any) {
+        return NULL;
+    }
+    const Sherd__V1__TableDesc *now = catalog_table_by_id(d->catalog, old->id);
+    if (now != NULL) {
+        TRY(copy_table(d, now, &t));
+        find_column(t, c->name)->not_null = false;
+        TRY(commit_table(d, t));
+    }
+    return status_about(status_sql(CONSTRAINT, "23502", "column \"%s\" of relation \"%s\" contains null values", c->name,
+                                   old->name),
+                        old->name, c->name, NULL);
+}
+
+/* ---- constraints ---- */
+
+static struct status *drop_constraint_now(struct ddl *d, uint32_t table_id, const char *name)
+{
+    const Sherd__V1__TableDesc *now = catalog_table_by_id(d->catalog, table_id);
+    if (now == NULL) {
+        return NULL;
+    }
+    Sherd__V1__TableDesc *t;
+    TRY(copy_table(d, now, &t));
+    size_t n = 0;
+    uint32_t ref = 0;
+    for (size_t i = 0; i < t->n_constraints; i++) {
+        if (strcmp(t->constraints[i]->name, name) == 0) {
+            ref = t->constraints[i]->ref_table_id;
+        } else {
+            t->constraints[n++] = t->constraints[i];
+        }
+    }
+    t->n_constraints = n;
+    bool still_refers = false;
+    for (size_t i = 0; i < n; i++) {
+        still_refers |= t->constraints[i]->ref_table_id == ref;
+    }
+    if (ref != 0 && ref != table_id && !still_refers) {
+        TRY(unreference(d, ref, t));
+    }
+    return commit_table(d, t);
+}
+
+static char *null_match(struct ddl *d, const Sherd__V1__TableDesc *t, const Sherd__V1__TableDesc *ref,
+                        const Sherd__V1__ConstraintDesc *k)
+{
+    struct buf b = {0};
+    buf_printf(&b, "SELECT 1 FROM %s AS c WHERE ", table_ref(d, t));
+    for (size_t i = 0; i < k->n_ordinals; i++) {
+        buf_printf(&b, "c.\"%s\" IS NOT NULL AND ", t->columns[k->ordinals[i]]->name);
+    }
+    buf_printf(&b, "NOT EXISTS (SELECT 1 FROM %s AS p WHERE ", table_ref(d, ref));
+    for (size_t i = 0; i < k->n_ordinals; i++) {
+        buf_printf(&b, "%sp.\"%s\" = c.\"%s\"", i > 0 ? " AND " : "", ref->columns[k->ref_ordinals[i]]->name,
+                   t->columns[k->ordinals[i]]->name);
+    }
+    buf_printf(&b, ") LIMIT 1");
+    char *sql = arena_strndup(d->a, b.data, b.len);
+    buf_deinit(&b);
+    return sql;
+}
+
+static struct status *validate(struct ddl *d, const Sherd__V1__TableDesc *t, const Sherd__V1__ConstraintDesc *k)
+{
+    bool any = false;
+    struct status *st;
+    if (k->kind == SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_CHECK) {
+        st = query_has_rows(d, arena_printf(d->a, "SELECT 1 FROM %s WHERE NOT (%s) LIMIT 1", table_ref(d, t), k->check_sql),
+                            &any);
+        if (st == NULL && any) {
+            st = status_about(status_sql(CONSTRAINT, "23514", "check constraint \"%s\" of relation \"%s\" is violated by some row",
+                                         k->name, t->name),
+                              t->name, NULL, k->name);
+        }
+    } else {
+        const Sherd__V1__TableDesc *ref = catalog_table_by_id(d->catalog, k->ref_table_id);
+        st = ref == NULL ? status_new(CONFLICT, "the referenced table is gone")
+                         : query_has_rows(d, null_match(d, t, ref, k), &any);
+        if (st == NULL && any) {
+            st = status_about(
+                status_detail(status_sql(CONSTRAINT, "23503",
+                                         "insert or update on table \"%s\" violates foreign key constraint \"%s\"", t->name,
+                                         k->name),
+                              "A row has no match in table \"%s\".", ref->name),
+                t->name, NULL, k->name);
+        }
+    }
+    return st;
+}
+
+static struct status *add_key(struct ddl *d, const Sherd__V1__TableDesc *old, const PgQuery__Constraint *c)
+{
+    if (c->indexname != NULL && c->indexname[0] != '\0') {
+        return status_new(UNSUPPORTED, "ADD CONSTRAINT USING INDEX is not supported");
+    }
+    PgQuery__IndexStmt s = PG_QUERY__INDEX_STMT__INIT;
+    PgQuery__RangeVar rv = PG_QUERY__RANGE_VAR__INIT;
+    const Sherd__V1__SchemaDesc *schema = catalog_schema_by_id(d->catalog, old->schema_id);
+    rv.schemaname = schema != NULL ? schema->name : (char *)(uintptr_t) "";
+    rv.relname = old->name;
+    s.relation = &rv;
+    s.unique = s.isconstraint = true;
+    s.n_index_params = c->n_keys;
+    s.index_params = ARENA_ARRAY(d->a, PgQuery__Node *, c->n_keys);
+    char names[256] = "";
+    size_t at = 0;
+    for (size_t i = 0; i < c->n_keys; i++) {
+        PgQuery__IndexElem *e = ARENA_NEW(d->a, PgQuery__IndexElem);
+        pg_query__index_elem__init(e);
+        e->name = arena_strdup(d->a, node_str(c->keys[i]));
+        s.index_params[i] = ARENA_NEW(d->a, PgQuery__Node);
+        pg_query__node__init(s.index_params[i]);
+        s.index_params[i]->node_case = PG_QUERY__NODE__NODE_INDEX_ELEM;
+        s.index_params[i]->index_elem = e;
+        int w = snprintf(names + at, sizeof(names) - at, "%s%s", i > 0 ? "_" : "", e->name);
+        at += w > 0 && (size_t)w < sizeof(names) - at ? (size_t)w : 0;
+    }
+    s.idxname = c->conname != NULL && c->conname[0] != '\0' ? c->conname
+                                                           : choose_name(d, old->schema_id, old->name, names, "key");
+    const char *tag = d->tag;
+    struct status *st = ddl_create_index(d, &s);
+    d->tag = tag;
+    return st;
+}
+
+static struct status *add_primary_key(struct ddl *d, const Sherd__V1__TableDesc *t, const PgQuery__Constraint *c)
+{
+    if (!t->hidden_primary_key) {
+        return status_sql(INVALID, "42P16", "multiple primary keys for table \"%s\" are not allowed", t->name);
+    }
+    uint32_t *ordinals = ARENA_ARRAY(d->a, uint32_t, c->n_keys + 1);
+    for (size_t i = 0; i < c->n_keys; i++) {
+        const Sherd__V1__ColumnDesc *col = find_column(t, node_str(c->keys[i]));
+        if (col == NULL) {
+            return status_sql(NOT_FOUND, "42703", "column \"%s\" of relation \"%s\" does not exist", node_str(c->keys[i]),
+                              t->name);
+        }
+        ordinals[i] = col->ordinal;
+    }
+    char *name;
+    if (c->conname != NULL && c->conname[0] != '\0') {
+        if (relation_exists(d, t->schema_id, c->conname)) {
+            return status_sql(ALREADY_EXISTS, "42P07", "relation \"%s\" already exists", c->conname);
+        }
+        name = arena_strdup(d->a, c->conname);
+    } else {
+        name = choose_name(d, t->schema_id, t->name, NULL, "pkey");
+    }
+    return rekey(d, t, name, ordinals, (int)c->n_keys);
+}
+
+static struct status *add_constraint_command(struct ddl *d, const Sherd__V1__TableDesc *old, const PgQuery__Constraint *c)
+{
+    if (c->contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY) {
+        return add_primary_key(d, old, c);
+    }
+    if (c->contype == PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE) {
+        return add_key(d, old, c);
+    }
+    Sherd__V1__TableDesc *t;
+    TRY(copy_table(d, old, &t));
+    if (c->conname != NULL && c->conname[0] != '\0') {
+        for (size_t i = 0; i < t->n_constraints; i++) {
+            if (strcmp(t->constraints[i]->name, c->conname) == 0) {
+                return status_sql(ALREADY_EXISTS, "42710", "constraint \"%s\" for relation \"%s\" already exists",
+                                  c->conname, t->name);
+            }
+        }
+    }
+    TRY(constraint_from_def(d, t, c, NULL));
+    const Sherd__V1__ConstraintDesc *k = t->constraints[t->n_constraints - 1];
+    if (k->kind == SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_CHECK) {
+        struct expr *e;
+        TRY(analyze_table_expr(d->f, &d->x->env, t, k->check_sql, d->a, &e));
+        if (e->type != TYPE_BOOL) {
+            return status_sql(INVALID, "42804", "argument of CHECK must be type boolean, not type %s",
+                              type_format(d->a, e->type, -1));
+        }
+    }
+    /* New writes are checked from the fence on; then the rows that are there. */
+    TRY(commit_table(d, t));
+    struct status *st = fence_table(d, t->id, t->version);
+    if (st == NULL && k->ref_table_id != 0 && k->ref_table_id != t->id) {
+        const Sherd__V1__TableDesc *ref = catalog_table_by_id(d->catalog, k->ref_table_id);
+        st = ref != NULL ? fence_table(d, ref->id, ref->version) : NULL;
+    }
+    if (st == NULL && !c->skip_validation) {
+        st = validate(d, t, k);
+    }
+    if (st != NULL) {
+        status_consume(drop_constraint_now(d, t->id, k->name));
+    }
+    return st;
+}
+
+static struct status *drop_constraint_command(struct ddl *d, const Sherd__V1__TableDesc *t,
+                                              const PgQuery__AlterTableCmd *c)
+{
+    for (size_t i = 0; i < t->n_constraints; i++) {
+        if (strcmp(t->constraints[i]->name, c->name) == 0) {
+            return drop_constraint_now(d, t->id, c->name);
+        }
+    }
+    for (size_t i = 0; i < t->n_indexes; i++) {
+        if (strcmp(t->indexes[i]->name, c->name) != 0 || !t->indexes[i]->constraint) {
+            continue;
+        }
+        if (t->indexes[i]->primary) {
+            return status_hint(status_new(UNSUPPORTED, "dropping a primary key is not supported"),
+                               "Create a new table and copy the rows.");
+        }
+        Sherd__V1__TableDesc *next;
+        uint32_t id = t->indexes[i]->index_id;
+        TRY(copy_table(d, t, &next));
+        next->n_indexes--;
+        memmove(next->indexes + i, next->indexes + i + 1, (next->n_indexes - i) * sizeof(*next->indexes));
+        ddl_delete(d, key_rel_name(d, t->database_id, t->schema_id, c->name));
+        TRY(commit_table(d, next));
+        TRY(fence_table(d, t->id, next->version));
+        return wipe_keys(d, t->id, id, id + 1);
+    }
+    if (c->missing_ok) {
+        ddl_notice(d, "constraint \"%s\" of relation \"%s\" does not exist, skipping", c->name, t->name);
+        return NULL;
+    }
+    return status_sql(NOT_FOUND, "42704", "constraint \"%s\" of relation \"%s\" does not exist", c->name, t->name);
+}
+
+/* ---- the statement ---- */
+
+static struct status *command(struct ddl *d, const Sherd__V1__TableDesc *t, const PgQuery__AlterTableCmd *c)
+{
+    switch (c->subtype) {
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_AddColumn:
+        return add_column_command(d, t, c);
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn:
+        return drop_column_command(d, t, c);
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_ColumnDefault:
+        return column_default_command(d, t, c);
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetNotNull:
+        return not_null_command(d, t, c, true);
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_DropNotNull:
+        return not_null_command(d, t, c, false);
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_AddConstraint:
+        return add_constraint_command(d, t, c->def->constraint);
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_DropConstraint:
+        return drop_constraint_command(d, t, c);
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_ChangeOwner:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetStatistics:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetRelOptions:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_ResetRelOptions:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_ClusterOn:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_ReplicaIdentity:
+        return NULL;
+    default:
+        return status_hint(status_new(UNSUPPORTED, "this form of ALTER TABLE is not supported"),
+                           "Columns, defaults, NOT NULL and constraints can be added and dropped.");
+    }
+}
+
+struct status *ddl_alter_table(struct ddl *d, const PgQuery__AlterTableStmt *s)
+{
+    d->tag = "ALTER TABLE";
+    if (s->objtype == PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE || s->objtype == PG_QUERY__OBJECT_TYPE__OBJECT_INDEX ||
+        s->objtype == PG_QUERY__OBJECT_TYPE__OBJECT_VIEW) {
+        for (size_t i = 0; i < s->n_cmds; i++) {
+            if (s->cmds[i]->alter_table_cmd->subtype != PG_QUERY__ALTER_TABLE_TYPE__AT_ChangeOwner) {
+                return status_new(UNSUPPORTED, "this form of ALTER is not supported");
+            }
+        }
+        return NULL;
+    }
+    for (size_t i = 0; i < s->n_cmds; i++) {
+        const Sherd__V1__TableDesc *t;
+        TRY(find_table(d, s->relation->schemaname, s->relation->relname, s->missing_ok, &t));
+        if (t == NULL) {
+            ddl_notice(d, "relation \"%s\" does not exist, skipping", s->relation->relname);
+            return NULL;
+        }
+        struct status *st = command(d, t, s->cmds[i]->alter_table_cmd);
+        if (status_is(st, STATUS_CONFLICT) && i > 0) {
+            /* Earlier commands of this statement are done: they must not run again. */
+            status_free(st);
+            return status_new(INTERNAL, "ALTER TABLE met another schema change after %zu of %zu commands", i, s->n_cmds);
+        }
+        TRY(st);
+    }
+    return NULL;
+}
+
+struct status *ddl_rename(struct ddl *d, const PgQuery__RenameStmt *s)
+{
+    d->tag = "ALTER TABLE";
+    if (s->relation == NULL) {
+        return status_new(UNSUPPORTED, "this kind of object cannot be renamed");
+    }
+    const Sherd__V1__TableDesc *old;
+    Sherd__V1__TableDesc *t;
+    if (s->rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_TABLE) {
+        TRY(find_table(d, s->relation->schemaname, s->relation->relname, s->missing_ok, &old));
+        if (old == NULL) {
+            return NULL;
+        }
+        if (relation_exists(d, old->schema_id, s->newname)) {
+            return status_sql(ALREADY_EXISTS, "42P07", "relation \"%s\" already exists", s->newname);
+        }
+        TRY(copy_table(d, old, &t));
+        struct slice to = key_rel_name(d, t->database_id, t->schema_id, s->newname);
+        ddl_delete(d, key_rel_name(d, t->database_id, t->schema_id, t->name));
+        ddl_must_not_exist(d, to);
+        ddl_put_bytes(d, to, rel_value(d, 'r', t->id));
+        t->name = arena_strdup(d->a, s->newname);
+        return commit_table(d, t);
+    }
+    if (s->rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN) {
+        TRY(find_table(d, s->relation->schemaname, s->relation->relname, false, &old));
+        if (find_column(old, s->subname) == NULL) {
+            return status_sql(NOT_FOUND, "42703", "column \"%s\" does not exist", s->subname);
+        }
+        if (find_column(old, s->newname) != NULL) {
+            return status_sql(ALREADY_EXISTS, "42701", "column \"%s\" of relation \"%s\" already exists", s->newname,
+                              old->name);
+        }
+        for (size_t i = 0; i < old->n_constraints; i++) {
+            if (old->constraints[i]->kind == SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_CHECK &&
+                strstr(old->constraints[i]->check_sql, s->subname) != NULL) {
+                return status_hint(status_new(UNSUPPORTED, "a column of a check constraint cannot be renamed"),
+                                   "Drop constraint \"%s\" first.", old->constraints[i]->name);
+            }
+        }
+        TRY(copy_table(d, old, &t));
+        find_column(t, s->subname)->name = arena_strdup(d->a, s->newname);
+        return commit_table(d, t);
+    }
+    return status_new(UNSUPPORTED, "this kind of object cannot be renamed");
+}

@@ -1,0 +1,115 @@
+/*
+ * Schema changes. Private to ddl/.
+ *
+ * A change is a batch of compare-and-set on the metadata space: every descriptor it replaces is compared by its
+ * revision, every name it makes must not exist. A failed compare means that somebody else was quicker: the statement
+ * starts over with a fresh catalog.
+ *
+ * A change that writers must not miss (a new index, a new constraint) is put into the descriptor first; then every
+ * shard of the table is fenced at the new version, which turns away whoever still works with an older one; only then
+ * are existing rows worked through. So at most two neighbouring versions are ever in use, without clocks.
+ */
+#ifndef ROUTER_DDL_DDL_H
+#define ROUTER_DDL_DDL_H
+
+#include "api/pb.h"
+#include "router/plan.h"
+#include "router/session.h"
+
+#include <pg_query/pg_query.pb-c.h>
+
+struct ddl {
+    struct fiber *f;
+    struct exec *x;
+    struct router *router;
+    struct catalog *catalog; /* fresh at the start of the attempt */
+    struct arena *a;         /* = x->arena */
+    Sherd__V1__MetaTxnRequest txn;
+    int cap_compares, cap_puts, cap_deletes;
+    const char *tag;
+    const struct parsed *parsed;
+    int index; /* of the statement in parsed */
+};
+
+/* ---- the change under construction (ddl.c) ---- */
+void ddl_compare(struct ddl *d, struct slice key); /* must be as in d->catalog */
+void ddl_must_not_exist(struct ddl *d, struct slice key);
+void ddl_put(struct ddl *d, struct slice key, const void *message);
+void ddl_put_bytes(struct ddl *d, struct slice key, struct slice value);
+void ddl_delete(struct ddl *d, struct slice key);
+/* Sends it. CONFLICT when a compare failed. Empties the change. Returns when this node's cache has it. */
+struct status *ddl_commit(struct ddl *d) STATUS_MUST_CHECK;
+/* Takes a new catalog snapshot: after a commit in a change of several steps. */
+void ddl_refresh_catalog(struct ddl *d);
+
+/* Keys, in the arena. */
+struct slice key_id4(struct ddl *d, const char *prefix, uint32_t id);
+struct slice key_id8(struct ddl *d, const char *prefix, uint64_t id);
+struct slice key_db_name(struct ddl *d, const char *name);
+struct slice key_schema_name(struct ddl *d, uint32_t db, const char *name);
+struct slice key_rel_name(struct ddl *d, uint32_t db, uint32_t schema, const char *name);
+struct slice rel_value(struct ddl *d, char kind, uint64_t id);
+struct status *ddl_allocate(struct ddl *d, uint32_t count, uint32_t *out_first) STATUS_MUST_CHECK;
+
+/* ---- names ---- */
+struct status *find_creation_schema(struct ddl *d, const PgQuery__RangeVar *rv, uint32_t *out_schema) STATUS_MUST_CHECK;
+/* NULL in *out when there is none and missing_ok. 42P01 otherwise; 42809 when it is a view and a table is needed. */
+struct status *find_table(struct ddl *d, const char *schema, const char *name, bool missing_ok,
+                          const Sherd__V1__TableDesc **out) STATUS_MUST_CHECK;
+struct status *resolve_type(struct ddl *d, const PgQuery__TypeName *t, type_oid *out_type, int32_t *out_typmod) STATUS_MUST_CHECK;
+bool relation_exists(struct ddl *d, uint32_t schema, const char *name);
+/* "t_c_key" and the like, unique in the schema (PostgreSQL's ChooseRelationName). */
+char *choose_name(struct ddl *d, uint32_t schema, const char *table, const char *column, const char *label);
+const char *node_str(const PgQuery__Node *n);
+/* The SQL text of an expression node. */
+struct status *deparse_expr(struct ddl *d, PgQuery__Node *expr, char **out) STATUS_MUST_CHECK;
+void ddl_notice(struct ddl *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- descriptors ---- */
+struct status *copy_table(struct ddl *d, const Sherd__V1__TableDesc *t, Sherd__V1__TableDesc **out) STATUS_MUST_CHECK;
+Sherd__V1__ColumnDesc *find_column(const Sherd__V1__TableDesc *t, const char *name); /* not dropped; or NULL */
+Sherd__V1__IndexDesc *add_index(struct ddl *d, Sherd__V1__TableDesc *t);
+Sherd__V1__ConstraintDesc *add_constraint(struct ddl *d, Sherd__V1__TableDesc *t);
+Sherd__V1__ColumnDesc *add_column(struct ddl *d, Sherd__V1__TableDesc *t);
+/* Adds table id to ref's referenced_by and puts ref (compared). */
+struct status *reference(struct ddl *d, uint32_t ref_table_id, uint32_t by) STATUS_MUST_CHECK;
+struct status *unreference(struct ddl *d, uint32_t ref_table_id, const Sherd__V1__TableDesc *by) STATUS_MUST_CHECK;
+
+/* ---- work on rows ---- */
+/* Every shard that has keys of the table refuses versions below `version` from now on. */
+struct status *fence_table(struct ddl *d, uint32_t table_id, uint64_t version) STATUS_MUST_CHECK;
+/* Deletes all keys from [start, end), which nobody reads any more. */
+struct status *wipe_keys(struct ddl *d, uint32_t table_id, uint32_t index_from, uint32_t index_to) STATUS_MUST_CHECK;
+/* Runs a query of our own in a transaction; *out_any tells whether it gave a row. */
+struct status *query_has_rows(struct ddl *d, const char *sql, bool *out_any) STATUS_MUST_CHECK;
+/* Fills WRITE_ONLY indexes of the table from its rows. 23505 for duplicates of a unique one. */
+struct status *backfill(struct ddl *d, const Sherd__V1__TableDesc *t, const uint32_t *index_ids, int count) STATUS_MUST_CHECK;
+/* Deletes all rows in the exec's transaction. */
+struct status *delete_all_rows(struct ddl *d, const Sherd__V1__TableDesc *t, struct txn *txn) STATUS_MUST_CHECK;
+/* Makes `columns` the primary key of a table without one: rewrites its rows under new index ids. */
+struct status *rekey(struct ddl *d, const Sherd__V1__TableDesc *t, const char *name, const uint32_t *ordinals, int n) STATUS_MUST_CHECK;
+
+/* ---- statements ---- */
+struct status *ddl_create_table(struct ddl *d, const PgQuery__CreateStmt *s) STATUS_MUST_CHECK;
+struct status *ddl_alter_table(struct ddl *d, const PgQuery__AlterTableStmt *s) STATUS_MUST_CHECK;
+struct status *ddl_create_index(struct ddl *d, const PgQuery__IndexStmt *s) STATUS_MUST_CHECK;
+struct status *ddl_drop(struct ddl *d, const PgQuery__DropStmt *s) STATUS_MUST_CHECK;
+struct status *ddl_truncate(struct ddl *d, const PgQuery__TruncateStmt *s) STATUS_MUST_CHECK;
+struct status *ddl_rename(struct ddl *d, const PgQuery__RenameStmt *s) STATUS_MUST_CHECK;
+struct status *ddl_create_database(struct ddl *d, const PgQuery__CreatedbStmt *s) STATUS_MUST_CHECK;
+struct status *ddl_drop_database(struct ddl *d, const PgQuery__DropdbStmt *s) STATUS_MUST_CHECK;
+struct status *ddl_create_schema(struct ddl *d, const PgQuery__CreateSchemaStmt *s) STATUS_MUST_CHECK;
+struct status *ddl_create_sequence(struct ddl *d, const PgQuery__CreateSeqStmt *s) STATUS_MUST_CHECK;
+struct status *ddl_alter_sequence(struct ddl *d, const PgQuery__AlterSeqStmt *s) STATUS_MUST_CHECK;
+struct status *ddl_create_view(struct ddl *d, const PgQuery__ViewStmt *s) STATUS_MUST_CHECK;
+struct status *ddl_create_role(struct ddl *d, const PgQuery__CreateRoleStmt *s) STATUS_MUST_CHECK;
+
+/* create_table.c, for ALTER TABLE too. */
+struct status *column_from_def(struct ddl *d, Sherd__V1__TableDesc *t, const PgQuery__ColumnDef *def) STATUS_MUST_CHECK;
+struct status *constraint_from_def(struct ddl *d, Sherd__V1__TableDesc *t, const PgQuery__Constraint *c,
+                                   const char *column) STATUS_MUST_CHECK;
+struct status *sequence_for(struct ddl *d, const Sherd__V1__TableDesc *t, Sherd__V1__ColumnDesc *col, type_oid type) STATUS_MUST_CHECK;
+struct status *sequence_options(Sherd__V1__SequenceDesc *q, size_t n, PgQuery__Node **options) STATUS_MUST_CHECK;
+void drop_table_keys(struct ddl *d, const Sherd__V1__TableDesc *t);
+
+#endif

@@ -1,0 +1,546 @@
+/* Schema changes that touch rows: fences, wiping, validation queries, backfill, re-keying. */
+#include "ddl.h"
+
+#include "router_internal.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include "sherd/v1/shard.pb-c.h"
+
+#define BACKFILL_ROWS 500
+#define CONFLICTS_MAX 50
+#define SHARDS_MAX 4096
+
+/* ---- the shards of a table ---- */
+
+struct shard_list {
+    uint64_t ids[SHARDS_MAX];
+    int count;
+};
+
+static bool collect(void *ctx, const struct shard_info *s)
+{
+    struct shard_list *l = ctx;
+    if (l->count < SHARDS_MAX) {
+        l->ids[l->count++] = s->shard_id;
+    }
+    return true;
+}
+
+static void table_span(uint32_t table_id, uint32_t index_from, uint32_t index_to, uint8_t start[8], uint8_t end[8])
+{
+    set_u32(start, table_id);
+    set_u32(start + 4, index_from);
+    set_u32(end, index_to == 0 ? table_id + 1 : table_id);
+    set_u32(end + 4, index_to);
+}
+
+static struct shard_list *shards_of(struct ddl *d, uint32_t table_id)
+{
+    struct shard_list *l = ARENA_NEW(d->a, struct shard_list);
+    uint8_t start[8], end[8];
+    table_span(table_id, 0, 0, start, end);
+    shard_map_scan(router_meta(d->router), slice_make(start, 8), slice_make(end, 8), collect, l);
+    return l;
+}
+
+struct status *fence_table(struct ddl *d, uint32_t table_id, uint64_t version)
+{
+    for (int tries = 0;; tries++) {
+        struct shard_list *l = shards_of(d, table_id);
+        struct status *st = NULL;
+        for (int i = 0; i < l->count && st == NULL; i++) {
+            Sherd__V1__FenceRequest q = SHERD__V1__FENCE_REQUEST__INIT;
+            q.shard_id = l->ids[i];
+            q.table_id = table_id;
+            q.version = version;
+            void *reply;
+            st = shard_call(d->f, d->router, l->ids[i], RPC_SHARD_FENCE, &q, true, d->a, &reply, NULL);
+        }
+        if (!status_is(st, STATUS_MOVED) || tries == 20) {
+            return st;
+        }
+        status_free(st);
+        TRY(meta_refresh(d->f, router_meta(d->router)));
+    }
+}
+
+struct status *wipe_keys(struct ddl *d, uint32_t table_id, uint32_t index_from, uint32_t index_to)
+{
+    struct shard_list *l = shards_of(d, table_id);
+    uint8_t start[8], end[8];
+    table_span(table_id, index_from, index_to, start, end);
+    for (int i = 0; i < l->count; i++) {
+        Sherd__V1__KeyRange range = SHERD__V1__KEY_RANGE__INIT;
+        range.start.data = start;
+        range.start.len = 8;
+        range.end.data = end;
+        range.end.len = 8;
+        Sherd__V1__KeyRange *ranges[1] = {&range};
+        Sherd__V1__WipeRequest q = SHERD__V1__WIPE_REQUEST__INIT;
+        q.shard_id = l->ids[i];
+        q.n_ranges = 1;
+        q.ranges = ranges;
+        void *reply;
+        TRY(shard_call(d->f, d->router, l->ids[i], RPC_SHARD_WIPE, &q, true, d->a, &reply, NULL));
+    }
+    return NULL;
+}
+
+/* ---- queries of our own ---- */
+
+struct status *query_has_rows(struct ddl *d, const char *sql, bool *out_any)
+{
+    struct parsed *p;
+    *out_any = false;
+    TRY(parse_sql(d->f, slice_str(sql), &p));
+    struct plan *plan = NULL;
+    struct op *op = NULL;
+    struct txn_options o = {.isolation = TXN_SERIALIZABLE, .read_only = true};
+    struct txn *t = txn_begin(d->router, &o);
+    struct arena *a = arena_create(0);
+    struct status *st = plan_statement(d->f, &d->x->env, p, 0, NULL, 0, &plan);
+    if (st == NULL) {
+        struct exec x = *d->x;
+        x.txn = t;
+        x.arena = a;
+        x.is_last = false;
+        st = plan_open(d->f, plan, &x, &op);
+    }
+    while (st == NULL && op != NULL && !*out_any) {
+        struct batch *b;
+        st = op_next(d->f, op, &b);
+        if (b == NULL) {
+            break;
+        }
+        *out_any = b->nrows > 0;
+    }
+    op_close(op);
+    txn_rollback(d->f, t);
+    plan_unref(plan);
+    arena_destroy(a);
+    parsed_free(p);
+    return st;
+}
+
+/* ---- scanning a table's rows with their keys ---- */
+
+static struct row_column *row_layout(struct arena *a, const Sherd__V1__TableDesc *t)
+{
+    struct row_column *cols = ARENA_ARRAY(a, struct row_column, t->n_columns);
+    for (size_t i = 0; i < t->n_columns; i++) {
+        const Sherd__V1__ColumnDesc *c = t->columns[i];
+        cols[i].type = c->type;
+        cols[i].typmod = c->typmod;
+        cols[i].has_missing = c->has_missing;
+        cols[i].missing = DATUM_NULL;
+        if (c->has_missing) {
+            struct row_column one = {.type = c->type, .typmod = c->typmod};
+            int wanted = 0;
+            if (status_consume(row_decode(slice_make(c->missing.data, c->missing.len), &one, 1, &wanted, 1,
+                                          &cols[i].missing))) {
+                cols[i].missing = DATUM_NULL;
+            }
+        }
+    }
+    return cols;
+}
+
+/* All columns of the rows from `start` on (the whole primary index when it is empty), with their keys. */
+static struct op *scan_rows(struct arena *a, struct txn *txn, const Sherd__V1__TableDesc *t, uint64_t version,
+                            struct slice after, int64_t limit, enum lock_mode lock)
+{
+    struct fragment fr = {0};
+    const Sherd__V1__IndexDesc *pk = t->indexes[0];
+    fr.table_id = t->id;
+    fr.index_id = pk->index_id;
+    fr.schema_version = version;
+    fr.nrow_columns = (int)t->n_columns;
+    fr.row_columns = row_layout(a, t);
+    fr.ncolumns = (int)t->n_columns;
+    fr.columns = ARENA_ARRAY(a, int, t->n_columns);
+    for (int i = 0; i < fr.ncolumns; i++) {
+        fr.columns[i] = i;
+    }
+    fr.with_key = true;
+    fr.limit = limit;
+    fr.lock = lock;
+    fr.nspans = 1;
+    fr.spans = ARENA_NEW(a, struct key_span);
+    struct buf b = {0};
+    if (after.len > 0) {
+        buf_put_slice(&b, after);
+        buf_put_u8(&b, 0);
+    } else {
+        key_prefix(&b, t->id, pk->index_id);
+    }
+    fr.spans[0].start = arena_copy(a, buf_slice(&b));
+    buf_clear(&b);
+    key_prefix(&b, t->id, pk->index_id + 1);
+    fr.spans[0].end = arena_copy(a, buf_slice(&b));
+    buf_deinit(&b);
+    return txn_scan(a, txn, &fr, true);
+}
+
+struct row_copy {
+    struct datum *values;
+    struct slice key;
+};
+
+/* Reads up to BACKFILL_ROWS rows after `after`. */
+static struct status *read_rows(struct ddl *d, struct arena *a, struct txn *txn, const Sherd__V1__TableDesc *t,
+                                uint64_t version, struct slice after, enum lock_mode lock, struct row_copy **out,
+                                int *out_count)
+{
+    struct op *op = scan_rows(a, txn, t, version, after, BACKFILL_ROWS, lock);
+    struct row_copy *rows = ARENA_ARRAY(a, struct row_copy, BACKFILL_ROWS);
+    int n = 0;
+    struct status *st = NULL;
+    while (n < BACKFILL_ROWS) {
+        struct batch *b;
+        st = op_next(d->f, op, &b);
+        if (st != NULL || b == NULL) {
+            break;
+        }
+        for (int r = 0; r < b->nrows && n < BACKFILL_ROWS; r++, n++) {
+            rows[n].values = ARENA_ARRAY(a, struct datum, t->n_columns);
+            for (size_t c = 0; c < t->n_columns; c++) {
+                rows[n].values[c] = datum_copy(a, t->columns[c]->type, &b->cols[c][r]);
+            }
+            rows[n].key = arena_copy(a, datum_slice(&b->cols[b->ncols - 1][r]));
+        }
+    }
+    op_close(op);
+    *out = rows;
+    *out_count = n;
+    return st;
+}
+
+static const Sherd__V1__IndexDesc *index_by_id(const Sherd__V1__TableDesc *t, uint32_t id)
+{
+    for (size_t i = 0; i < t->n_indexes; i++) {
+        if (t->indexes[i]->index_id == id) {
+            return t->indexes[i];
+        }
+    }
+    return NULL;
+}
+
+static struct status *could_not_create(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix, const struct datum *row)
+{
+    struct status *st = unique_violation(t, ix, row);
+    struct status *out = status_sql(CONSTRAINT, "23505", "could not create unique index \"%s\"", ix->name);
+    if (st->detail != NULL) {
+        /* "Key (a)=(1) already exists." becomes "Key (a)=(1) is duplicated." */
+        char *text = mem_strdup(st->detail);
+        char *tail = strstr(text, " already exists.");
+        if (tail != NULL) {
+            *tail = '\0';
+        }
+        out = status_detail(out, "%s is duplicated.", text);
+        mem_free(text);
+    }
+    status_free(st);
+    return status_about(out, t->name, NULL, ix->name);
+}
+
+static struct slice keep(struct arena *a, struct buf *b)
+{
+    struct slice s = arena_copy(a, buf_slice(b));
+    buf_clear(b);
+    return s;
+}
+
+/* One batch of backfill in one transaction: serializability makes it right beside writers, who maintain the index
+ * themselves since the fence. */
+static struct status *backfill_batch(struct ddl *d, const Sherd__V1__TableDesc *t, const uint32_t *index_ids, int count,
+                                     struct slice after, struct buf *out_last, bool *out_end)
+{
+    struct txn_options o = {.isolation = TXN_SERIALIZABLE};
+    struct txn *txn = txn_begin(d->router, &o);
+    struct arena *a = arena_create(0);
+    struct row_copy *rows;
+    int n = 0;
+    struct status *st = read_rows(d, a, txn, t, t->version, after, LOCK_NONE, &rows, &n);
+    struct txn_write *ops = ARENA_ARRAY(a, struct txn_write, n * count + 1);
+    int *op_row = ARENA_ARRAY(a, int, n * count + 1);
+    uint32_t *op_index = ARENA_ARRAY(a, uint32_t, n * count + 1);
+    struct buf b = {0};
+    int nops = 0;
+    for (int r = 0; r < n && st == NULL; r++) {
+        for (int k = 0; k < count && st == NULL; k++) {
+            const Sherd__V1__IndexDesc *ix = index_by_id(t, index_ids[k]);
+            ASSERT(ix != NULL);
+            st = table_index_key(t, ix, rows[r].values, &b);
+            if (st == NULL) {
+                op_row[nops] = r;
+                op_index[nops] = index_ids[k];
+                ops[nops].kind = ix->unique ? SHERD__V1__OP_KIND__OP_INSERT : SHERD__V1__OP_KIND__OP_PUT;
+                ops[nops].key = keep(a, &b);
+                ops[nops].value = rows[r].key;
+                /* A writer may have made the entry already: then it is the same row's, or a duplicate. */
+                ops[nops].skip_conflict = ix->unique;
+                nops++;
+            }
+        }
+    }
+    struct txn_write_result result = {0};
+    if (st == NULL && nops > 0) {
+        st = txn_write(d->f, txn, a, ops, nops, t->id, t->version, false, &result);
+    }
+    if (st == NULL && result.nskipped > 0) {
+        /* Who holds those entries? */
+        for (int i = 0; i < result.nskipped && st == NULL; i++) {
+            int op = result.skipped[i];
+            const Sherd__V1__IndexDesc *ix = index_by_id(t, op_index[op]);
+            struct fragment fr = {.table_id = t->id,
+                                  .index_id = ix->index_id,
+                                  .schema_version = t->version,
+                                  .is_keys_only = true,
+                                  .with_key = true,
+                                  .limit = -1,
+                                  .nspans = 1};
+            struct buf end = {0};
+            buf_put_slice(&end, ops[op].key);
+            buf_put_u8(&end, 0);
+            struct key_span span = {.start = ops[op].key, .end = keep(a, &end), .is_point = true};
+            buf_deinit(&end);
+            fr.spans = &span;
+            struct op *scan = txn_scan(a, txn, &fr, false);
+            struct batch *found;
+            st = op_next(d->f, scan, &found);
+            if (st == NULL && found != NULL && found->nrows > 0 &&
+                !slice_eq(datum_slice(&found->cols[found->ncols - 1][0]), ops[op].value)) {
+                st = could_not_create(t, ix, rows[op_row[op]].values);
+            }
+            op_close(scan);
+        }
+    }
+    if (st == NULL) {
+        st = txn_commit(d->f, txn);
+    } else {
+        txn_rollback(d->f, txn);
+    }
+    if (st == NULL) {
+        *out_end = n < BACKFILL_ROWS;
+        buf_clear(out_last);
+        if (n > 0) {
+            buf_put_slice(out_last, rows[n - 1].key);
+        }
+    }
+    buf_deinit(&b);
+    arena_destroy(a);
+    return st;
+}
+
+struct status *backfill(struct ddl *d, const Sherd__V1__TableDesc *t, const uint32_t *index_ids, int count)
+{
+    struct buf last = {0}, next = {0};
+    bool is_end = false;
+    int conflicts = 0;
+    struct status *st = NULL;
+    while (!is_end && st == NULL) {
+        st = backfill_batch(d, t, index_ids, count, buf_slice(&last), &next, &is_end);
+        if (status_is(st, STATUS_CONFLICT) && ++conflicts < CONFLICTS_MAX) {
+            status_free(st);
+            st = fiber_sleep(d->f, ms_to_ns(5));
+            continue;
+        }
+        if (st == NULL) {
+            conflicts = 0;
+            buf_clear(&last);
+            buf_put_slice(&last, buf_slice(&next));
+            st = fiber_check(d->f);
+        }
+    }
+    buf_deinit(&last);
+    buf_deinit(&next);
+    return st;
+}
+
+/* ---- TRUNCATE inside a transaction ---- */
+
+struct status *delete_all_rows(struct ddl *d, const Sherd__V1__TableDesc *t, struct txn *txn)
+{
+    struct buf last = {0}, b = {0};
+    struct status *st = NULL;
+    for (;;) {
+        struct arena *a = arena_create(0);
+        struct row_copy *rows;
+        int n = 0;
+        st = read_rows(d, a, txn, t, t->version, buf_slice(&last), LOCK_UPDATE, &rows, &n);
+        struct txn_write *ops = ARENA_ARRAY(a, struct txn_write, n * (int)t->n_indexes + 1);
+        int nops = 0;
+        for (int r = 0; r < n && st == NULL; r++) {
+            for (size_t k = 0; k < t->n_indexes && st == NULL; k++) {
+                st = table_index_key(t, t->indexes[k], rows[r].values, &b);
+                ops[nops].kind = SHERD__V1__OP_KIND__OP_DELETE;
+                ops[nops++].key = keep(a, &b);
+            }
+        }
+        struct txn_write_result result;
+        if (st == NULL && nops > 0) {
+            st = txn_write(d->f, txn, a, ops, nops, t->id, t->version, false, &result);
+        }
+        if (st == NULL && n > 0) {
+            buf_clear(&last);
+            buf_put_slice(&last, rows[n - 1].key);
+        }
+        arena_destroy(a);
+        if (st != NULL || n < BACKFILL_ROWS) {
+            break;
+        }
+    }
+    buf_deinit(&last);
+    buf_deinit(&b);
+    if (status_is(st, STATUS_LIMIT)) {
+        return status_hint(st, "The table is too large for a transactional TRUNCATE: drop it and create it anew.");
+    }
+    return st;
+}
+
+/* ---- ALTER TABLE ... ADD PRIMARY KEY ---- */
+
+/* Copies one batch of rows under the new keys. The table is fenced: nobody else reads or writes it. */
+static struct status *rekey_batch(struct ddl *d, const Sherd__V1__TableDesc *old, const Sherd__V1__TableDesc *fresh,
+                                  struct slice after, struct buf *out_last, bool *out_end)
+{
+    struct txn_options o = {.isolation = TXN_REPEATABLE_READ};
+    struct txn *txn = txn_begin(d->router, &o);
+    struct arena *a = arena_create(0);
+    struct row_copy *rows;
+    int n = 0;
+    struct status *st = read_rows(d, a, txn, old, fresh->version, after, LOCK_NONE, &rows, &n);
+    struct txn_write *ops = ARENA_ARRAY(a, struct txn_write, n * (int)fresh->n_indexes + 1);
+    int *op_row = ARENA_ARRAY(a, int, n * (int)fresh->n_indexes + 1);
+    struct buf b = {0};
+    int nops = 0;
+    struct row_column *layout = row_layout(a, fresh);
+    const Sherd__V1__IndexDesc *pk = fresh->indexes[0];
+    for (int r = 0; r < n && st == NULL; r++) {
+        for (size_t k = 0; k < pk->n_columns && st == NULL; k++) {
+            uint32_t ordinal = pk->columns[k]->ordinal;
+            if (rows[r].values[ordinal].is_null) {
+                st = status_about(status_sql(CONSTRAINT, "23502", "column \"%s\" of relation \"%s\" contains null values",
+                                             fresh->columns[ordinal]->name, fresh->name),
+                                  fresh->name, fresh->columns[ordinal]->name, NULL);
+            }
+        }
+        struct slice new_key = {0};
+        for (size_t k = 0; k < fresh->n_indexes && st == NULL; k++) {
+            const Sherd__V1__IndexDesc *ix = fresh->indexes[k];
+            st = table_index_key(fresh, ix, rows[r].values, &b);
+            op_row[nops] = r;
+            ops[nops].kind = ix->unique ? SHERD__V1__OP_KIND__OP_INSERT : SHERD__V1__OP_KIND__OP_PUT;
+            ops[nops].key = keep(a, &b);
+            if (k == 0) {
+                new_key = ops[nops].key;
+                row_encode(&b, layout, (int)fresh->n_columns, rows[r].values);
+                ops[nops].value = keep(a, &b);
+            } else {
+                ops[nops].value = new_key;
+            }
+            nops++;
+        }
+    }
+    struct txn_write_result result = {0};
+    if (st == NULL && nops > 0) {
+        st = txn_write(d->f, txn, a, ops, nops, fresh->id, fresh->version, false, &result);
+    }
+    if (st == NULL && result.failed) {
+        st = could_not_create(fresh, pk, rows[op_row[result.conflict_op]].values);
+    }
+    if (st == NULL) {
+        st = txn_commit(d->f, txn);
+    } else {
+        txn_rollback(d->f, txn);
+    }
+    if (st == NULL) {
+        *out_end = n < BACKFILL_ROWS;
+        buf_clear(out_last);
+        if (n > 0) {
+            buf_put_slice(out_last, rows[n - 1].key);
+        }
+    }
+    buf_deinit(&b);
+    arena_destroy(a);
+    return st;
+}
+
+struct status *rekey(struct ddl *d, const Sherd__V1__TableDesc *t, const char *name, const uint32_t *ordinals, int n)
+{
+    Sherd__V1__TableDesc *fresh;
+    TRY(copy_table(d, t, &fresh));
+    uint32_t old_first = t->indexes[0]->index_id, old_last = t->next_index_id;
+    fresh->version = t->version + 1;
+    fresh->hidden_primary_key = false;
+    Sherd__V1__IndexDesc *pk = fresh->indexes[0];
+    uint32_t oid;
+    TRY(ddl_allocate(d, 1, &oid));
+    for (size_t i = 0; i < fresh->n_indexes; i++) {
+        fresh->indexes[i]->index_id = fresh->next_index_id++;
+        old_first = t->indexes[i]->index_id < old_first ? t->indexes[i]->index_id : old_first;
+    }
+    pk->oid = oid;
+    pk->name = arena_strdup(d->a, name);
+    pk->constraint = true;
+    pk->n_columns = (size_t)n;
+    pk->columns = ARENA_ARRAY(d->a, Sherd__V1__IndexColumn *, n);
+    for (int i = 0; i < n; i++) {
+        pk->columns[i] = ARENA_NEW(d->a, Sherd__V1__IndexColumn);
+        sherd__v1__index_column__init(pk->columns[i]);
+        pk->columns[i]->ordinal = ordinals[i];
+        fresh->columns[ordinals[i]]->not_null = true;
+    }
+    for (size_t i = 0; i < fresh->n_columns; i++) {
+        if (strcmp(fresh->columns[i]->name, "sherd_rowid") == 0 && t->hidden_primary_key) {
+            fresh->columns[i]->dropped = true;
+            fresh->columns[i]->not_null = false;
+        }
+    }
+    /* From here on requests of the old version are turned away; their routers wait for the new descriptor. */
+    TRY(fence_table(d, t->id, fresh->version));
+    struct buf last = {0}, next = {0};
+    bool is_end = false;
+    struct status *st = NULL;
+    while (!is_end && st == NULL) {
+        st = rekey_batch(d, t, fresh, buf_slice(&last), &next, &is_end);
+        if (st == NULL) {
+            buf_clear(&last);
+            buf_put_slice(&last, buf_slice(&next));
+        }
+    }
+    buf_deinit(&last);
+    buf_deinit(&next);
+    if (st != NULL) {
+        /* Back: the old rows are untouched; a descriptor above the fence lets work go on. */
+        Sherd__V1__TableDesc *back;
+        struct status *undo = copy_table(d, t, &back);
+        if (undo == NULL) {
+            back->version = fresh->version + 1;
+            back->next_index_id = fresh->next_index_id;
+            sherd__v1__meta_txn_request__init(&d->txn);
+            d->cap_compares = d->cap_puts = d->cap_deletes = 0;
+            ddl_compare(d, key_id4(d, "table/", t->id));
+            ddl_put(d, key_id4(d, "table/", t->id), back);
+            undo = ddl_commit(d);
+        }
+        if (undo == NULL) {
+            undo = wipe_keys(d, t->id, old_last, fresh->next_index_id);
+        }
+        if (undo != NULL) {
+            LOGE("ddl", "undoing ADD PRIMARY KEY of table %u: %s", t->id, undo->message);
+            status_free(undo);
+        }
+        return st;
+    }
+    ddl_compare(d, key_id4(d, "table/", t->id));
+    ddl_put(d, key_id4(d, "table/", t->id), fresh);
+    struct slice key = key_rel_name(d, t->database_id, t->schema_id, name);
+    ddl_must_not_exist(d, key);
+    ddl_put_bytes(d, key, rel_value(d, 'i', t->id));
+    TRY(ddl_commit(d));
+    return wipe_keys(d, t->id, old_first, old_last);
+}

@@ -1,0 +1,3 @@
+# Schema changes and system relations.
+file(GLOB ROUTER_DDL CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/ddl/*.c)
+list(APPEND ROUTER_SOURCES ${ROUTER_DDL})
