@@ -19,7 +19,8 @@
 
 bool checkpoint_is_due(struct group *g)
 {
-    if (g->checkpoint.step != CHECKPOINT_IDLE || g->is_closing || g->install_in != NULL) {
+    if (g->checkpoint.step != CHECKPOINT_IDLE || g->is_closing || g->install_in != NULL ||
+        g->raft.last_applied < g->kept_index) {
         return false;
     }
     return g->checkpoint_wanted || g->log_bytes >= g->host->opt.checkpoint_log_bytes;
@@ -47,6 +48,7 @@ int checkpoint_begin(struct group *g, struct raft_io_snapshot_put *request, unsi
     c->request = request;
     c->cb = cb;
     c->trailing = trailing;
+    c->has_checksum = false;
     c->snapshot.index = s->index;
     c->snapshot.term = s->term;
     if (!rule_configuration_at(g, s->index, &c->snapshot.conf_index, &c->snapshot.conf)) {
@@ -84,6 +86,15 @@ static void flush_kick(struct group_host *h)
     }
 }
 
+void checkpoint_applying(struct group *g, uint64_t index)
+{
+    struct checkpoint *c = &g->checkpoint;
+    if (c->step == CHECKPOINT_WAITS_APPLY && !c->has_checksum && index > c->snapshot.index) {
+        c->has_checksum = true;
+        c->snapshot.checksum = g->checksum;
+    }
+}
+
 void checkpoint_applied(struct group *g)
 {
     struct checkpoint *c = &g->checkpoint;
@@ -92,7 +103,9 @@ void checkpoint_applied(struct group *g)
         return;
     }
     ASSERT(g->applied_index >= c->snapshot.index);
-    c->snapshot.checksum = g->checksum;
+    if (!c->has_checksum) {
+        c->snapshot.checksum = g->checksum;
+    }
     /* The index may be that of an entry that the state machine never sees. */
     uint8_t key[24];
     uint8_t value[8];

@@ -100,6 +100,7 @@ static bool handle_conflict(struct group *g, uint64_t index)
         g->io.truncate(&g->io, index);
         g->wants_reload = true;
         group_freeze(g);
+        group_drained(g);
         return true;
     }
     return false;

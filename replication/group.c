@@ -35,6 +35,9 @@ static int fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void *
     struct group *g = fsm->data;
     struct applied_entry *e;
     *result = NULL;
+    if (g->raft.last_applied + 1 <= g->kept_index) {
+        return 0;
+    }
     if (g->to_apply_count == g->to_apply_capacity) {
         g->to_apply_capacity = g->to_apply_capacity ? g->to_apply_capacity * 2 : 64;
         g->to_apply = mem_realloc(g->to_apply, g->to_apply_capacity * sizeof *g->to_apply);
@@ -84,6 +87,7 @@ static void apply_chunk(struct group *g, const struct applied_entry *from, size_
         e->data = from[i].data;
         e->proposal_ctx = NULL;
         propose_match(g, e, &done);
+        checkpoint_applying(g, e->index);
         g->checksum = XXH3_64bits_withSeed(e->data.data, e->data.len, g->checksum ^ e->index);
     }
     if (bug_on(BUG_APPLY_OUT_OF_ORDER) && count > 1) {
@@ -122,7 +126,9 @@ void group_apply_pending(struct group *g)
         at += n;
     }
     g->to_apply_count = 0;
-    g->applied_index = g->raft.last_applied;
+    if (g->raft.last_applied > g->kept_index) {
+        g->applied_index = g->raft.last_applied;
+    }
 }
 
 /* ---- after every call of the library ---- */
@@ -310,7 +316,9 @@ static bool take_image(struct group *g)
             roster_history_push(&g->history, image->first_index + i, &conf);
         }
     }
-    g->checksum = image->has_snapshot ? image->snapshot.checksum : 0;
+    if (g->kept_index == 0) {
+        g->checksum = image->has_snapshot ? image->snapshot.checksum : 0;
+    }
     return rule_bump_sole_voter(g, image);
 }
 
@@ -367,7 +375,7 @@ void group_start_library(struct group *g)
         group_fail_damaged(g, raft_strerror(rv));
         return;
     }
-    g->applied_index = g->raft.last_applied;
+    g->applied_index = g->raft.last_applied > g->kept_index ? g->raft.last_applied : g->kept_index;
     lease_at_start(g, is_fresh);
     answer_install(g);
     group_after(g);
@@ -498,6 +506,7 @@ void group_drained(struct group *g)
     if (g->wants_reload) {
         g->wants_reload = false;
         g->state = GROUP_STARTING;
+        g->kept_index = g->install_result.index != 0 ? 0 : g->applied_index;
         group_stop_library(g);
         g->load_op = (struct log_op){.kind = LOG_LOAD, .group = g->id, .done = reload_loaded};
         g->load_op.image = &g->image;

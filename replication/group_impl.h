@@ -19,8 +19,9 @@
  * FROZEN: no ticks, no messages; writes under way come back, then raft_close().
  *
  * Invariants: next_index is one past the library's last index unless FROZEN; applied_index is the
- * library's last_applied between calls; `held` is in index order; everything in `inflight` has an
- * index above applied_index and the term `inflight_term`.
+ * library's last_applied between calls (after a re-load it stays where it was until the library has
+ * caught up, and nothing is applied twice); `held` is in index order; everything in `inflight` has
+ * an index above applied_index and the term `inflight_term`.
  */
 #ifndef REPLICATION_GROUP_IMPL_H
 #define REPLICATION_GROUP_IMPL_H
@@ -138,6 +139,7 @@ struct checkpoint {
     struct raft_io_snapshot_put *request;
     raft_io_snapshot_put_cb cb;
     unsigned trailing;
+    bool has_checksum;
     struct log_snapshot snapshot;
     struct log_op op;
 };
@@ -179,6 +181,7 @@ struct group {
 
     /* the state machine */
     uint64_t applied_index;
+    uint64_t kept_index;     /* after a re-load: what this process had applied before it */
     uint64_t stored_applied; /* what the state store said at start: rule 26 */
     uint64_t checksum;
     uint64_t conf_reported; /* index of the newest configuration reported as committed */
@@ -260,7 +263,10 @@ struct group_host {
     struct job flush_job;
     struct status *flush_result;
     struct group_probe probe;
-    unsigned envelope_items_max; /* simulator: 1 lets messages overtake each other; 0 = no limit */
+    /* The simulator makes these small, so that what is rare becomes common. */
+    unsigned envelope_items_max; /* 1 lets messages overtake each other; 0 = no limit */
+    unsigned part_entries_max;   /* rule 13 */
+    size_t chunk_bytes;          /* of an install */
     bool is_closing;
     uint64_t malformed_count;
     /* A store failed or a rule of the program is broken: ends the process unless set. */
@@ -388,6 +394,8 @@ void readers_check(struct group *g);
 /* ---- checkpoint.c ---- */
 int checkpoint_begin(struct group *g, struct raft_io_snapshot_put *request, unsigned trailing,
                      const struct raft_snapshot *s, raft_io_snapshot_put_cb cb);
+/* An entry is about to be added to the checksum; the state machine has all that is committed. */
+void checkpoint_applying(struct group *g, uint64_t index);
 void checkpoint_applied(struct group *g);
 /* Gives up one that has not reached the disk yet. */
 void checkpoint_stop(struct group *g);

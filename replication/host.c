@@ -69,6 +69,8 @@ struct status *group_host_create(const struct group_host_options *options,
     h->tick_timer.fire = host_tick;
     h->flush_task.run = host_flush;
     h->incarnation = loop_random(o.loop) | 1;
+    h->part_entries_max = APPEND_PART_ENTRIES_MAX;
+    h->chunk_bytes = INSTALL_CHUNK_BYTES;
     h->batch = store_batch_create(o.state);
     h->entries = mem_zalloc(APPLY_CHUNK_ENTRIES * sizeof(struct group_entry));
     h->m_elections = metric_counter("sherd_raft_elections_won_total", NULL, "Elections won");

@@ -264,7 +264,7 @@ static void read_range(struct install_send *s, struct store_iter *it)
     struct slice end = buf_slice(&s->ranges[s->at_range].end);
     store_iter_seek(it, buf_slice(&s->next_key));
     while (store_iter_valid(it) && slice_cmp(store_iter_key(it), end) < 0) {
-        if (s->chunk.len >= INSTALL_CHUNK_BYTES) {
+        if (s->chunk.len >= s->host->chunk_bytes) {
             buf_clear(&s->next_key);
             buf_put_slice(&s->next_key, store_iter_key(it));
             return;
@@ -285,7 +285,7 @@ static void read_run(struct job *j)
     struct install_send *s = CONTAINER_OF(j, struct install_send, job);
     struct store_iter *it = store_iter_create(s->host->opt.state, s->view);
     buf_clear(&s->chunk);
-    while (s->at_range < s->range_count && s->chunk.len < INSTALL_CHUNK_BYTES) {
+    while (s->at_range < s->range_count && s->chunk.len < s->host->chunk_bytes) {
         read_range(s, it);
     }
     s->at_end = s->at_range >= s->range_count;

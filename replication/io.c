@@ -186,6 +186,23 @@ static void append_done(struct log_op *op)
     }
 }
 
+/* The library leaves bytes of its own entries uninitialised: nothing of our memory is to reach disk
+ * or network. Nobody else has seen the entry yet. */
+static void clear_padding(const struct raft_entry *e)
+{
+    struct roster conf;
+    if (e->type == RAFT_BARRIER) {
+        memset(e->buf.base, 0, e->buf.len);
+    } else if (e->type == RAFT_CHANGE &&
+               roster_decode(slice_make(e->buf.base, e->buf.len), &conf)) {
+        struct buf clean = {NULL, 0, 0};
+        roster_encode(&conf, &clean);
+        ASSERT(clean.len == e->buf.len);
+        memcpy(e->buf.base, clean.data, clean.len);
+        buf_deinit(&clean);
+    }
+}
+
 static int io_append(struct raft_io *io, struct raft_io_append *req,
                      const struct raft_entry entries[], unsigned n, raft_io_append_cb cb)
 {
@@ -205,10 +222,10 @@ static int io_append(struct raft_io *io, struct raft_io_append *req,
     for (unsigned i = 0; i < n; i++) {
         const struct raft_entry *e = &entries[i];
         struct roster conf;
-        if (e->type == RAFT_BARRIER && a->as_leader) {
-            memset(e->buf.base, 0, e->buf.len); /* the library leaves it uninitialised */
-        } else if (e->type == RAFT_CHANGE &&
-                   roster_decode(slice_make(e->buf.base, e->buf.len), &conf)) {
+        if (a->as_leader) {
+            clear_padding(e);
+        }
+        if (e->type == RAFT_CHANGE && roster_decode(slice_make(e->buf.base, e->buf.len), &conf)) {
             roster_history_push(&g->history, g->next_index + i, &conf);
         }
         g->log_bytes += e->buf.len + ENTRY_OVERHEAD_BYTES;
@@ -300,7 +317,7 @@ static void send_append(struct group *g, uint64_t node_id, uint64_t to,
     m.append.stamp_ns = loop_now_ns(g->host->loop); /* not later than it leaves: leases */
     unsigned sent = 0;
     do {
-        unsigned n = rule_part_size(a->entries + sent, a->n_entries - sent);
+        unsigned n = rule_part_size(g, a->entries + sent, a->n_entries - sent);
         m.append.entry_count = n;
         io_post(g, node_id, &m, a->entries + sent);
         sent += n;

@@ -285,6 +285,10 @@ static void job_run(struct job *j)
     }
     ls->has_run = true;
     store_batch_clear(ls->batch);
+    if (ls->hooks.wants_failure != NULL && ls->hooks.wants_failure(ls->hooks.ctx)) {
+        ls->failure = status_new(IO, "the simulated disk refuses writes");
+        return;
+    }
     for (struct list *it = ls->active.next; it != &ls->active && st == NULL; it = it->next) {
         st = encode_op(ls, LIST_ITEM(it, struct log_op, link));
     }

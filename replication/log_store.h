@@ -94,6 +94,8 @@ struct log_store_hooks {
     void (*failed)(void *ctx, struct status *st);
     /* An operation has become durable (on the worker; simulation only). */
     void (*durable)(void *ctx, const struct log_op *op);
+    /* Makes the next write fail before anything is written (simulation only). */
+    bool (*wants_failure)(void *ctx);
     void *ctx;
 };
 

@@ -210,14 +210,14 @@ bool rule_gate(const struct group *g)
  * 13. The library sends everything from next_index on in one message. It is cut into consecutive
  * messages, each with its own previous entry; while it probes, only the first part goes out.
  */
-unsigned rule_part_size(const struct raft_entry *entries, unsigned count)
+unsigned rule_part_size(const struct group *g, const struct raft_entry *entries, unsigned count)
 {
     if (!rule_on(13)) {
         return count;
     }
     size_t bytes = 0;
     unsigned n = 0;
-    while (n < count && n < APPEND_PART_ENTRIES_MAX) {
+    while (n < count && n < g->host->part_entries_max) {
         bytes += entries[n].buf.len + WIRE_ENTRY_HEADER;
         if (n > 0 && bytes > APPEND_PART_BYTES_MAX) {
             break;
@@ -394,15 +394,17 @@ void rule_forget_leader(struct group *g, uint64_t term_before, bool is_append)
 }
 
 /*
- * 26. The index of a streamed snapshot is R.last_applied: everything up to it has been applied by
- * this process. After a restart the state may be ahead of it (entries since the last checkpoint are
- * applied again); that does no harm, since entries are idempotent and the receiver applies them
- * again too. To claim the state's own applied index would be wrong after a power cut (unsynced
- * batches survive in no order), and to refuse until R has caught up dead-locks when the new quorum
- * needs the snapshot first: what is tried with this rule off.
+ * 26. The index of a streamed snapshot is the newest that this process has applied: R.last_applied,
+ * or after a re-load where it was before. After a restart the state may be ahead of that (entries
+ * since the last checkpoint are applied again); it does no harm, since entries are idempotent and
+ * the receiver applies them again too. To claim the index that the store names would be wrong after
+ * a power cut (unsynced batches survive in no order), and to refuse until R has caught up
+ * dead-locks when the new quorum needs the snapshot first: that is what is tried with this rule
+ * off.
  */
 bool rule_stream_index(const struct group *g, uint64_t *out_index)
 {
-    *out_index = g->raft.last_applied;
-    return rule_on(26) || g->stored_applied <= g->raft.last_applied;
+    *out_index = g->applied_index;
+    return rule_on(26) ||
+           (g->stored_applied <= g->raft.last_applied && g->applied_index == g->raft.last_applied);
 }

@@ -40,7 +40,7 @@ int rule_send_status(const struct group *g, const struct raft_message *m, uint64
 /* 12 */
 bool rule_gate(const struct group *g);
 /* 13 */
-unsigned rule_part_size(const struct raft_entry *entries, unsigned count);
+unsigned rule_part_size(const struct group *g, const struct raft_entry *entries, unsigned count);
 /* 14 */
 bool rule_may_change(const struct group *g);
 /* 15 */
