@@ -110,6 +110,24 @@ static struct status *right_make(struct intent_op *op, const Sherd__V1__ShardDes
     return NULL;
 }
 
+struct pending {
+    struct arena *arena;
+    uint64_t shard_id;
+    bool found;
+};
+
+static bool pending_split(void *ctx, struct omap_entry *e)
+{
+    struct pending *p = ctx;
+    void *message;
+    if (!status_consume(
+            pb_unpack(&sherd__v1__job_desc__descriptor, p->arena, omap_entry_value(e), &message))) {
+        const Sherd__V1__JobDesc *job = message;
+        p->found = job->right != NULL && job->shard_id == p->shard_id;
+    }
+    return !p->found;
+}
+
 static struct status *intent_evaluate(struct meta_op *base, struct meta_batch *b)
 {
     struct intent_op *op = CONTAINER_OF(base, struct intent_op, op);
@@ -121,6 +139,13 @@ static struct status *intent_evaluate(struct meta_op *base, struct meta_batch *b
     }
     if (left->range->end.len > 0 && slice_cmp(op->key, pb_slice(left->range->end)) >= 0) {
         return status_new(CORRUPT, "the shard map has a hole");
+    }
+    /* The group may have done a split that the map does not show yet: where a border falls is known
+     * again when that one's job has gone. */
+    struct pending pending = {op->arena, left->shard_id, false};
+    omap_scan_prefix(&b->work, slice_str(META_PREFIX_JOB), pending_split, &pending);
+    if (pending.found) {
+        return status_new(CONFLICT, "shard %" PRIu64 " has a split under way", left->shard_id);
     }
     TRY(right_make(op, left, op->arena, &right));
     right->shard_id = meta_batch_allocate(b, META_ID_SHARD, 1);
