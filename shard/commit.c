@@ -278,7 +278,7 @@ static bool is_current(const struct part *p, const struct work *w)
             return false;
         }
     }
-    return (w->start == 0 || w->start >= p->state->watermark) && !p->is_frozen;
+    return (w->start == 0 || w->start >= p->state->watermark);
 }
 
 /* P3. */
@@ -332,6 +332,16 @@ enum verdict { VERDICT_OK, VERDICT_REFUSED, VERDICT_NEVER };
 static struct status *check_commit(struct fiber *f, struct part *p, struct work *w,
                                    uint32_t attempt, uint64_t commit, enum verdict *out)
 {
+    while (p->is_frozen && !p->is_dead) {
+        TRY(cond_wait(f, &p->thawed));
+    }
+    if (p->is_dead) {
+        return p->env->not_leader(p->env->ctx);
+    }
+    if (w->state != WORK_OPEN && w->state != WORK_PREPARED) {
+        *out = VERDICT_NEVER;
+        return NULL;
+    }
     if (!is_current(p, w)) {
         part_drop(p, w);
         *out = VERDICT_NEVER;

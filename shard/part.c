@@ -296,7 +296,8 @@ void part_handle(const struct part *p, const struct work *w, struct arena *a,
 struct status *part_check_table(const struct part *p, uint32_t table_id, uint64_t version)
 {
     if (p->state->fences != NULL && version < state_fence(p->state, table_id)) {
-        return status_new(MOVED, "table version");
+        return status_hint(status_new(MOVED, "table version"),
+                           "The statement has to be planned again.");
     }
     return NULL;
 }

@@ -33,6 +33,7 @@ struct reading {
     bool is_recording; /* R4 */
     bool is_latest;    /* read at H: nothing may be missed (R2) */
     uint64_t ts;
+    uint64_t epoch; /* of the range that the spans were checked against */
     struct scan scan;
     struct scan_chunk chunk;
     struct eval_ctx eval;
@@ -108,8 +109,13 @@ static struct status *choose_ts(struct fiber *f, struct reading *rd, bool may_us
     return NULL;
 }
 
-static struct status *check_watermark(const struct reading *rd)
+/* Both may have moved while the read was parked. */
+static struct status *check_watermark(struct reading *rd)
 {
+    if (rd->epoch != rd->p->state->epoch) {
+        rd->epoch = rd->p->state->epoch;
+        TRY(check_spans(rd->p, rd->fr));
+    }
     if (rd->ts < rd->p->state->watermark) {
         return status_hint(status_sql(INVALID, "72000", "snapshot too old"),
                            "The history that it needs has been collected; see storage.gc_ttl.");
@@ -733,6 +739,7 @@ struct status *part_read(struct fiber *f, struct part *p, struct arena *a,
     }
     TRY(fragment_decode(a, slice_make(req->fragment.data, req->fragment.len), &rd.fr));
     TRY(check_spans(p, rd.fr));
+    rd.epoch = p->state->epoch;
     TRY(part_check_table(p, rd.fr->table_id, rd.fr->schema_version));
     rd.eval.arena = a;
     prepare_types(&rd);

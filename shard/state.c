@@ -117,7 +117,7 @@ enum outcome_answer state_outcome(const struct shard_state *st, struct txn_id id
 
 /* ---- fences ---- */
 
-static void fence_put(struct shard_state *st, uint32_t table_id, uint64_t version)
+void state_fence_put(struct shard_state *st, uint32_t table_id, uint64_t version)
 {
     struct table_fence *x = NULL;
     HASH_FIND(hh, st->fences, &table_id, sizeof(table_id), x);
@@ -225,7 +225,7 @@ static bool load_one(struct shard_state *st, struct slice rest, struct slice val
         break;
     }
     case 'F':
-        fence_put(st, read_u32(&k), read_u64(&v));
+        state_fence_put(st, read_u32(&k), read_u64(&v));
         break;
     case 'R':
         router_put(st, read_u64(&k));
@@ -432,8 +432,15 @@ static bool apply_group_key(struct applying *a, const struct entry_op *op)
         if (a->entry_epoch == 0 || a->entry_epoch <= st->split_epoch) {
             return true; /* that split is durable: the right half lives its own life */
         }
-        if (rest.data[0] == 'D' && a->on_desc != NULL) {
-            a->on_desc(a->ctx, group_id, op->value);
+        if (rest.data[0] == 'D') {
+            state_key(&a->key, group_id, 'S');
+            buf_clear(&a->value);
+            buf_put_u64(&a->value, st->group_id);
+            buf_put_u64(&a->value, a->index);
+            store_batch_put(a->batch, buf_slice(&a->key), buf_slice(&a->value));
+            if (a->on_desc != NULL) {
+                a->on_desc(a->ctx, group_id, op->value);
+            }
         }
     } else if (op->kind == 'P') {
         if (rest.data[0] == 'D') {

@@ -95,6 +95,8 @@ bool state_holds(const struct shard_state *st, struct slice key);
 /* [start, end) lies within the range; empty end = to the last key. */
 bool state_holds_range(const struct shard_state *st, struct slice start, struct slice end);
 uint64_t state_fence(const struct shard_state *st, uint32_t table_id);
+/* A leader fences from its proposal on. */
+void state_fence_put(struct shard_state *st, uint32_t table_id, uint64_t version);
 bool state_is_fenced(const struct shard_state *st, uint64_t incarnation);
 
 enum outcome_answer { OUTCOME_COMMITTED, OUTCOME_NONE, OUTCOME_LOST };
