@@ -330,7 +330,7 @@ static bool read_hello(struct slice message, struct wire_hello *out)
     struct reader r;
     struct wire_item item;
     reader_init(&r, message);
-    if (!wire_next(&r, &item) || item.kind != WIRE_HELLO) {
+    if (!rpc_wire_next(&r, &item) || item.kind != WIRE_HELLO) {
         return false;
     }
     *out = item.hello;

@@ -740,7 +740,7 @@ static bool on_envelope(void *ctx, uint64_t from_node, struct slice envelope)
     struct reader r;
     reader_init(&r, envelope);
     struct wire_item item;
-    while (wire_next(&r, &item)) {
+    while (rpc_wire_next(&r, &item)) {
         if (item.kind == WIRE_CALL) {
             on_call(p, &item);
         } else if (item.kind == WIRE_ANSWER) {

@@ -203,7 +203,7 @@ static void read_answer(struct reader *r, struct wire_item *out)
     }
 }
 
-bool wire_next(struct reader *r, struct wire_item *out)
+bool rpc_wire_next(struct reader *r, struct wire_item *out)
 {
     uint64_t v;
     struct slice bytes;

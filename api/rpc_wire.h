@@ -46,7 +46,7 @@ void wire_put_reply(struct buf *out, uint64_t tag, const void *reply, size_t rep
 void wire_put_error(struct buf *out, uint64_t tag, const struct status *st);
 
 /* False at the end and at the first damage; reader_ok() tells which. Unknown fields are skipped. */
-bool wire_next(struct reader *r, struct wire_item *out);
+bool rpc_wire_next(struct reader *r, struct wire_item *out);
 /* What an envelope that we made holds, by its first byte. */
 static inline bool wire_is_answers(struct slice envelope)
 {
