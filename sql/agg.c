@@ -92,8 +92,8 @@ AGG_FINISH(count_finish)
     return NULL;
 }
 
-const struct agg_ops agg_count_star = {sizeof(int64_t), init_none,  count_star_add, count_merge,
-                                       count_save,      count_finish, NULL};
+const struct agg_ops agg_count_star = {
+    sizeof(int64_t), init_none, count_star_add, count_merge, count_save, count_finish, NULL};
 const struct agg_ops agg_count = {sizeof(int64_t), init_none,    count_add, count_merge,
                                   count_save,      count_finish, NULL};
 
@@ -175,8 +175,8 @@ AGG_FINISH(avg_i_finish)
 }
 
 #define INT_SUM(name, finish)                                                                      \
-    const struct agg_ops name = {                                                                  \
-        sizeof(struct int_sum), init_none, int_sum_add, int_sum_merge, int_sum_save, finish, NULL};
+    const struct agg_ops name = {sizeof(struct int_sum), init_none, int_sum_add, int_sum_merge,    \
+                                 int_sum_save,           finish,    NULL};
 INT_SUM(agg_sum_i4, sum_i4_finish)
 INT_SUM(agg_sum_i8, sum_i8_finish)
 INT_SUM(agg_avg_i, avg_i_finish)
@@ -239,12 +239,12 @@ AGG_FINISH(num_avg_finish)
     return numeric_div(a, &sum, &n, out);
 }
 
-const struct agg_ops agg_sum_num = {sizeof(struct num_sum), init_none,    num_sum_add,
-                                    num_sum_merge,          num_sum_save, num_sum_finish,
-                                    NULL};
-const struct agg_ops agg_avg_num = {sizeof(struct num_sum), init_none,    num_sum_add,
-                                    num_sum_merge,          num_sum_save, num_avg_finish,
-                                    NULL};
+const struct agg_ops agg_sum_num = {
+    sizeof(struct num_sum), init_none,      num_sum_add, num_sum_merge,
+    num_sum_save,           num_sum_finish, NULL};
+const struct agg_ops agg_avg_num = {
+    sizeof(struct num_sum), init_none,      num_sum_add, num_sum_merge,
+    num_sum_save,           num_avg_finish, NULL};
 
 /* ---- floats: count, sum, and sum of squared deviations ---- */
 
@@ -390,9 +390,8 @@ AGG_FINISH(float_stddev_samp_finish)
 }
 
 #define FLOAT_SUM(name, init, finish)                                                              \
-    const struct agg_ops name = {                                                                  \
-        sizeof(struct float_sum), init, float_sum_add, float_sum_merge, float_sum_save, finish,    \
-        NULL};
+    const struct agg_ops name = {sizeof(struct float_sum), init,   float_sum_add, float_sum_merge, \
+                                 float_sum_save,           finish, NULL};
 FLOAT_SUM(agg_sum_f4, float_sum_init_f4, float_sum_finish)
 FLOAT_SUM(agg_sum_f8, init_none, float_sum_finish)
 FLOAT_SUM(agg_avg_f, init_none, float_avg_finish)
@@ -538,8 +537,8 @@ AGG_FINISH(num_stddev_samp_finish)
 }
 
 #define NUM_VAR(name, add, finish)                                                                 \
-    const struct agg_ops name = {                                                                  \
-        sizeof(struct num_var), init_none, add, num_var_merge, num_var_save, finish, NULL};
+    const struct agg_ops name = {sizeof(struct num_var), init_none, add, num_var_merge,            \
+                                 num_var_save,           finish,    NULL};
 NUM_VAR(agg_var_pop_i, int_var_add, num_var_pop_finish)
 NUM_VAR(agg_var_samp_i, int_var_add, num_var_samp_finish)
 NUM_VAR(agg_stddev_pop_i, int_var_add, num_stddev_pop_finish)
@@ -616,9 +615,9 @@ AGG_FINISH(iv_avg_finish)
     return NULL;
 }
 
-const struct agg_ops agg_sum_iv = {sizeof(struct iv_sum), init_none,   iv_sum_add, iv_sum_merge,
+const struct agg_ops agg_sum_iv = {sizeof(struct iv_sum), init_none,     iv_sum_add, iv_sum_merge,
                                    iv_sum_save,           iv_sum_finish, NULL};
-const struct agg_ops agg_avg_iv = {sizeof(struct iv_sum), init_none,   iv_sum_add, iv_sum_merge,
+const struct agg_ops agg_avg_iv = {sizeof(struct iv_sum), init_none,     iv_sum_add, iv_sum_merge,
                                    iv_sum_save,           iv_avg_finish, NULL};
 
 /* ---- min, max ---- */
@@ -768,8 +767,9 @@ struct folded {
         }                                                                                          \
         return NULL;                                                                               \
     }                                                                                              \
-    const struct agg_ops agg_##name = {sizeof(struct folded), init_none,     name##_add,           \
-                                       name##_merge,          folded_save,   folded_finish, NULL};
+    const struct agg_ops agg_##name = {                                                            \
+        sizeof(struct folded), init_none,     name##_add, name##_merge,                            \
+        folded_save,           folded_finish, NULL};
 
 AGG_SAVE(folded_save)
 {
@@ -871,9 +871,9 @@ AGG_SAVE(string_save)
 AGG_FINISH(string_finish)
 {
     const struct joined *s = state;
-    *out = s->has ? datum_bytes(slice_make(s->data + s->first_delimiter,
-                                           s->len - s->first_delimiter))
-                  : DATUM_NULL;
+    *out = s->has
+               ? datum_bytes(slice_make(s->data + s->first_delimiter, s->len - s->first_delimiter))
+               : DATUM_NULL;
     return NULL;
 }
 
@@ -968,5 +968,10 @@ AGG_FINISH(array_finish)
     return NULL;
 }
 
-const struct agg_ops agg_array = {sizeof(struct gathered), init_none,    array_add,    array_merge,
-                                  array_save,              array_finish, gathered_bind};
+const struct agg_ops agg_array = {sizeof(struct gathered),
+                                  init_none,
+                                  array_add,
+                                  array_merge,
+                                  array_save,
+                                  array_finish,
+                                  gathered_bind};

@@ -2,9 +2,9 @@
  * The bytes of a fragment. It comes from another node, so decoding checks every index, count, type
  * and order that the shard's pipeline relies on; what it returns can be run without further checks.
  *
- * Bytes: version u8 = 1 | table u32 | index u32 | schema version u64 | flags u8 | spans | row columns
- * | wanted ordinals | [filter] | projections | groups and aggregates | sort keys | limit varint + 1
- * | lock u8 | wait u8. Counts are varints; a point span is only its key.
+ * Bytes: version u8 = 1 | table u32 | index u32 | schema version u64 | flags u8 | spans | row
+ * columns | wanted ordinals | [filter] | projections | groups and aggregates | sort keys | limit
+ * varint + 1 | lock u8 | wait u8. Counts are varints; a point span is only its key.
  */
 #include "sql/fragment.h"
 
@@ -60,11 +60,11 @@ void fragment_encode(struct buf *out, const struct fragment *fr)
     buf_put_u32(out, fr->table_id);
     buf_put_u32(out, fr->index_id);
     buf_put_u64(out, fr->schema_version);
-    buf_put_u8(out, (uint8_t)((fr->is_reverse ? FLAG_REVERSE : 0) |
-                              (fr->is_lookup ? FLAG_LOOKUP : 0) |
-                              (fr->is_keys_only ? FLAG_KEYS_ONLY : 0) |
-                              (fr->with_key ? FLAG_WITH_KEY : 0) |
-                              (fr->filter != NULL ? FLAG_FILTER : 0)));
+    buf_put_u8(out,
+               (uint8_t)((fr->is_reverse ? FLAG_REVERSE : 0) | (fr->is_lookup ? FLAG_LOOKUP : 0) |
+                         (fr->is_keys_only ? FLAG_KEYS_ONLY : 0) |
+                         (fr->with_key ? FLAG_WITH_KEY : 0) |
+                         (fr->filter != NULL ? FLAG_FILTER : 0)));
     buf_put_varint(out, (uint64_t)fr->nspans);
     for (int i = 0; i < fr->nspans; i++) {
         buf_put_u8(out, fr->spans[i].is_point);
@@ -193,8 +193,7 @@ static struct status *get_spans(struct arena *a, struct reader *r, struct fragme
     return NULL;
 }
 
-static struct status *get_value(struct arena *a, struct reader *r, type_oid type,
-                                struct datum *out)
+static struct status *get_value(struct arena *a, struct reader *r, type_oid type, struct datum *out)
 {
     if (read_u8(r) != 0) {
         *out = DATUM_NULL;
@@ -256,9 +255,9 @@ static struct status *get_agg(struct arena *a, struct reader *r, const struct co
     uint64_t id = read_varint(r);
     call->func = id <= UINT32_MAX ? func_by_id((uint32_t)id) : NULL;
     if (call->func == NULL || call->func->class != FUNC_AGGREGATE) {
-        return status_hint(status_new(UNSUPPORTED, "aggregate function %llu is not known",
-                                      (unsigned long long)id),
-                           "The node that sent it is of a newer version.");
+        return status_hint(
+            status_new(UNSUPPORTED, "aggregate function %llu is not known", (unsigned long long)id),
+            "The node that sent it is of a newer version.");
     }
     TRY(get_type(r, &call->result));
     bool has_filter = read_u8(r) != 0;
@@ -353,7 +352,8 @@ static struct status *get_body(struct arena *a, struct reader *r, struct fragmen
     TRY(get_sort(a, r, &projected, fr));
     uint64_t limit = read_varint(r);
     uint8_t lock = read_u8(r), wait = read_u8(r);
-    if (!reader_ok(r) || limit > (uint64_t)INT64_MAX + 1 || lock > LOCK_UPDATE || wait > LOCK_SKIP) {
+    if (!reader_ok(r) || limit > (uint64_t)INT64_MAX + 1 || lock > LOCK_UPDATE ||
+        wait > LOCK_SKIP) {
         return damaged("truncated or damaged");
     }
     fr->limit = limit == 0 ? -1 : (int64_t)(limit - 1);

@@ -927,7 +927,7 @@
 
 #define FUNC_ROWS_CAST(F) \
     F(2557, "bool", NULL, SCALAR, IMMUTABLE, CAST | STRICT, 0, T(BOOL), ARGS(T(INT4)), fn_cast_i4_bool) \
-    F(408, "bpchar", NULL, SCALAR, IMMUTABLE, CAST | STRICT, 0, T(BPCHAR), ARGS(T(NAME)), fn_cast_s_s) \
+    F(408, "bpchar", NULL, SCALAR, IMMUTABLE, CAST | STRICT, 0, T(BPCHAR), ARGS(T(NAME)), fn_same) \
     F(668, "bpchar", NULL, SCALAR, IMMUTABLE, CAST | STRICT, 0, T(BPCHAR), ARGS(T(BPCHAR), T(INT4), T(BOOL)), fn_cast_bpchar) \
     F(860, "bpchar", NULL, SCALAR, IMMUTABLE, CAST | STRICT, 0, T(BPCHAR), ARGS(T(CHAR)), fn_cast_c_s) \
     F(78, "char", NULL, SCALAR, IMMUTABLE, CAST | STRICT, 0, T(CHAR), ARGS(T(INT4)), fn_cast_i4_c) \

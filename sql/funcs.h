@@ -83,10 +83,11 @@ size_t utf8_char_len(const uint8_t *s, size_t n);
 uint32_t utf8_decode(const uint8_t *s, size_t n, size_t *out_len);
 /* Appends the code point. */
 void utf8_encode(struct buf *b, uint32_t c);
-size_t utf8_count(struct slice s);
+size_t text_char_count(struct slice s);
 /* Byte offset of the n-th character (0-based), s.len when there are fewer. */
 size_t utf8_offset(struct slice s, size_t n);
-bool utf8_is_valid(struct slice s);
+/* False: *out_bad is where it is damaged. */
+bool text_is_utf8(struct slice s, size_t *out_bad);
 
 /* LIKE, in characters; escape '\\'. 22025 when the pattern ends with the escape. */
 struct status *like_match(struct slice text, struct slice pattern, bool fold_case,

@@ -93,9 +93,16 @@ FUNC(fn_array_dims)
     return func_buf(ctx, &b, out);
 }
 
+/* Subscript of the first element: int2vector and oidvector count from 0. */
+static int first_subscript(const struct eval_ctx *ctx)
+{
+    type_oid t = func_call_arg_type(ctx, 0);
+    return t == TYPE_INT2VECTOR || t == TYPE_OIDVECTOR ? 0 : 1;
+}
+
 FUNC(fn_array_subscript)
 {
-    *out = array_get(&args[0], args[1].i);
+    *out = array_get(&args[0], args[1].i + 1 - first_subscript(ctx));
     return NULL;
 }
 
@@ -405,7 +412,7 @@ FUNC(fn_generate_subscripts)
     TRY(arena_reserve(ctx->arena, sizeof(struct datum) * (size_t)n));
     struct datum *e = ARENA_ARRAY(ctx->arena, struct datum, (size_t)n + 1);
     for (int i = 0; i < n; i++) {
-        e[i] = datum_int(reverse ? n - i : i + 1);
+        e[i] = datum_int((reverse ? n - 1 - i : i) + first_subscript(ctx));
     }
     return build(ctx, TYPE_INT4, e, n, out);
 }

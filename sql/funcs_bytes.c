@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <inttypes.h>
 #include <openssl/evp.h>
+#include <stdio.h>
 #include <strings.h>
 
 static const char hex_digits[] = "0123456789abcdef";
@@ -344,8 +345,16 @@ FUNC(fn_convert_from)
     if (!is_utf8_name(&args[1])) {
         return no_conversion(&args[1]);
     }
-    if (!utf8_is_valid(s)) {
-        return status_sql(INVALID, "22021", "invalid byte sequence for encoding \"UTF8\"");
+    size_t bad;
+    if (!text_is_utf8(s, &bad)) {
+        uint8_t lead = s.data[bad];
+        size_t n = lead < 0xc0 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf8 ? 4 : 1;
+        char bytes[32] = "";
+        for (size_t i = 0; i < n && bad + i < s.len; i++) {
+            (void)snprintf(bytes + 5 * i, sizeof(bytes) - 5 * i, " 0x%02x", s.data[bad + i]);
+        }
+        return status_sql(INVALID, "22021", "invalid byte sequence for encoding \"UTF8\":%s",
+                          bytes);
     }
     *out = args[0];
     return NULL;

@@ -376,6 +376,18 @@ FUNC(fn_date_trunc_iv)
     return put_interval(ctx, &r, out);
 }
 
+/* Seconds east of UTC. In a zone's name a plain offset counts westward, as POSIX has it: '+02' is
+ * two hours behind UTC. */
+static struct status *named_zone(const struct datum *name, int64_t *out)
+{
+    int32_t offset;
+    TRY(datetime_zone(datum_slice(name), &offset));
+    bool is_posix = name->len > 0 && (name->p[0] == '+' || name->p[0] == '-' ||
+                                      (name->p[0] >= '0' && name->p[0] <= '9'));
+    *out = is_posix ? -(int64_t)offset : offset;
+    return NULL;
+}
+
 static struct status *shift_seconds(int64_t ts, int64_t seconds, int64_t *out)
 {
     struct interval iv = {.us = seconds * USECS_PER_SEC};
@@ -384,12 +396,11 @@ static struct status *shift_seconds(int64_t ts, int64_t seconds, int64_t *out)
 
 FUNC(fn_date_trunc_tz)
 {
-    int32_t offset;
-    int64_t local;
-    TRY(datetime_zone(datum_slice(&args[2]), &offset));
+    int64_t offset, local;
+    TRY(named_zone(&args[2], &offset));
     TRY(shift_seconds(args[1].i, offset, &local));
     TRY(timestamp_trunc(datum_slice(&args[0]), true, local, &local));
-    return shift_seconds(local, -(int64_t)offset, &out->i);
+    return shift_seconds(local, -offset, &out->i);
 }
 
 FUNC(fn_date_bin)
@@ -401,17 +412,17 @@ FUNC(fn_date_bin)
 /* timestamptz AT TIME ZONE: what a clock there shows. */
 FUNC(fn_timezone_at_name)
 {
-    int32_t offset;
-    TRY(datetime_zone(datum_slice(&args[0]), &offset));
+    int64_t offset;
+    TRY(named_zone(&args[0], &offset));
     return shift_seconds(args[1].i, offset, &out->i);
 }
 
 /* timestamp AT TIME ZONE: when a clock there shows it. */
 FUNC(fn_timezone_to_name)
 {
-    int32_t offset;
-    TRY(datetime_zone(datum_slice(&args[0]), &offset));
-    return shift_seconds(args[1].i, -(int64_t)offset, &out->i);
+    int64_t offset;
+    TRY(named_zone(&args[0], &offset));
+    return shift_seconds(args[1].i, -offset, &out->i);
 }
 
 static struct status *zone_interval(const struct datum *d, int64_t *out_seconds)

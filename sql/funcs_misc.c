@@ -110,7 +110,7 @@ FUNC(fn_pg_size_pretty)
         if (size < (uint64_t)limit) {
             break;
         }
-        v = unit == 0 ? v >> 9 : v / 1024;
+        v = unit == 0 ? v / 512 : v / 1024;
         unit++;
         half = true;
     }

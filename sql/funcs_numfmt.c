@@ -2,8 +2,8 @@
  * to_char(number, picture) and to_number(text, picture).
  *
  * A picture is parsed into items; the number, rounded to the digits after the point, is then laid
- * over the digit positions from the right. The sign floats to the first digit shown unless S, MI, PL,
- * SG or PR place it. C locale: D is '.', G is ',', L is blank.
+ * over the digit positions from the right. The sign floats to the first digit shown unless S, MI,
+ * PL, SG or PR place it. C locale: D is '.', G is ',', L is blank.
  */
 #include "funcs.h"
 
@@ -64,12 +64,10 @@ static const struct {
     const char *word;
     enum item_kind kind;
 } words[] = {
-    {"EEEE", ITEM_EXPONENT}, {"MI", ITEM_MINUS},   {"PL", ITEM_PLUS},
-    {"PR", ITEM_ANGLE},      {"RN", ITEM_ROMAN},   {"SG", ITEM_BOTH},
-    {"TH", ITEM_ORDINAL},    {"9", ITEM_NINE},     {"0", ITEM_ZERO},
-    {".", ITEM_POINT},       {"D", ITEM_POINT},    {",", ITEM_GROUP},
-    {"G", ITEM_GROUP},       {"S", ITEM_SIGN},     {"L", ITEM_CURRENCY},
-    {"V", ITEM_SHIFT},
+    {"EEEE", ITEM_EXPONENT}, {"MI", ITEM_MINUS}, {"PL", ITEM_PLUS},    {"PR", ITEM_ANGLE},
+    {"RN", ITEM_ROMAN},      {"SG", ITEM_BOTH},  {"TH", ITEM_ORDINAL}, {"9", ITEM_NINE},
+    {"0", ITEM_ZERO},        {".", ITEM_POINT},  {"D", ITEM_POINT},    {",", ITEM_GROUP},
+    {"G", ITEM_GROUP},       {"S", ITEM_SIGN},   {"L", ITEM_CURRENCY}, {"V", ITEM_SHIFT},
 };
 
 static struct status *put_item(struct picture *p, enum item_kind kind, struct slice text)
@@ -226,6 +224,7 @@ struct layout {
     int nint;
     char fraction[DIGITS_MAX + 8];
     bool overflow;
+    bool is_word;   /* NaN or Infinity in place of digits */
     bool keep_zero; /* a lone 0 before the point is shown */
     bool sign_done;
     struct buf *out;
@@ -323,6 +322,9 @@ static void put_layout(struct layout *l)
             break;
         case ITEM_POINT:
             put_sign(l);
+            if (l->is_word) {
+                return;
+            }
             in_fraction = true;
             buf_put_u8(l->out, '.');
             break;
@@ -389,9 +391,9 @@ static void put_roman(const struct picture *p, const struct datum *d, struct buf
     static const struct {
         int value;
         const char *text;
-    } steps[] = {{1000, "M"}, {900, "CM"}, {500, "D"}, {400, "CD"}, {100, "C"}, {90, "XC"},
-                 {50, "L"},   {40, "XL"},  {10, "X"},  {9, "IX"},   {5, "V"},   {4, "IV"},
-                 {1, "I"}};
+    } steps[] = {{1000, "M"}, {900, "CM"}, {500, "D"}, {400, "CD"}, {100, "C"},
+                 {90, "XC"},  {50, "L"},   {40, "XL"}, {10, "X"},   {9, "IX"},
+                 {5, "V"},    {4, "IV"},   {1, "I"}};
     char text[32] = "";
     int64_t v;
     if (status_consume(numeric_to_int(d, 1, 3999, "number", &v))) {
@@ -492,8 +494,12 @@ static struct status *format_number(struct eval_ctx *ctx, const struct datum *nu
     }
     struct layout l = {.p = &p, .out = &b};
     if (numeric_is_nan(number) || numeric_is_inf(number)) {
-        l.overflow = true;
+        const char *word = numeric_is_nan(number) ? "NaN" : "Infinity";
         l.negative = numeric_is_inf(number) && numeric_sign(number) < 0;
+        l.overflow = strlen(word) > (size_t)(p.pre + p.shift);
+        l.is_word = !l.overflow;
+        l.nint = (int)strlen(word);
+        memcpy(l.integer, word, strlen(word));
         put_layout(&l);
         return func_buf(ctx, &b, out);
     }
@@ -596,8 +602,8 @@ FUNC(fn_to_number)
     }
     if (!any) {
         buf_deinit(&digits);
-        return status_sql(INVALID, "22P02", "invalid input syntax for type numeric: \"%.*s\"",
-                          (int)s.len, (const char *)s.data);
+        return status_sql(INVALID, "22P02", "invalid input syntax for type numeric: \"%s\"",
+                          negative ? "-" : " ");
     }
     struct datum d;
     struct status *st = numeric_parse(ctx->arena, buf_slice(&digits), &d);

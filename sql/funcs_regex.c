@@ -465,7 +465,7 @@ static struct status *start_arg(const struct datum *args, int nargs, int i, stru
         return bad_parameter("start", args[i].i);
     }
     size_t skip = (size_t)args[i].i - 1;
-    *out = skip > s.len || skip > utf8_count(s) ? s.len + 1 : utf8_offset(s, skip);
+    *out = skip > s.len || skip > text_char_count(s) ? s.len + 1 : utf8_offset(s, skip);
     return NULL;
 }
 
@@ -568,7 +568,7 @@ FUNC(fn_regexp_instr)
         *out = datum_int(0);
         return NULL;
     }
-    *out = datum_int((int64_t)utf8_count(slice_make(s.data, end ? to : from)) + 1);
+    *out = datum_int((int64_t)text_char_count(slice_make(s.data, end ? to : from)) + 1);
     return NULL;
 }
 

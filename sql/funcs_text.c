@@ -100,7 +100,7 @@ void utf8_encode(struct buf *b, uint32_t c)
     }
 }
 
-size_t utf8_count(struct slice s)
+size_t text_char_count(struct slice s)
 {
     size_t count = 0;
     for (size_t i = 0; i < s.len; count++) {
@@ -118,9 +118,10 @@ size_t utf8_offset(struct slice s, size_t n)
     return i;
 }
 
-bool utf8_is_valid(struct slice s)
+bool text_is_utf8(struct slice s, size_t *out_bad)
 {
     for (size_t i = 0; i < s.len;) {
+        *out_bad = i;
         size_t len;
         uint32_t c = utf8_decode(s.data + i, s.len - i, &len);
         if (c == 0 || (len == 1 && c >= 0x80) || (len == 3 && c < 0x800) ||
@@ -288,7 +289,7 @@ FUNC(fn_initcap)
 
 FUNC(fn_length)
 {
-    *out = datum_int((int64_t)utf8_count(datum_slice(&args[0])));
+    *out = datum_int((int64_t)text_char_count(datum_slice(&args[0])));
     return NULL;
 }
 
@@ -302,7 +303,7 @@ static struct slice without_blanks(struct slice s)
 
 FUNC(fn_bplength)
 {
-    *out = datum_int((int64_t)utf8_count(without_blanks(datum_slice(&args[0]))));
+    *out = datum_int((int64_t)text_char_count(without_blanks(datum_slice(&args[0]))));
     return NULL;
 }
 
@@ -372,7 +373,7 @@ FUNC(fn_left)
     struct slice s = datum_slice(&args[0]);
     int64_t n = args[1].i;
     if (n < 0) {
-        int64_t all = (int64_t)utf8_count(s);
+        int64_t all = (int64_t)text_char_count(s);
         n = all + n < 0 ? 0 : all + n;
     }
     *out = datum_bytes(slice_make(s.data, utf8_offset(s, (size_t)n)));
@@ -382,7 +383,7 @@ FUNC(fn_left)
 FUNC(fn_right)
 {
     struct slice s = datum_slice(&args[0]);
-    int64_t n = args[1].i, all = (int64_t)utf8_count(s);
+    int64_t n = args[1].i, all = (int64_t)text_char_count(s);
     int64_t skip = n < 0 ? -n : n > all ? 0 : all - n;
     size_t from = utf8_offset(s, (size_t)skip);
     *out = datum_bytes(slice_make(s.data + from, s.len - from));
@@ -406,7 +407,7 @@ FUNC(fn_strpos)
 {
     struct slice s = datum_slice(&args[0]);
     size_t at = find(s, datum_slice(&args[1]), 0);
-    *out = datum_int(at == SIZE_MAX ? 0 : (int64_t)utf8_count(slice_make(s.data, at)) + 1);
+    *out = datum_int(at == SIZE_MAX ? 0 : (int64_t)text_char_count(slice_make(s.data, at)) + 1);
     return NULL;
 }
 
@@ -559,12 +560,12 @@ static struct status *pad(struct eval_ctx *ctx, const struct datum *args, int na
     struct slice s = datum_slice(&args[0]);
     struct slice fill = nargs > 2 ? datum_slice(&args[2]) : slice_str(" ");
     int64_t want = args[1].i < 0 ? 0 : args[1].i;
-    int64_t have = (int64_t)utf8_count(s);
+    int64_t have = (int64_t)text_char_count(s);
     if (have >= want || fill.len == 0) {
         *out = datum_bytes(slice_make(s.data, utf8_offset(s, (size_t)want)));
         return NULL;
     }
-    size_t missing = (size_t)(want - have), fill_chars = utf8_count(fill);
+    size_t missing = (size_t)(want - have), fill_chars = text_char_count(fill);
     size_t whole = missing / fill_chars, rest = utf8_offset(fill, missing % fill_chars);
     if (whole > TEXT_SIZE_MAX / fill.len) {
         return status_sql(LIMIT, "54000", "requested length too large");
@@ -717,7 +718,7 @@ static struct status *overlay_parts(struct eval_ctx *ctx, const struct datum *ar
 {
     struct slice s = datum_slice(&args[0]), with = datum_slice(&args[1]);
     int64_t start = args[2].i;
-    int64_t count = nargs > 3 ? args[3].i : (int64_t)(is_text ? utf8_count(with) : with.len);
+    int64_t count = nargs > 3 ? args[3].i : (int64_t)(is_text ? text_char_count(with) : with.len);
     if (start <= 0) {
         return negative_length();
     }
@@ -879,11 +880,11 @@ static struct status *like_bytes(struct slice t, struct slice p, bool in_bytes, 
         }
         bool matched = false;
         if (pi < p.len && p.data[pi] == '\\') {
-            if (pi + 1 >= p.len) {
+            if (pi + 1 >= p.len && ti < t.len) {
                 return status_sql(INVALID, "22025",
                                   "LIKE pattern must not end with escape character");
             }
-            if (ti < t.len && t.data[ti] == p.data[pi + 1]) {
+            if (ti < t.len && pi + 1 < p.len && t.data[ti] == p.data[pi + 1]) {
                 ti++;
                 pi += 2;
                 matched = true;
@@ -1199,7 +1200,7 @@ static struct status *format_value(struct eval_ctx *ctx, const struct datum *d, 
         break;
     }
     buf_deinit(&text);
-    size_t have = utf8_count(buf_slice(&shown)), want = (size_t)spec->width;
+    size_t have = text_char_count(buf_slice(&shown)), want = (size_t)spec->width;
     size_t blanks = want > have ? want - have : 0;
     struct status *st = blanks > TEXT_SIZE_MAX
                             ? format_error("number is out of range")
@@ -1377,7 +1378,7 @@ FUNC(fn_cast_bpchar)
     }
     size_t len;
     TRY(fit(s, max, args[2].i != 0, "character", &len));
-    size_t blanks = (size_t)max - utf8_count(slice_make(s.data, len));
+    size_t blanks = (size_t)max - text_char_count(slice_make(s.data, len));
     uint8_t *p;
     TRY(func_alloc(ctx, len + blanks, &p));
     if (len > 0) {

@@ -99,10 +99,11 @@ struct status *op_budget_hint(struct status *st, const char *what)
     if (st == NULL || st->code != STATUS_LIMIT || strcmp(st->sqlstate, "53200") != 0) {
         return st;
     }
-    return status_hint(st,
-                       "The %s does not fit the memory of one query. Narrow it by a WHERE clause or "
-                       "a LIMIT, or raise the limit in the configuration.",
-                       what);
+    return status_hint(
+        st,
+        "The %s does not fit the memory of one query. Narrow it by a WHERE clause or "
+        "a LIMIT, or raise the limit in the configuration.",
+        what);
 }
 
 struct batch *batch_shell(struct arena *a, int ncols, const uint32_t *types, int nrows)

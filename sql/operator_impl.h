@@ -11,7 +11,7 @@
 struct op_base {
     struct op op;
     struct status *(*run)(struct fiber *f, struct op_base *base, struct batch **out);
-    struct op *inputs[2]; /* closed with the operator */
+    struct op *inputs[2];  /* closed with the operator */
     struct arena *scratch; /* reset by op_scratch() */
     struct eval_ctx *ctx;  /* as given; or NULL */
     uint32_t turns;
@@ -39,15 +39,15 @@ struct batch *batch_select(struct arena *a, const struct batch *in, const int *s
 /* ---- kept rows ---- */
 
 struct row {
-    struct row *next;  /* chain, by use */
+    struct row *next; /* chain, by use */
     uint64_t hash;
-    int64_t count;     /* by use: multiplicity, matched flag */
+    int64_t count; /* by use: multiplicity, matched flag */
     struct datum v[];
 };
 
 /* Deep copy of row r of the batch. 53200 when over the arena's budget. */
-struct status *row_keep(struct arena *a, const struct batch *in, int r, struct row **out)
-    STATUS_MUST_CHECK;
+struct status *row_keep(struct arena *a, const struct batch *in, int r,
+                        struct row **out) STATUS_MUST_CHECK;
 /* Hash of some columns (cols NULL: the first n), NULLs included. */
 uint64_t row_hash_batch(const struct batch *in, int r, const int *cols, int n);
 bool row_equal_batch(const struct row *row, const struct batch *in, int r, int n);

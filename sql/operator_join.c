@@ -3,8 +3,8 @@
  *
  * For each left batch candidate pairs are gathered, up to a batch of them at a time, the residual
  * predicate is evaluated over the pairs, and what passes is given out. Left rows remember whether
- * they matched (LEFT, FULL, SEMI, ANTI), right rows too (RIGHT, FULL: what is left over comes at the
- * end). A NULL key matches nothing. Without keys every right row is a candidate (nested loop).
+ * they matched (LEFT, FULL, SEMI, ANTI), right rows too (RIGHT, FULL: what is left over comes at
+ * the end). A NULL key matches nothing. Without keys every right row is a candidate (nested loop).
  */
 #include "operator_impl.h"
 
@@ -26,15 +26,15 @@ struct op_join {
     struct row **all; /* right rows in order of arrival */
     size_t nall, cap_all;
 
-    struct batch *left;   /* the batch in work; borrowed from the input */
-    struct arena *side;   /* per left batch: matched flags */
+    struct batch *left; /* the batch in work; borrowed from the input */
+    struct arena *side; /* per left batch: matched flags */
     bool *matched;
-    int at;               /* left row in work */
-    struct row *chain;    /* its next candidate (hash) */
-    size_t chain_at;      /* the same (nested loop) */
+    int at;            /* left row in work */
+    struct row *chain; /* its next candidate (hash) */
+    size_t chain_at;   /* the same (nested loop) */
     uint64_t hash;
-    bool is_started;      /* chain is set for `at` */
-    bool is_tail;         /* left side done: unmatched right rows */
+    bool is_started; /* chain is set for `at` */
+    bool is_tail;    /* left side done: unmatched right rows */
     size_t tail_at;
 };
 
@@ -161,11 +161,9 @@ static struct batch *pairs_batch(struct op_join *o, struct arena *a, const struc
         b->cols[c] = ARENA_ARRAY(a, struct datum, p->n);
         for (int k = 0; k < p->n; k++) {
             if (c < o->nleft) {
-                b->cols[c][k] =
-                    p->left[k] >= 0 ? o->left->cols[c][p->left[k]] : DATUM_NULL;
+                b->cols[c][k] = p->left[k] >= 0 ? o->left->cols[c][p->left[k]] : DATUM_NULL;
             } else {
-                b->cols[c][k] =
-                    p->right[k] != NULL ? p->right[k]->v[c - o->nleft] : DATUM_NULL;
+                b->cols[c][k] = p->right[k] != NULL ? p->right[k]->v[c - o->nleft] : DATUM_NULL;
             }
         }
     }
@@ -175,8 +173,7 @@ static struct batch *pairs_batch(struct op_join *o, struct arena *a, const struc
 /* Candidates of the left batch, at most BATCH_ROWS. */
 static void gather(struct op_join *o, struct pairs *p)
 {
-    bool first_is_enough =
-        o->residual == NULL && (o->kind == JOIN_SEMI || o->kind == JOIN_ANTI);
+    bool first_is_enough = o->residual == NULL && (o->kind == JOIN_SEMI || o->kind == JOIN_ANTI);
     bool one_is_enough = o->kind == JOIN_SEMI || o->kind == JOIN_ANTI;
     p->n = 0;
     while (o->at < o->left->nrows && p->n < BATCH_ROWS) {
@@ -285,8 +282,8 @@ static struct status *join_run(struct fiber *f, struct op_base *base, struct bat
         }
         if (o->left == NULL) {
             /* Nothing on the right: an inner or semi join gives nothing, whatever the left has. */
-            if (o->nall == 0 && (o->kind == JOIN_INNER || o->kind == JOIN_SEMI ||
-                                 o->kind == JOIN_RIGHT)) {
+            if (o->nall == 0 &&
+                (o->kind == JOIN_INNER || o->kind == JOIN_SEMI || o->kind == JOIN_RIGHT)) {
                 return NULL;
             }
             TRY(pull_left(f, o));
@@ -308,8 +305,7 @@ static struct status *join_run(struct fiber *f, struct op_base *base, struct bat
             }
             continue;
         }
-        bool gives_unmatched = o->kind == JOIN_LEFT || o->kind == JOIN_FULL ||
-                               o->kind == JOIN_ANTI;
+        bool gives_unmatched = o->kind == JOIN_LEFT || o->kind == JOIN_FULL || o->kind == JOIN_ANTI;
         if (gives_unmatched && o->matched != NULL) {
             TRY(pairs_init(a, o->left->nrows, &p));
             unmatched_left(o, &p);
@@ -337,8 +333,7 @@ struct op *op_join(struct arena *a, struct eval_ctx *ctx, enum join_kind kind, s
         key_types[i] = right->types[right_keys[i]];
     }
     bool left_only = kind == JOIN_SEMI || kind == JOIN_ANTI;
-    struct op_join *o =
-        op_alloc(a, sizeof(*o), left_only ? left->ncols : n, types, join_run);
+    struct op_join *o = op_alloc(a, sizeof(*o), left_only ? left->ncols : n, types, join_run);
     o->base.ctx = ctx;
     o->base.inputs[0] = left;
     o->base.inputs[1] = right;

@@ -1,6 +1,6 @@
 /*
- * Rows kept beyond their batch, tables of them; and the operators that are little else: distinct and
- * the set operations. NULLs are equal to each other here, as in DISTINCT and GROUP BY.
+ * Rows kept beyond their batch, tables of them; and the operators that are little else: distinct
+ * and the set operations. NULLs are equal to each other here, as in DISTINCT and GROUP BY.
  */
 #include "operator_impl.h"
 
@@ -271,8 +271,7 @@ static struct status *setop_takes(struct op_setop *o, const struct batch *in, in
         *out = row == NULL;
         if (*out) {
             bool is_new;
-            return op_budget_hint(table_upsert(&o->table, in, r, &row, &is_new),
-                                  "set operation");
+            return op_budget_hint(table_upsert(&o->table, in, r, &row, &is_new), "set operation");
         }
         return NULL;
     }

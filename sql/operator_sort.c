@@ -1,9 +1,9 @@
 /*
  * Sort, and top-N when there is a limit.
  *
- * All rows are kept in the operator's arena, whose budget bounds the sort. A top-N keeps a buffer of
- * at least twice N rows: when it is full it is sorted, the best N move to a fresh arena and the old
- * one goes, so memory follows N and not the input.
+ * All rows are kept in the operator's arena, whose budget bounds the sort. A top-N keeps a buffer
+ * of at least twice N rows: when it is full it is sorted, the best N move to a fresh arena and the
+ * old one goes, so memory follows N and not the input.
  */
 #include "operator_impl.h"
 
@@ -75,7 +75,8 @@ static struct status *cut(struct op_sort *o)
         return NULL;
     }
     struct arena *fresh = arena_create(0);
-    size_t ncols = (size_t)o->base.op.ncols, size = sizeof(struct row) + sizeof(struct datum) * ncols;
+    size_t ncols = (size_t)o->base.op.ncols,
+           size = sizeof(struct row) + sizeof(struct datum) * ncols;
     for (size_t i = 0; i < keep; i++) {
         const struct row *old = o->rows[i];
         struct status *st = arena_reserve(fresh, size + 16);
@@ -86,8 +87,8 @@ static struct status *cut(struct op_sort *o)
         struct row *row = arena_alloc(fresh, size);
         *row = *old;
         for (size_t c = 0; c < ncols; c++) {
-            row->v[c] = old->v[c].is_null ? DATUM_NULL
-                                          : datum_copy(fresh, o->base.op.types[c], &old->v[c]);
+            row->v[c] =
+                old->v[c].is_null ? DATUM_NULL : datum_copy(fresh, o->base.op.types[c], &old->v[c]);
         }
         o->rows[i] = row;
     }
