@@ -111,6 +111,7 @@ ProtobufCBinaryData connection_session(sherd_connection *c)
 static void set_session(sherd_connection *c, const uint8_t *data, size_t len)
 {
     pthread_mutex_lock(&c->lock);
+    c->session_endpoint = &c->endpoints[c->endpoint];
     if (len > 0) {
         memcpy(c->session, data, len);
     }
@@ -336,7 +337,7 @@ sherd_error *sherd_cancel(sherd_connection *c)
     pthread_mutex_lock(&c->lock);
     size_t len = c->session_len;
     memcpy(session, c->session, len);
-    const struct endpoint *e = &c->endpoints[c->endpoint];
+    const struct endpoint *e = c->session_endpoint;
     pthread_mutex_unlock(&c->lock);
     if (len == 0) {
         return NULL;

@@ -49,7 +49,8 @@ struct sherd_connection {
     struct list prepared;
     sherd_result *result; /* not freed yet */
 
-    pthread_mutex_t lock; /* guards session against sherd_cancel() of another thread */
+    pthread_mutex_t lock; /* guards what follows against sherd_cancel() of another thread */
+    const struct endpoint *session_endpoint;
     uint8_t session[SESSION_BYTES_MAX];
     size_t session_len;
 };

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/loop_uv.h"
 #include "base/mem.h"
+#include "sherd/v1/admin.pb-c.h"
 #include "sherd/v1/sql.pb-c.h"
 
 #include <pthread.h>
@@ -346,6 +347,67 @@ static struct status *execute(struct fiber *f, struct rpc_context *ctx, const vo
     return st;
 }
 
+/* One node, one shard with a key range, one replica that leads it. */
+static struct status *cluster_status(struct fiber *f, struct rpc_context *ctx, const void *request,
+                                     void **out_reply, void *handler_ctx)
+{
+    (void)f, (void)request;
+    struct fake_sql *s = handler_ctx;
+    struct arena *a = ctx->arena;
+    Sherd__V1__MetaStatusReply *r = ARENA_NEW(a, Sherd__V1__MetaStatusReply);
+    Sherd__V1__NodeStatus *n = ARENA_NEW(a, Sherd__V1__NodeStatus);
+    Sherd__V1__NodeDesc *d = ARENA_NEW(a, Sherd__V1__NodeDesc);
+    Sherd__V1__NodeAddress *address = ARENA_NEW(a, Sherd__V1__NodeAddress);
+    Sherd__V1__ReplicaStatus *p = ARENA_NEW(a, Sherd__V1__ReplicaStatus);
+    Sherd__V1__ShardDesc *shard = ARENA_NEW(a, Sherd__V1__ShardDesc);
+    Sherd__V1__ReplicaDesc *replica = ARENA_NEW(a, Sherd__V1__ReplicaDesc);
+    Sherd__V1__KeyRange *range = ARENA_NEW(a, Sherd__V1__KeyRange);
+    sherd__v1__meta_status_reply__init(r);
+    sherd__v1__node_status__init(n);
+    sherd__v1__node_desc__init(d);
+    sherd__v1__node_address__init(address);
+    sherd__v1__replica_status__init(p);
+    sherd__v1__shard_desc__init(shard);
+    sherd__v1__replica_desc__init(replica);
+    sherd__v1__key_range__init(range);
+    address->node_id = 1;
+    address->host = (char *)"127.0.0.1";
+    address->grpc_port = s->port;
+    d->address = address;
+    d->role_shard = 1;
+    d->version = (char *)"fake \"1\"";
+    p->shard_id = 2;
+    p->replica_id = 1;
+    p->role = 3;
+    p->last = 10;
+    p->applied = 7;
+    p->bytes = 1536;
+    n->node = d;
+    n->alive = 1;
+    n->n_replicas = 1;
+    n->replicas = ARENA_ARRAY(a, Sherd__V1__ReplicaStatus *, 1);
+    n->replicas[0] = p;
+    replica->replica_id = 1;
+    replica->node_id = 1;
+    range->end = (ProtobufCBinaryData){2, (uint8_t *)"\x40\x01"};
+    shard->shard_id = 2;
+    shard->range = range;
+    shard->epoch = 4;
+    shard->n_replicas = 1;
+    shard->replicas = ARENA_ARRAY(a, Sherd__V1__ReplicaDesc *, 1);
+    shard->replicas[0] = replica;
+    r->cluster_name = (char *)"fake";
+    r->leader_node = 1;
+    r->n_nodes = 1;
+    r->nodes = ARENA_ARRAY(a, Sherd__V1__NodeStatus *, 1);
+    r->nodes[0] = n;
+    r->n_shards = 1;
+    r->shards = ARENA_ARRAY(a, Sherd__V1__ShardDesc *, 1);
+    r->shards[0] = shard;
+    *out_reply = r;
+    return NULL;
+}
+
 /* ---- the thread ---- */
 
 static void stop_main(struct fiber *f, void *arg)
@@ -390,6 +452,8 @@ static void *server_main(void *arg)
                      cancel, s);
     grpc_front_streaming(s->front, "/sherd.v1.Sql/Execute", &sherd__v1__execute_request__descriptor,
                          execute, s);
+    grpc_front_unary(s->front, "/sherd.v1.Admin/ClusterStatus",
+                     &sherd__v1__cluster_status_request__descriptor, cluster_status, s);
     grpc_front_start(s->front);
     sem_post(&s->ready);
     loop_uv_run(s->loop);
