@@ -168,7 +168,7 @@ struct status *grpc_front_create(struct loop *l, const char *host, uint16_t port
     grpc_arg args[] = {
         int_arg(GRPC_ARG_ALLOW_REUSEPORT, 0),
         int_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
-        int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)WIRE_ENVELOPE_MAX),
+        int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)RPC_WIRE_ENVELOPE_MAX),
         /* Node streams ping every second; see grpc_channel_to(). */
         int_arg(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 200),
         int_arg(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0),

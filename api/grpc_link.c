@@ -313,24 +313,24 @@ static void send_hello(struct node_stream *s)
 {
     struct grpc_link *l = s->owner;
     struct buf b = {0};
-    struct wire_hello hello = {
+    struct rpc_wire_hello hello = {
         .node_id = l->node_id,
         .cluster_id = l->cluster_id,
-        .protocol = WIRE_PROTOCOL,
+        .protocol = RPC_WIRE_PROTOCOL,
         .incarnation = l->incarnation,
     };
-    wire_put_hello(&b, &hello);
+    rpc_wire_put_hello(&b, &hello);
     start_send(s, grpc_buffer_of(buf_slice(&b)), true);
     buf_deinit(&b);
 }
 
 /* Reads the first message of the other side. False: it is no hello. */
-static bool read_hello(struct slice message, struct wire_hello *out)
+static bool read_hello(struct slice message, struct rpc_wire_hello *out)
 {
     struct reader r;
-    struct wire_item item;
+    struct rpc_wire_item item;
     reader_init(&r, message);
-    if (!rpc_wire_next(&r, &item) || item.kind != WIRE_HELLO) {
+    if (!rpc_wire_next(&r, &item) || item.kind != RPC_WIRE_HELLO) {
         return false;
     }
     *out = item.hello;
@@ -338,13 +338,13 @@ static bool read_hello(struct slice message, struct wire_hello *out)
 }
 
 /* NULL: we may talk. `expected` 0: anybody but ourselves. */
-static struct status *judge_hello(const struct grpc_link *l, const struct wire_hello *h,
+static struct status *judge_hello(const struct grpc_link *l, const struct rpc_wire_hello *h,
                                   uint64_t expected)
 {
-    if (h->protocol != WIRE_PROTOCOL) {
+    if (h->protocol != RPC_WIRE_PROTOCOL) {
         return status_new(UNSUPPORTED, "node %llu speaks protocol %llu, this node speaks %d",
                           (unsigned long long)h->node_id, (unsigned long long)h->protocol,
-                          WIRE_PROTOCOL);
+                          RPC_WIRE_PROTOCOL);
     }
     if (h->cluster_id != 0 && l->cluster_id != 0 && h->cluster_id != l->cluster_id) {
         return status_hint(
@@ -372,7 +372,7 @@ static bool outbound_hello(struct node_stream *s, struct slice message);
 /* One message. False: the stream must end. */
 static bool take_message(struct node_stream *s, struct slice message)
 {
-    if (message.len > WIRE_ENVELOPE_MAX) {
+    if (message.len > RPC_WIRE_ENVELOPE_MAX) {
         return false;
     }
     if (!s->is_ready) {
@@ -483,7 +483,7 @@ static void refuse(struct node_stream *s, const struct status *why)
 static bool inbound_hello(struct node_stream *s, struct slice message)
 {
     struct grpc_link *l = s->owner;
-    struct wire_hello hello;
+    struct rpc_wire_hello hello;
     struct status *st = NULL;
     if (l->node_id == 0) {
         st = status_new(UNAVAILABLE, "this node has no id yet");
@@ -536,7 +536,7 @@ static void outbound_end(struct grpc_tag *t, bool ok)
 static bool outbound_hello(struct node_stream *s, struct slice message)
 {
     struct node_peer *p = s->peer;
-    struct wire_hello hello;
+    struct rpc_wire_hello hello;
     struct status *st = read_hello(message, &hello)
                             ? judge_hello(s->owner, &hello, p->node_id)
                             : status_new(INVALID, "%s does not answer with a hello", p->target);
@@ -613,7 +613,7 @@ static bool link_is_connected(struct rpc_link *base, uint64_t node_id)
 static bool link_send(struct rpc_link *base, uint64_t to_node, struct slice envelope)
 {
     struct grpc_link *l = link_of(base);
-    if (!wire_is_answers(envelope)) {
+    if (!rpc_wire_is_answers(envelope)) {
         struct node_peer *p = want(l, to_node);
         return p->out != NULL && p->out->is_ready && stream_send(p->out, envelope);
     }

@@ -185,7 +185,7 @@ struct status *grpc_sync_next(struct grpc_sync_stream *s, const ProtobufCMessage
     if (!grpc_bytes_open(&b, buffer)) {
         st = status_new(CORRUPT, "a message from %s cannot be read", s->client->address);
     } else {
-        st = b.bytes.len > WIRE_ENVELOPE_MAX
+        st = b.bytes.len > RPC_WIRE_ENVELOPE_MAX
                  ? status_sql(LIMIT, "54000", "a message of %zu bytes from %s", b.bytes.len,
                               s->client->address)
                  : pb_unpack(d, arena, b.bytes, out_message);

@@ -140,7 +140,7 @@ grpc_channel *grpc_channel_to(const char *host, uint16_t port, enum grpc_channel
     args[n++] = int_arg(GRPC_ARG_ENABLE_RETRIES, 0);
     args[n++] = int_arg(GRPC_ARG_ENABLE_CHANNELZ, 0);
     args[n++] = int_arg("grpc.enable_http_proxy", 0);
-    args[n++] = int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)WIRE_ENVELOPE_MAX);
+    args[n++] = int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)RPC_WIRE_ENVELOPE_MAX);
     args[n++] = int_arg(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
     /* In this version that is the time an attempt may take. */
     args[n++] = int_arg(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kind == GRPC_CHANNEL_LINK ? 250 : 5000);

@@ -35,7 +35,7 @@
 #define SLOT_BITS 16
 #define SLOT_NONE UINT32_MAX
 _Static_assert(RPC_IN_FLIGHT_MAX <= 1u << SLOT_BITS, "a slot number fits its bits");
-_Static_assert(RPC_MESSAGE_MAX + 64 <= WIRE_ENVELOPE_MAX, "a message of full size fits");
+_Static_assert(RPC_MESSAGE_MAX + 64 <= RPC_WIRE_ENVELOPE_MAX, "a message of full size fits");
 
 struct slot {
     struct rpc_call *call;
@@ -461,7 +461,7 @@ static struct status *remote_start(struct fiber *f, struct rpc_call *call, const
                           RPC_IN_FLIGHT_MAX, (unsigned long long)call->to_node);
     }
     list_push_back(&p->unsent, &call->link);
-    wire_put_call(&p->calls, call->tag, call->method, request, size, left_ms);
+    rpc_wire_put_call(&p->calls, call->tag, call->method, request, size, left_ms);
     loop_defer(n->loop, &p->flush);
     return NULL;
 }
@@ -516,7 +516,7 @@ void rpc_abandon(struct rpc_call *call)
     }
     struct peer *p = peer_find(call->node, call->to_node);
     slot_give(p, call);
-    wire_put_cancel(&p->calls, call->tag);
+    rpc_wire_put_cancel(&p->calls, call->tag);
     loop_defer(call->node->loop, &p->flush);
 }
 
@@ -610,10 +610,10 @@ static void answer(struct peer *p, uint64_t tag, enum rpc_method m, struct statu
         flush_answers(p);
     }
     if (st != NULL) {
-        wire_put_error(&p->answers, tag, st);
+        rpc_wire_put_error(&p->answers, tag, st);
         status_free(st);
     } else {
-        wire_put_reply(&p->answers, tag, reply, size);
+        rpc_wire_put_reply(&p->answers, tag, reply, size);
     }
     loop_defer(p->node->loop, &p->flush);
 }
@@ -646,7 +646,7 @@ static struct inbound *inbound_find(struct peer *p, uint64_t tag)
     return in;
 }
 
-static void start_handler(struct peer *p, const struct wire_item *item, struct arena *arena,
+static void start_handler(struct peer *p, const struct rpc_wire_item *item, struct arena *arena,
                           void *request)
 {
     struct rpc_node *n = p->node;
@@ -664,7 +664,7 @@ static void start_handler(struct peer *p, const struct wire_item *item, struct a
     in->fiber = fiber_spawn(n->loop, FIBER_STACK_SMALL, inbound_main, in);
 }
 
-static void on_call(struct peer *p, const struct wire_item *item)
+static void on_call(struct peer *p, const struct rpc_wire_item *item)
 {
     struct rpc_node *n = p->node;
     if (item->is_cancel) {
@@ -711,7 +711,7 @@ static void on_call(struct peer *p, const struct wire_item *item)
     arena_destroy(arena);
 }
 
-static void on_answer(struct peer *p, const struct wire_item *item)
+static void on_answer(struct peer *p, const struct rpc_wire_item *item)
 {
     struct rpc_call *call = slot_find(p, item->tag);
     if (call == NULL) {
@@ -733,17 +733,17 @@ static void on_answer(struct peer *p, const struct wire_item *item)
 static bool on_envelope(void *ctx, uint64_t from_node, struct slice envelope)
 {
     struct rpc_node *n = ctx;
-    if (envelope.len > WIRE_ENVELOPE_MAX) {
+    if (envelope.len > RPC_WIRE_ENVELOPE_MAX) {
         return false;
     }
     struct peer *p = peer_get(n, from_node);
     struct reader r;
     reader_init(&r, envelope);
-    struct wire_item item;
+    struct rpc_wire_item item;
     while (rpc_wire_next(&r, &item)) {
-        if (item.kind == WIRE_CALL) {
+        if (item.kind == RPC_WIRE_CALL) {
             on_call(p, &item);
-        } else if (item.kind == WIRE_ANSWER) {
+        } else if (item.kind == RPC_WIRE_ANSWER) {
             on_answer(p, &item);
         }
     }

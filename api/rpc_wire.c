@@ -50,9 +50,9 @@ static void put_message(struct buf *out, const void *message, size_t size)
     ASSERT(written == size);
 }
 
-void wire_put_hello(struct buf *out, const struct wire_hello *h)
+void rpc_wire_put_hello(struct buf *out, const struct rpc_wire_hello *h)
 {
-    put_head(out, WIRE_HELLO,
+    put_head(out, RPC_WIRE_HELLO,
              number_size(h->node_id) + number_size(h->cluster_id) + number_size(h->protocol) +
                  number_size(h->incarnation));
     put_number(out, 1, h->node_id);
@@ -61,11 +61,11 @@ void wire_put_hello(struct buf *out, const struct wire_hello *h)
     put_number(out, 4, h->incarnation);
 }
 
-void wire_put_call(struct buf *out, uint64_t tag, unsigned method, const void *request,
-                   size_t request_size, uint64_t deadline_ms)
+void rpc_wire_put_call(struct buf *out, uint64_t tag, unsigned method, const void *request,
+                       size_t request_size, uint64_t deadline_ms)
 {
     size_t body = request_size == 0 ? 0 : 1 + varint_size(request_size) + request_size;
-    put_head(out, WIRE_CALL,
+    put_head(out, RPC_WIRE_CALL,
              number_size(tag) + number_size(method) + body + number_size(deadline_ms));
     put_number(out, 1, tag);
     put_number(out, 2, method);
@@ -76,17 +76,17 @@ void wire_put_call(struct buf *out, uint64_t tag, unsigned method, const void *r
     put_number(out, 4, deadline_ms);
 }
 
-void wire_put_cancel(struct buf *out, uint64_t tag)
+void rpc_wire_put_cancel(struct buf *out, uint64_t tag)
 {
-    put_head(out, WIRE_CALL, number_size(tag) + 2);
+    put_head(out, RPC_WIRE_CALL, number_size(tag) + 2);
     put_number(out, 1, tag);
     put_number(out, 5, 1);
 }
 
-void wire_put_reply(struct buf *out, uint64_t tag, const void *reply, size_t reply_size)
+void rpc_wire_put_reply(struct buf *out, uint64_t tag, const void *reply, size_t reply_size)
 {
     size_t body = reply_size == 0 ? 0 : 1 + varint_size(reply_size) + reply_size;
-    put_head(out, WIRE_ANSWER, number_size(tag) + body);
+    put_head(out, RPC_WIRE_ANSWER, number_size(tag) + body);
     put_number(out, 1, tag);
     if (reply_size > 0) {
         put_head(out, 2, reply_size);
@@ -94,11 +94,11 @@ void wire_put_reply(struct buf *out, uint64_t tag, const void *reply, size_t rep
     }
 }
 
-void wire_put_error(struct buf *out, uint64_t tag, const struct status *st)
+void rpc_wire_put_error(struct buf *out, uint64_t tag, const struct status *st)
 {
     struct buf error = {0};
     status_pack_error(st, ERROR_TEXT_MAX, &error);
-    put_head(out, WIRE_ANSWER, number_size(tag) + 1 + varint_size(error.len) + error.len);
+    put_head(out, RPC_WIRE_ANSWER, number_size(tag) + 1 + varint_size(error.len) + error.len);
     put_number(out, 1, tag);
     buf_put_u8(out, 3 << 3 | TYPE_BYTES);
     buf_put_bytes(out, buf_slice(&error));
@@ -137,7 +137,7 @@ static unsigned next_field(struct reader *r, uint64_t *v, struct slice *bytes)
     return reader_ok(r) ? (unsigned)field : 0;
 }
 
-static void read_hello(struct reader *r, struct wire_hello *out)
+static void read_hello(struct reader *r, struct rpc_wire_hello *out)
 {
     uint64_t v;
     struct slice bytes;
@@ -150,7 +150,7 @@ static void read_hello(struct reader *r, struct wire_hello *out)
     }
 }
 
-static void read_call(struct reader *r, struct wire_item *out)
+static void read_call(struct reader *r, struct rpc_wire_item *out)
 {
     uint64_t v;
     struct slice bytes;
@@ -178,7 +178,7 @@ static void read_call(struct reader *r, struct wire_item *out)
     }
 }
 
-static void read_answer(struct reader *r, struct wire_item *out)
+static void read_answer(struct reader *r, struct rpc_wire_item *out)
 {
     uint64_t v;
     struct slice bytes;
@@ -203,21 +203,21 @@ static void read_answer(struct reader *r, struct wire_item *out)
     }
 }
 
-bool rpc_wire_next(struct reader *r, struct wire_item *out)
+bool rpc_wire_next(struct reader *r, struct rpc_wire_item *out)
 {
     uint64_t v;
     struct slice bytes;
     unsigned field;
     while ((field = next_field(r, &v, &bytes)) != 0) {
-        if (field > WIRE_ANSWER) {
+        if (field > RPC_WIRE_ANSWER) {
             continue;
         }
-        *out = (struct wire_item){.kind = (enum wire_kind)field};
+        *out = (struct rpc_wire_item){.kind = (enum rpc_wire_kind)field};
         struct reader inner;
         reader_init(&inner, bytes);
-        if (field == WIRE_HELLO) {
+        if (field == RPC_WIRE_HELLO) {
             read_hello(&inner, &out->hello);
-        } else if (field == WIRE_CALL) {
+        } else if (field == RPC_WIRE_CALL) {
             read_call(&inner, out);
         } else {
             read_answer(&inner, out);

@@ -13,44 +13,44 @@
 #include "base/slice.h"
 #include "base/status.h"
 
-#define WIRE_PROTOCOL 1
+#define RPC_WIRE_PROTOCOL 1
 /* The largest envelope a node accepts: one message of full size and its frame. */
-#define WIRE_ENVELOPE_MAX (((size_t)32 << 20) + 4096)
+#define RPC_WIRE_ENVELOPE_MAX (((size_t)32 << 20) + 4096)
 
-enum wire_kind { WIRE_HELLO = 1, WIRE_CALL = 2, WIRE_ANSWER = 3 };
+enum rpc_wire_kind { RPC_WIRE_HELLO = 1, RPC_WIRE_CALL = 2, RPC_WIRE_ANSWER = 3 };
 
-struct wire_hello {
+struct rpc_wire_hello {
     uint64_t node_id;
     uint64_t cluster_id;
     uint64_t protocol;
     uint64_t incarnation; /* drawn at start: tells a restarted process from a reconnected one */
 };
 
-struct wire_item {
-    enum wire_kind kind;
+struct rpc_wire_item {
+    enum rpc_wire_kind kind;
     uint64_t tag;
     uint64_t method;
     uint64_t deadline_ms; /* time left, 0 = none */
     bool is_cancel;
     bool has_error;
     struct slice body; /* request, reply or packed Error; borrowed */
-    struct wire_hello hello;
+    struct rpc_wire_hello hello;
 };
 
-void wire_put_hello(struct buf *out, const struct wire_hello *hello);
+void rpc_wire_put_hello(struct buf *out, const struct rpc_wire_hello *hello);
 /* request, reply: generated structs. */
-void wire_put_call(struct buf *out, uint64_t tag, unsigned method, const void *request,
-                   size_t request_size, uint64_t deadline_ms);
-void wire_put_cancel(struct buf *out, uint64_t tag);
-void wire_put_reply(struct buf *out, uint64_t tag, const void *reply, size_t reply_size);
-void wire_put_error(struct buf *out, uint64_t tag, const struct status *st);
+void rpc_wire_put_call(struct buf *out, uint64_t tag, unsigned method, const void *request,
+                       size_t request_size, uint64_t deadline_ms);
+void rpc_wire_put_cancel(struct buf *out, uint64_t tag);
+void rpc_wire_put_reply(struct buf *out, uint64_t tag, const void *reply, size_t reply_size);
+void rpc_wire_put_error(struct buf *out, uint64_t tag, const struct status *st);
 
 /* False at the end and at the first damage; reader_ok() tells which. Unknown fields are skipped. */
-bool rpc_wire_next(struct reader *r, struct wire_item *out);
+bool rpc_wire_next(struct reader *r, struct rpc_wire_item *out);
 /* What an envelope that we made holds, by its first byte. */
-static inline bool wire_is_answers(struct slice envelope)
+static inline bool rpc_wire_is_answers(struct slice envelope)
 {
-    return envelope.len > 0 && envelope.data[0] == (WIRE_ANSWER << 3 | 2);
+    return envelope.len > 0 && envelope.data[0] == (RPC_WIRE_ANSWER << 3 | 2);
 }
 
 #endif
