@@ -145,9 +145,13 @@ void world_doom_fiber(struct fiber *f, void *arg)
 static void boot_fiber(struct fiber *f, void *arg)
 {
     struct node *n = arg;
+    bool existed[GROUPS_MAX + 1]; /* others may be placed here meanwhile */
+    for (unsigned i = 1; i <= n->w->group_count; i++) {
+        existed[i] = n->replicas[i].exists;
+    }
     for (unsigned i = 1; i <= n->w->group_count; i++) {
         struct replica *r = &n->replicas[i];
-        if (!r->exists) {
+        if (!existed[i]) {
             continue;
         }
         struct status *st = open_replica(f, r);

@@ -1,0 +1,288 @@
+/* See cluster.h. */
+#include "cluster.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void cluster_fail(struct cluster *c, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    printf("FAILED seed %llu at %.3f s: ", (unsigned long long)c->seed, (double)sim_now_ns(c->sim) / 1e9);
+    vprintf(fmt, ap);
+    printf("\n");
+    va_end(ap);
+    fflush(stdout);
+    _Exit(1);
+}
+
+static void must(struct cluster *c, struct status *st, const char *what)
+{
+    if (st != NULL) {
+        cluster_fail(c, "%s: %s: %s", what, status_code_name(st->code), st->message);
+    }
+}
+
+/* ---- boot ---- */
+
+struct first_content {
+    struct meta_bootstrap boot;
+    Sherd__V1__NodeDesc nodes[CLUSTER_NODES_MAX];
+    Sherd__V1__NodeAddress addresses[CLUSTER_NODES_MAX];
+    Sherd__V1__NodeDesc *pointers[CLUSTER_NODES_MAX];
+};
+
+static void describe(struct cluster *c, struct first_content *b)
+{
+    static char host[] = "sim", text[] = "";
+    uint64_t ids[CLUSTER_NODES_MAX];
+    memset(b, 0, sizeof(*b));
+    for (int i = 0; i < c->node_count; i++) {
+        sherd__v1__node_desc__init(&b->nodes[i]);
+        sherd__v1__node_address__init(&b->addresses[i]);
+        b->addresses[i].node_id = ids[i] = (uint64_t)i + 1;
+        b->addresses[i].host = host;
+        b->nodes[i].address = &b->addresses[i];
+        b->nodes[i].locality = text;
+        b->nodes[i].version = text;
+        b->nodes[i].data_id = (uint64_t)i + 1;
+        b->nodes[i].role_metadata = b->nodes[i].role_shard = b->nodes[i].role_router = true;
+        b->pointers[i] = &b->nodes[i];
+    }
+    b->boot.cluster_name = c->config.cluster_name;
+    b->boot.cluster_id = meta_cluster_id(c->config.cluster_name, ids, (size_t)c->node_count);
+    b->boot.node_count = (size_t)c->node_count;
+    b->boot.nodes = b->pointers;
+    b->boot.replication_factor = c->node_count >= 3 ? 3 : 1;
+}
+
+static void boot_storage(struct fiber *f, struct cluster_node *n, struct first_content *first)
+{
+    struct cluster *c = n->cluster;
+    struct status *st = meta_server_bootstrap(f, n->host, n->state, n->id, &first->boot);
+    if (status_is(st, STATUS_ALREADY_EXISTS)) {
+        status_free(st);
+    } else {
+        must(c, st, "bootstrap of the metadata group");
+    }
+    struct arena *a = arena_create(0);
+    Sherd__V1__ShardDesc *shard;
+    must(c, meta_bootstrap_shard(&first->boot, a, &shard), "the first shard");
+    for (size_t i = 0; i < shard->n_replicas && n->boots == 1; i++) {
+        if (shard->replicas[i]->node_id == n->id) {
+            st = shard_bootstrap(f, n->host, n->state, n->id, shard);
+            if (status_is(st, STATUS_ALREADY_EXISTS)) {
+                status_free(st);
+            } else {
+                must(c, st, "bootstrap of the first shard");
+            }
+        }
+    }
+    arena_destroy(a);
+}
+
+static void boot_fiber(struct fiber *f, void *arg)
+{
+    struct cluster_node *n = arg;
+    struct cluster *c = n->cluster;
+    struct first_content first;
+    uint64_t seeds[CLUSTER_NODES_MAX];
+    describe(c, &first);
+    boot_storage(f, n, &first);
+    for (int i = 0; i < c->node_count; i++) {
+        seeds[i] = (uint64_t)i + 1;
+    }
+    struct meta_server_options mo = {.rpc = n->rpc,
+                                     .host = n->host,
+                                     .state = n->state,
+                                     .node_id = n->id,
+                                     .gc_ttl_s = 600,
+                                     .shard_max_mb = 1024,
+                                     .scheduler = true,
+                                     .scheduler_ms = 200};
+    must(c, meta_server_start(f, &mo, &n->meta_server), "metadata group");
+    n->meta = meta_client_create(n->rpc, seeds, (size_t)c->node_count);
+    struct shard_server_options so = {.rpc = n->rpc,
+                                      .host = n->host,
+                                      .state = n->state,
+                                      .meta = n->meta,
+                                      .node_id = n->id,
+                                      .gc_ttl_s = 600};
+    must(c, shard_server_start(f, &so, &n->shards), "shards");
+    must(c, meta_wait_ready(f, n->meta), "metadata client");
+    struct arena *a = arena_create(0);
+    Sherd__V1__MetaJoinRequest q = SHERD__V1__META_JOIN_REQUEST__INIT;
+    q.node = first.pointers[n->id - 1];
+    q.cluster_id = first.boot.cluster_id;
+    Sherd__V1__MetaJoinReply *r;
+    must(c, meta_call(f, n->meta, RPC_META_JOIN, &q, a, (void **)&r), "join");
+    struct router_options ro = {.rpc = n->rpc,
+                                .meta = n->meta,
+                                .node_id = n->id,
+                                .incarnation = r->incarnation,
+                                .config = &c->config};
+    arena_destroy(a);
+    must(c, router_create(f, &ro, &n->router), "router");
+    n->is_booted = true;
+    if (c->on_booted != NULL) {
+        c->on_booted(n, c->ctx);
+    }
+}
+
+void cluster_boot(struct cluster *c, uint64_t node_id)
+{
+    struct cluster_node *n = &c->nodes[node_id];
+    struct mem_disk *disk = n->disk;
+    int boots = n->boots;
+    ASSERT(!n->is_up);
+    memset(n, 0, sizeof(*n));
+    n->cluster = c;
+    n->id = node_id;
+    n->disk = disk;
+    n->boots = boots + 1;
+    n->is_up = true;
+    char name[16];
+    snprintf(name, sizeof(name), "n%d", (int)node_id);
+    n->loop = sim_loop_create(c->sim, name);
+    sim_net_attach(c->net, node_id, n->loop);
+    must(c, store_mem_open(disk, "log", &n->log), "log store");
+    must(c, store_mem_open(disk, "state", &n->state), "state store");
+    struct group_host_options o = {.loop = n->loop,
+                                   .node_id = node_id,
+                                   .log = n->log,
+                                   .state = n->state,
+                                   .link = sim_net_link(c->net, node_id)};
+    must(c, group_host_create(&o, &n->host), "groups");
+    n->link = sim_rpc_link_create(c->net, n->loop, node_id);
+    n->rpc = rpc_node_create(n->loop, node_id, n->link);
+    fiber_spawn(n->loop, FIBER_STACK_SMALL, boot_fiber, n);
+}
+
+void cluster_crash(struct cluster *c, uint64_t node_id, int keep_percent)
+{
+    struct cluster_node *n = &c->nodes[node_id];
+    ASSERT(n->is_up);
+    n->is_up = n->is_booted = n->is_paused = false;
+    sim_net_detach(c->net, node_id);
+    sim_loop_crash(n->loop);
+    mem_disk_crash(n->disk, keep_percent);
+}
+
+void cluster_init(struct cluster *c, uint64_t seed, int nodes)
+{
+    static char name[] = "sim";
+    ASSERT(nodes <= CLUSTER_NODES_MAX);
+    c->seed = seed;
+    c->node_count = nodes;
+    c->sim = sim_create(seed);
+    c->net = sim_net_create(c->sim);
+    c->config.cluster_name = name;
+    c->config.sql_connections_max = 100;
+    c->config.statement_mb = 16;
+    c->config.workspace_mb = 64;
+    for (int i = 1; i <= nodes; i++) {
+        c->nodes[i].disk = mem_disk_create(seed * 16 + (uint64_t)i);
+    }
+}
+
+static bool all_booted(void *ctx)
+{
+    struct cluster *c = ctx;
+    for (int i = 1; i <= c->node_count; i++) {
+        if (!c->nodes[i].is_booted) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool cluster_wait_booted(struct cluster *c, uint64_t limit_ns)
+{
+    return sim_run(c->sim, sim_now_ns(c->sim) + limit_ns, all_booted, c);
+}
+
+struct body {
+    struct cluster_node *node;
+    void (*fn)(struct fiber *f, struct cluster_node *n, void *arg);
+    void *arg;
+};
+
+static void body_fiber(struct fiber *f, void *arg)
+{
+    struct body b = *(struct body *)arg;
+    mem_free(arg);
+    b.fn(f, b.node, b.arg);
+}
+
+void cluster_spawn(struct cluster_node *n, void (*fn)(struct fiber *f, struct cluster_node *n, void *arg), void *arg)
+{
+    struct body *b = MEM_NEW(struct body);
+    *b = (struct body){n, fn, arg};
+    fiber_spawn(n->loop, FIBER_STACK_LARGE, body_fiber, b);
+}
+
+/* ---- splits ---- */
+
+struct split_job {
+    const struct slice *keys;
+    int count;
+    bool is_done;
+};
+
+static void split_fiber(struct fiber *f, struct cluster_node *n, void *arg)
+{
+    struct split_job *job = arg;
+    for (int i = 0; i < job->count; i++) {
+        const struct shard_info *s = shard_map_find(n->meta, job->keys[i]);
+        if (s == NULL || slice_eq(s->start, job->keys[i])) {
+            continue;
+        }
+        Sherd__V1__JobDesc j = SHERD__V1__JOB_DESC__INIT;
+        must(n->cluster, meta_allocate(f, n->meta, META_ID_OBJECT, 1, &j.id), "job id");
+        s = shard_map_find(n->meta, job->keys[i]);
+        j.kind = SHERD__V1__JOB_KIND__JOB_SPLIT;
+        j.shard_id = s->shard_id;
+        j.split_key.data = (uint8_t *)(uintptr_t)job->keys[i].data;
+        j.split_key.len = job->keys[i].len;
+        uint8_t bytes[256];
+        Sherd__V1__MetaPut put = SHERD__V1__META_PUT__INIT;
+        struct buf key = {0};
+        meta_key(&key, "job/", j.id, 8);
+        put.key.data = key.data;
+        put.key.len = key.len;
+        put.value.len = sherd__v1__job_desc__pack(&j, bytes);
+        put.value.data = bytes;
+        Sherd__V1__MetaPut *puts[1] = {&put};
+        Sherd__V1__MetaTxnRequest q = SHERD__V1__META_TXN_REQUEST__INIT;
+        q.n_puts = 1;
+        q.puts = puts;
+        bool ok;
+        uint64_t revision;
+        must(n->cluster, meta_txn(f, n->meta, &q, &ok, &revision), "split job");
+        buf_deinit(&key);
+        for (;;) {
+            s = shard_map_find(n->meta, job->keys[i]);
+            if (s != NULL && slice_eq(s->start, job->keys[i])) {
+                break;
+            }
+            must(n->cluster, fiber_sleep(f, 20000000), "sleep");
+        }
+    }
+    job->is_done = true;
+}
+
+static bool split_done(void *ctx)
+{
+    return ((struct split_job *)ctx)->is_done;
+}
+
+bool cluster_split(struct cluster *c, const struct slice *keys, int count, uint64_t limit_ns)
+{
+    struct split_job job = {keys, count, false};
+    cluster_spawn(&c->nodes[1], split_fiber, &job);
+    return sim_run(c->sim, sim_now_ns(c->sim) + limit_ns, split_done, &job);
+}

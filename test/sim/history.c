@@ -1,0 +1,332 @@
+/* See history.h. */
+#include "history.h"
+
+#include "base/buf.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct history_txn *history_begin(struct history *h, uint64_t now_ns, char label)
+{
+    if (h->count == h->cap) {
+        h->cap = h->cap == 0 ? 256 : h->cap * 2;
+        h->txns = mem_realloc(h->txns, sizeof(*h->txns) * (size_t)h->cap);
+    }
+    struct history_txn *t = MEM_NEW(struct history_txn);
+    t->id = h->count;
+    t->begin_ns = now_ns;
+    t->end_ns = UINT64_MAX;
+    t->label = label;
+    h->txns[h->count++] = t;
+    return t;
+}
+
+void history_free(struct history *h)
+{
+    for (int i = 0; i < h->count; i++) {
+        for (int k = 0; k < h->txns[i]->op_count; k++) {
+            mem_free(h->txns[i]->ops[k].seen);
+        }
+        mem_free(h->txns[i]);
+    }
+    mem_free(h->txns);
+    memset(h, 0, sizeof(*h));
+}
+
+struct check {
+    const struct history *h;
+    /* by key: the longest list read, and who wrote each element */
+    uint32_t **order;
+    int *order_len;
+    int *writer; /* by element: transaction, -1 = none */
+    uint32_t element_max;
+    uint8_t *edges; /* n * n: bits of enum edge */
+    int n;
+    struct buf text;
+};
+
+enum edge { EDGE_WW = 1, EDGE_WR = 2, EDGE_RW = 4, EDGE_RT = 8 };
+
+static bool is_done(const struct history_txn *t)
+{
+    return t->outcome != OUTCOME_ABORTED;
+}
+
+/* The element each op of one transaction sees must include its own earlier appends. */
+static void find_orders(struct check *c)
+{
+    const struct history *h = c->h;
+    for (int i = 0; i < h->count; i++) {
+        const struct history_txn *t = h->txns[i];
+        if (t->outcome != OUTCOME_COMMITTED) {
+            continue;
+        }
+        for (int k = 0; k < t->op_count; k++) {
+            const struct history_op *o = &t->ops[k];
+            if (!o->is_append && o->seen_count > c->order_len[o->key]) {
+                c->order[o->key] = o->seen;
+                c->order_len[o->key] = o->seen_count;
+            }
+        }
+    }
+}
+
+static bool check_reads(struct check *c)
+{
+    const struct history *h = c->h;
+    for (int i = 0; i < h->count; i++) {
+        const struct history_txn *t = h->txns[i];
+        if (t->outcome != OUTCOME_COMMITTED) {
+            continue;
+        }
+        for (int k = 0; k < t->op_count; k++) {
+            const struct history_op *o = &t->ops[k];
+            if (o->is_append) {
+                continue;
+            }
+            for (int e = 0; e < o->seen_count; e++) {
+                uint32_t x = o->seen[e];
+                if (x != c->order[o->key][e]) {
+                    buf_printf(&c->text, "incompatible orders of key %d: transaction %d (%c) read %u at position %d, "
+                                         "another read %u there",
+                               o->key, i, t->label, x, e, c->order[o->key][e]);
+                    return false;
+                }
+                int w = x <= c->element_max ? c->writer[x] : -1;
+                if (w < 0) {
+                    buf_printf(&c->text, "transaction %d read element %u of key %d which nobody wrote", i, x, o->key);
+                    return false;
+                }
+                if (h->txns[w]->outcome == OUTCOME_ABORTED) {
+                    buf_printf(&c->text, "G1a: transaction %d (%c) read element %u of key %d, written by %d (%c), which "
+                                         "was told that it is aborted",
+                               i, t->label, x, o->key, w, h->txns[w]->label);
+                    return false;
+                }
+                for (int b = 0; b < e; b++) {
+                    if (o->seen[b] == x) {
+                        buf_printf(&c->text, "duplicate: element %u of key %d is there twice", x, o->key);
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+    return true;
+}
+
+static void add_edge(struct check *c, int from, int to, enum edge kind)
+{
+    if (from != to) {
+        c->edges[(size_t)from * (size_t)c->n + (size_t)to] |= (uint8_t)kind;
+    }
+}
+
+static void add_edges(struct check *c)
+{
+    const struct history *h = c->h;
+    for (int key = 0; key < h->key_count; key++) {
+        for (int e = 1; e < c->order_len[key]; e++) {
+            add_edge(c, c->writer[c->order[key][e - 1]], c->writer[c->order[key][e]], EDGE_WW);
+        }
+    }
+    for (int i = 0; i < h->count; i++) {
+        const struct history_txn *t = h->txns[i];
+        if (t->outcome != OUTCOME_COMMITTED) {
+            continue;
+        }
+        for (int k = 0; k < t->op_count; k++) {
+            const struct history_op *o = &t->ops[k];
+            if (o->is_append) {
+                continue;
+            }
+            if (o->seen_count > 0) {
+                add_edge(c, c->writer[o->seen[o->seen_count - 1]], i, EDGE_WR);
+            }
+            if (o->seen_count < c->order_len[o->key]) {
+                int next = c->writer[c->order[o->key][o->seen_count]];
+                add_edge(c, i, next, EDGE_RW);
+            }
+        }
+        for (int j = 0; j < h->count; j++) {
+            const struct history_txn *u = h->txns[j];
+            /* An unknown one that was seen is committed, at an unknown time: only its begin is known. */
+            if (is_done(u) && t->end_ns < u->begin_ns && !u->is_snapshot) {
+                add_edge(c, i, j, EDGE_RT);
+            }
+        }
+    }
+}
+
+/* An acknowledged append must be in the final order of its key (the last reads see all). */
+static bool check_durable(struct check *c)
+{
+    const struct history *h = c->h;
+    for (int i = 0; i < h->count; i++) {
+        const struct history_txn *t = h->txns[i];
+        for (int k = 0; k < t->op_count && t->outcome == OUTCOME_COMMITTED; k++) {
+            const struct history_op *o = &t->ops[k];
+            bool is_there = !o->is_append;
+            for (int e = 0; e < c->order_len[o->key] && !is_there; e++) {
+                is_there = c->order[o->key][e] == o->element;
+            }
+            if (!is_there) {
+                buf_printf(&c->text, "lost: element %u of key %d, acknowledged to transaction %d (%c), is gone", o->element,
+                           o->key, i, t->label);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* All elements of one transaction are there, or none. */
+static bool check_atomic(struct check *c)
+{
+    const struct history *h = c->h;
+    for (int i = 0; i < h->count; i++) {
+        const struct history_txn *t = h->txns[i];
+        int there = 0, appends = 0;
+        for (int k = 0; k < t->op_count; k++) {
+            const struct history_op *o = &t->ops[k];
+            if (!o->is_append) {
+                continue;
+            }
+            appends++;
+            for (int e = 0; e < c->order_len[o->key]; e++) {
+                there += c->order[o->key][e] == o->element;
+            }
+        }
+        if (there != 0 && there != appends) {
+            buf_printf(&c->text, "half a transaction: %d of %d appends of transaction %d (%c) are there", there, appends, i,
+                       t->label);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- cycles: shortest one through each node, by breadth-first search ---- */
+
+static void describe_edge(struct buf *out, uint8_t e)
+{
+    buf_printf(out, "%s", e & EDGE_WR ? "wr" : e & EDGE_WW ? "ww" : e & EDGE_RW ? "rw" : "rt");
+}
+
+static bool find_cycle(struct check *c, uint8_t mask, const char *name)
+{
+    int n = c->n;
+    int *parent = mem_alloc(sizeof(int) * (size_t)n);
+    int *queue = mem_alloc(sizeof(int) * (size_t)n);
+    int *indegree = mem_zalloc(sizeof(int) * (size_t)n);
+    /* Peel off what is in no cycle. */
+    for (int i = 0; i < n; i++) {
+        for (int j = 0; j < n; j++) {
+            indegree[j] += (c->edges[(size_t)i * (size_t)n + (size_t)j] & mask) != 0;
+        }
+    }
+    int head = 0, tail = 0;
+    for (int i = 0; i < n; i++) {
+        if (indegree[i] == 0) {
+            queue[tail++] = i;
+        }
+    }
+    while (head < tail) {
+        int i = queue[head++];
+        indegree[i] = -1;
+        for (int j = 0; j < n; j++) {
+            if ((c->edges[(size_t)i * (size_t)n + (size_t)j] & mask) != 0 && --indegree[j] == 0) {
+                queue[tail++] = j;
+            }
+        }
+    }
+    bool found = false;
+    for (int s = 0; s < n && !found; s++) {
+        if (indegree[s] <= 0) {
+            continue;
+        }
+        for (int i = 0; i < n; i++) {
+            parent[i] = -1;
+        }
+        head = tail = 0;
+        queue[tail++] = s;
+        while (head < tail && !found) {
+            int i = queue[head++];
+            for (int j = 0; j < n && !found; j++) {
+                if ((c->edges[(size_t)i * (size_t)n + (size_t)j] & mask) == 0 || indegree[j] <= 0) {
+                    continue;
+                }
+                if (j == s) {
+                    found = true;
+                    int path[64];
+                    int len = 0;
+                    for (int at = i; at != s && len < 63; at = parent[at]) {
+                        path[len++] = at;
+                    }
+                    buf_printf(&c->text, "%s: cycle", name);
+                    int from = s;
+                    for (int k = len - 1; k >= -1; k--) {
+                        int to = k >= 0 ? path[k] : s;
+                        buf_printf(&c->text, " %d(%c)-", from, c->h->txns[from]->label);
+                        describe_edge(&c->text, c->edges[(size_t)from * (size_t)n + (size_t)to] & mask);
+                        buf_printf(&c->text, "->%d(%c)", to, c->h->txns[to]->label);
+                        from = to;
+                    }
+                } else if (parent[j] < 0) {
+                    parent[j] = i;
+                    queue[tail++] = j;
+                }
+            }
+        }
+    }
+    mem_free(parent);
+    mem_free(queue);
+    mem_free(indegree);
+    return found;
+}
+
+char *history_check(const struct history *h)
+{
+    struct check c = {.h = h, .n = h->count};
+    c.order = mem_zalloc(sizeof(*c.order) * (size_t)(h->key_count + 1));
+    c.order_len = mem_zalloc(sizeof(int) * (size_t)(h->key_count + 1));
+    for (int i = 0; i < h->count; i++) {
+        for (int k = 0; k < h->txns[i]->op_count; k++) {
+            if (h->txns[i]->ops[k].is_append && h->txns[i]->ops[k].element > c.element_max) {
+                c.element_max = h->txns[i]->ops[k].element;
+            }
+        }
+    }
+    c.writer = mem_alloc(sizeof(int) * ((size_t)c.element_max + 1));
+    for (uint32_t e = 0; e <= c.element_max; e++) {
+        c.writer[e] = -1;
+    }
+    for (int i = 0; i < h->count; i++) {
+        for (int k = 0; k < h->txns[i]->op_count; k++) {
+            if (h->txns[i]->ops[k].is_append) {
+                c.writer[h->txns[i]->ops[k].element] = i;
+            }
+        }
+    }
+    find_orders(&c);
+    if (check_reads(&c) && check_durable(&c) && check_atomic(&c)) {
+        c.edges = mem_zalloc((size_t)c.n * (size_t)c.n + 1);
+        add_edges(&c);
+        if (!find_cycle(&c, EDGE_WW, "G0") && !find_cycle(&c, EDGE_WW | EDGE_WR, "G1c") &&
+            !find_cycle(&c, EDGE_WW | EDGE_WR | EDGE_RW, "G2 (not serializable)")) {
+            find_cycle(&c, EDGE_WW | EDGE_WR | EDGE_RW | EDGE_RT, "not strict (real time)");
+        }
+        mem_free(c.edges);
+    }
+    mem_free(c.order);
+    mem_free(c.order_len);
+    mem_free(c.writer);
+    if (c.text.len == 0) {
+        buf_deinit(&c.text);
+        return NULL;
+    }
+    buf_put_u8(&c.text, 0);
+    size_t len;
+    return (char *)buf_take(&c.text, &len);
+}

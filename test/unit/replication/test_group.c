@@ -1,0 +1,716 @@
+/*
+ * Groups in the simulated world: life, restarts, checkpoints, installs, members, failover. Nodes
+ * are crashed by dropping their loop; their disks forget what was not synced.
+ */
+#include "../../lib/sim_net.h"
+#include "group_impl.h"
+
+#include "base/sim.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/lsan_interface.h>
+#else
+#define __lsan_disable() ((void)0)
+#define __lsan_enable() ((void)0)
+#endif
+
+#define NODES 4u
+#define GROUP 7u
+#define MS UINT64_C(1000000)
+
+struct cluster;
+
+struct node {
+    struct cluster *c;
+    unsigned id;
+    struct loop *loop;
+    struct mem_disk *disk;
+    struct store *log, *state;
+    struct group_host *host;
+    struct group *group;
+    struct group_fsm fsm;
+    unsigned applied, reloaded, configs;
+    uint64_t replica_id;
+};
+
+struct cluster {
+    struct sim *sim;
+    struct sim_net *net;
+    struct group_host_options options;
+    struct node nodes[NODES + 1];
+    /* the fiber that runs now */
+    struct node *on;
+    void (*body)(struct fiber *f, struct node *n);
+    bool is_done;
+};
+
+static void assert_ok(struct status *st)
+{
+    if (st != NULL) {
+        fail_msg("%s", st->message);
+    }
+}
+
+static struct node *node_of(struct group_fsm *fsm)
+{
+    return CONTAINER_OF(fsm, struct node, fsm);
+}
+
+static void fsm_apply(struct group_fsm *fsm, const struct group_entry *entries, size_t count,
+                      struct store_batch *batch)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint8_t key[9] = {'d'};
+        set_u64(key + 1, entries[i].index);
+        store_batch_put(batch, slice_make(key, sizeof key), entries[i].data);
+    }
+    node_of(fsm)->applied += (unsigned)count;
+}
+
+static void fsm_reloaded(struct group_fsm *fsm)
+{
+    node_of(fsm)->reloaded++;
+}
+
+static void fsm_config(struct group_fsm *fsm, const struct group_replica *replicas, size_t count)
+{
+    (void)replicas;
+    (void)count;
+    node_of(fsm)->configs++;
+}
+
+static size_t fsm_ranges(struct group_fsm *fsm, struct key_range *out, size_t max)
+{
+    (void)fsm;
+    assert_true(max > 0);
+    buf_put_u8(&out[0].start, 'd');
+    buf_put_u8(&out[0].end, 'e');
+    return 1;
+}
+
+static void boot(struct node *n)
+{
+    char name[16];
+    snprintf(name, sizeof name, "n%u", n->id);
+    n->loop = sim_loop_create(n->c->sim, name);
+    assert_ok(store_mem_open(n->disk, "log", &n->log));
+    assert_ok(store_mem_open(n->disk, "state", &n->state));
+    sim_net_attach(n->c->net, n->id, n->loop);
+    struct group_host_options o = n->c->options;
+    o.loop = n->loop;
+    o.node_id = n->id;
+    o.log = n->log;
+    o.state = n->state;
+    o.link = sim_net_link(n->c->net, n->id);
+    assert_ok(group_host_create(&o, &n->host));
+    n->fsm = (struct group_fsm){.apply = fsm_apply,
+                                .ranges = fsm_ranges,
+                                .reloaded = fsm_reloaded,
+                                .config_changed = fsm_config};
+    n->group = NULL;
+    n->applied = n->reloaded = n->configs = 0;
+}
+
+/* Lets go of the node: orderly, or as a power cut. */
+static void halt(struct node *n, int keep_percent)
+{
+    if (n->host == NULL) {
+        return;
+    }
+    if (keep_percent < 0) {
+        group_host_destroy(n->host);
+        sim_loop_crash(n->loop);
+        mem_disk_crash(n->disk, 100);
+    } else {
+        sim_loop_crash(n->loop);
+        mem_disk_crash(n->disk, keep_percent);
+        group_host_destroy(n->host); /* only memory: its disk is out of reach */
+    }
+    sim_net_detach(n->c->net, n->id);
+    store_close(n->log);
+    store_close(n->state);
+    n->host = NULL;
+    n->group = NULL;
+}
+
+static void run_fiber(struct fiber *f, void *arg)
+{
+    struct cluster *c = arg;
+    c->body(f, c->on);
+    c->is_done = true;
+}
+
+static bool is_done(void *ctx)
+{
+    return ((struct cluster *)ctx)->is_done;
+}
+
+/* Runs body on a fiber of the node, to its end. */
+static void on(struct node *n, void (*body)(struct fiber *f, struct node *n))
+{
+    struct cluster *c = n->c;
+    c->on = n;
+    c->body = body;
+    c->is_done = false;
+    fiber_spawn(n->loop, FIBER_STACK_SMALL, run_fiber, c);
+    assert_true(sim_run(c->sim, sim_now_ns(c->sim) + 30000 * MS, is_done, c));
+}
+
+static void open_group(struct fiber *f, struct node *n)
+{
+    assert_ok(group_open(f, n->host, GROUP, &n->fsm, &n->group));
+    n->replica_id = group_replica_id(n->group);
+}
+
+static unsigned voters;
+static void create_group(struct fiber *f, struct node *n)
+{
+    struct group_replica replicas[NODES];
+    for (unsigned i = 0; i < voters; i++) {
+        replicas[i] = (struct group_replica){i + 1, i + 1, true};
+    }
+    size_t count = n->id <= voters ? voters : 0;
+    assert_ok(group_bootstrap(f, n->host, GROUP, n->id, replicas, count));
+    open_group(f, n);
+}
+
+static void cluster_start(struct cluster *c, unsigned nodes, unsigned voter_count)
+{
+    c->sim = sim_create(5);
+    c->net = sim_net_create(c->sim);
+    voters = voter_count;
+    for (unsigned i = 1; i <= nodes; i++) {
+        c->nodes[i].c = c;
+        c->nodes[i].id = i;
+        c->nodes[i].disk = mem_disk_create(i);
+        boot(&c->nodes[i]);
+        on(&c->nodes[i], create_group);
+    }
+}
+
+static void cluster_stop(struct cluster *c)
+{
+    for (unsigned i = 1; i <= NODES; i++) {
+        halt(&c->nodes[i], -1);
+        mem_disk_destroy(c->nodes[i].disk);
+    }
+    sim_net_destroy(c->net);
+    sim_destroy(c->sim);
+}
+
+static struct node *leader(struct cluster *c)
+{
+    for (unsigned i = 1; i <= NODES; i++) {
+        struct node *n = &c->nodes[i];
+        if (n->group != NULL && group_role(n->group) == GROUP_LEADER_READY) {
+            return n;
+        }
+    }
+    return NULL;
+}
+
+static bool has_leader(void *ctx)
+{
+    return leader(ctx) != NULL;
+}
+
+static struct node *wait_leader(struct cluster *c)
+{
+    assert_true(sim_run(c->sim, sim_now_ns(c->sim) + 10000 * MS, has_leader, c));
+    return leader(c);
+}
+
+static void pass(struct cluster *c, uint64_t ms)
+{
+    sim_run(c->sim, sim_now_ns(c->sim) + ms * MS, NULL, NULL);
+}
+
+static unsigned entries_to_write;
+static void write_entries(struct fiber *f, struct node *n)
+{
+    for (unsigned i = 0; i < entries_to_write; i++) {
+        char text[32];
+        int len = snprintf(text, sizeof text, "entry %u of node %u", i, n->id);
+        assert_ok(group_propose_wait(f, n->group, slice_make(text, (size_t)len), NULL));
+    }
+}
+
+static void write_many(struct node *n, unsigned count)
+{
+    entries_to_write = count;
+    on(n, write_entries);
+}
+
+static struct cluster *waited;
+static bool all_equal(void *ctx)
+{
+    struct cluster *c = ctx;
+    struct node *l = leader(c);
+    for (unsigned i = 1; l != NULL && i <= NODES; i++) {
+        struct node *n = &c->nodes[i];
+        if (n->group != NULL && n->host != NULL &&
+            (group_applied_index(n->group) != group_last_index(l->group) ||
+             group_checksum(n->group) != group_checksum(l->group))) {
+            return false;
+        }
+    }
+    return l != NULL;
+}
+
+static size_t state_keys(struct node *n)
+{
+    struct store_iter *it = store_iter_create(n->state, NULL);
+    size_t count = 0;
+    for (store_iter_seek(it, slice_str("d"));
+         store_iter_valid(it) && store_iter_key(it).data[0] == 'd'; store_iter_next(it)) {
+        count++;
+    }
+    store_iter_destroy(it);
+    return count;
+}
+
+/* All open replicas reach the leader's state. */
+static void settle(struct cluster *c)
+{
+    waited = c;
+    assert_true(sim_run(c->sim, sim_now_ns(c->sim) + 10000 * MS, all_equal, c));
+    for (unsigned i = 1; i <= NODES; i++) {
+        if (c->nodes[i].group != NULL) {
+            assert_int_equal(state_keys(&c->nodes[i]), state_keys(leader(c)));
+        }
+    }
+}
+
+/* ---- life ---- */
+
+/* A single voter leads at once, and again after a power cut, in a new term. */
+static void a_single_voter_leads_and_restarts(void **state)
+{
+    (void)state;
+    struct cluster c = {0};
+    cluster_start(&c, 1, 1);
+    struct node *n = wait_leader(&c);
+    assert_true(sim_now_ns(c.sim) < 100 * MS);
+    write_many(n, 5);
+    uint64_t term = group_term(n->group);
+    uint64_t checksum = group_checksum(n->group);
+    halt(n, 0);
+    boot(n);
+    on(n, open_group);
+    wait_leader(&c);
+    assert_true(group_term(n->group) > term);
+    assert_int_equal(n->applied, 5);
+    assert_int_equal(group_checksum(n->group), checksum);
+    assert_int_equal(n->configs, 1);
+    cluster_stop(&c);
+}
+
+/* Three voters that start for the first time have a leader within 300 ms. */
+static void the_first_leader_comes_soon(void **state)
+{
+    (void)state;
+    struct cluster c = {0};
+    cluster_start(&c, 3, 3);
+    uint64_t start = sim_now_ns(c.sim);
+    assert_int_equal(wait_leader(&c)->id, 1);
+    assert_true(sim_now_ns(c.sim) - start < 300 * MS);
+    write_many(leader(&c), 10);
+    settle(&c);
+    cluster_stop(&c);
+}
+
+/* When a leader's process is killed, another one leads about an election timeout later. */
+static void a_dead_leader_is_replaced(void **state)
+{
+    (void)state;
+    struct cluster c = {0};
+    cluster_start(&c, 3, 3);
+    write_many(wait_leader(&c), 3);
+    pass(&c, 2000);
+    for (unsigned round = 0; round < 5; round++) {
+        struct node *old = leader(&c);
+        uint64_t start = sim_now_ns(c.sim);
+        halt(old, 100);
+        struct node *next = wait_leader(&c);
+        uint64_t took_ms = (sim_now_ns(c.sim) - start) / MS;
+        assert_in_range(took_ms, 500, 1300);
+        write_many(next, 1);
+        boot(old);
+        on(old, open_group);
+        pass(&c, 2000);
+    }
+    settle(&c);
+    cluster_stop(&c);
+}
+
+/* Everybody loses power at once: what was acknowledged is there. */
+static void acknowledged_entries_survive_a_power_cut(void **state)
+{
+    (void)state;
+    struct cluster c = {0};
+    cluster_start(&c, 3, 3);
+    write_many(wait_leader(&c), 30);
+    uint64_t applied = group_applied_index(leader(&c)->group);
+    for (unsigned i = 1; i <= 3; i++) {
+        halt(&c.nodes[i], 0);
+    }
+    for (unsigned i = 1; i <= 3; i++) {
+        boot(&c.nodes[i]);
+        on(&c.nodes[i], open_group);
+    }
+    struct node *n = wait_leader(&c);
+    assert_true(group_applied_index(n->group) > applied);
+    settle(&c);
+    assert_int_equal(state_keys(n), 30);
+    cluster_stop(&c);
+}
+
+static void bootstrap_twice(struct fiber *f, struct node *n)
+{
+    struct group_replica r = {1, 1, true};
+    struct status *st = group_bootstrap(f, n->host, GROUP, 1, &r, 1);
+    assert_true(status_is(st, STATUS_ALREADY_EXISTS));
+    status_free(st);
+    r.is_voter = false; /* nobody could vote */
+    assert_true(status_consume(group_bootstrap(f, n->host, GROUP + 1, 1, &r, 1)));
+    struct group *g;
+    st = group_open(f, n->host, GROUP, &n->fsm, &g);
+    assert_true(status_is(st, STATUS_ALREADY_EXISTS));
+    status_free(st);
+    st = group_open(f, n->host, GROUP + 1, &n->fsm, &g);
+    assert_true(status_is(st, STATUS_NOT_FOUND));
+    status_free(st);
+    uint64_t ids[4];
+    assert_int_equal(group_host_list(n->host, ids, 4), 1);
+    assert_int_equal(ids[0], GROUP);
+}
+
+/* A group is made once, and what is not there is not opened. */
+static void bootstrap_and_open_check_what_is_there(void **state)
+{
+    (void)state;
+    struct cluster c = {0};
+    cluster_start(&c, 1, 1);
+    wait_leader(&c);
+    on(&c.nodes[1], bootstrap_twice);
+    cluster_stop(&c);
+}
+
+static void damage_entry_3(struct node *n)
+{
+    uint8_t key[LOG_KEY_SIZE];
+    struct store_batch *batch = store_batch_create(n->log);
+    log_key(key, GROUP, LOG_REC_ENTRY, 3);
+    store_batch_put(batch, slice_make(key, sizeof key), slice_str("not an entry at all"));
+    assert_ok(store_write(n->log, batch, true));
+    store_batch_destroy(batch);
+}
+
+static void open_damaged(struct fiber *f, struct node *n)
+{
+    struct status *st = group_open(f, n->host, GROUP, &n->fsm, &n->group);
+    assert_true(status_is(st, STATUS_CORRUPT));
+    assert_non_null(strstr(st->message, "entry 3"));
+    status_free(st);
+}
+
+/* A replica whose log is damaged does not start; the others go on. */
+static void a_damaged_log_is_not_started(void **state)
+{
+    (void)state;
+    struct cluster c = {0};
+    cluster_start(&c, 3, 3);
+    write_many(wait_leader(&c), 5);
+    pass(&c, 100);
+    struct node *n = &c.nodes[leader(&c)->id % 3 + 1];
+    halt(n, 100);
+    boot(n);
+    damage_entry_3(n);
+    on(n, open_damaged);
+    write_many(wait_leader(&c), 5);
+    cluster_stop(&c);
+}
+
+/* ---- checkpoints and installs ---- */
+
+static void checkpoint_all(struct cluster *c)
+{
+    for (unsigned i = 1; i <= NODES; i++) {
+        if (c->nodes[i].group != NULL) {
+            group_checkpoint(c->nodes[i].group);
+        }
+    }
+    write_many(leader(c), 1); /* a follower takes its checkpoint with the next entry */
+    pass(c, 500);
+}
+
+/* A checkpoint lets the log go; after a power cut the state is what it was. */
+static void a_checkpoint_replaces_the_log(void **state)
+{
+    (void)state;
+    struct cluster c = {.options = {.trailing_entries = 2}};
+    cluster_start(&c, 3, 3);
+    write_many(wait_leader(&c), 40);
+    settle(&c);
+    checkpoint_all(&c);
+    for (unsigned i = 1; i <= 3; i++) {
+        assert_true(c.nodes[i].group->first_index > 30);
+        halt(&c.nodes[i], 0);
+    }
+    for (unsigned i = 1; i <= 3; i++) {
+        boot(&c.nodes[i]);
+        on(&c.nodes[i], open_group);
+        assert_true(c.nodes[i].applied < 5);
+        assert_in_range(state_keys(&c.nodes[i]), 40, 41);
+    }
+    wait_leader(&c);
+    settle(&c);
+    cluster_stop(&c);
+}
+
+/* An idle group can be told to take a checkpoint. */
+static void an_idle_leader_takes_a_checkpoint(void **state)
+{
+    (void)state;
+    struct cluster c = {.options = {.trailing_entries = 1}};
+    cluster_start(&c, 1, 1);
+    write_many(wait_leader(&c), 10);
+    group_checkpoint(c.nodes[1].group);
+    pass(&c, 500);
+    assert_true(c.nodes[1].group->raft.log.snapshot.last_index >= 11);
+    cluster_stop(&c);
+}
+
+/* A follower that was away longer than the log reaches back gets the state streamed. */
+static void a_follower_behind_the_log_is_installed(void **state)
+{
+    (void)state;
+    struct cluster c = {.options = {.trailing_entries = 1}};
+    cluster_start(&c, 3, 3);
+    write_many(wait_leader(&c), 3);
+    pass(&c, 100);
+    struct node *away = &c.nodes[leader(&c)->id % 3 + 1];
+    halt(away, 0);
+    write_many(wait_leader(&c), 60);
+    checkpoint_all(&c);
+    boot(away);
+    away->host->chunk_bytes = 100;
+    on(away, open_group);
+    settle(&c);
+    assert_int_equal(away->reloaded, 1);
+    assert_true(away->applied < 10);
+    halt(away, 0); /* and it is durable */
+    boot(away);
+    on(away, open_group);
+    settle(&c);
+    cluster_stop(&c);
+}
+
+/* A crash while the state is replaced does not lose it: the next start completes the install. */
+static void an_interrupted_install_is_completed(void **state)
+{
+    (void)state;
+    struct cluster c = {.options = {.trailing_entries = 1}};
+    cluster_start(&c, 3, 3);
+    write_many(wait_leader(&c), 3);
+    pass(&c, 100);
+    struct node *away = &c.nodes[leader(&c)->id % 3 + 1];
+    halt(away, 0);
+    write_many(wait_leader(&c), 60);
+    checkpoint_all(&c);
+    __lsan_disable(); /* a loop that dies with work under way loses its memory */
+    boot(away);
+    on(away, open_group);
+    sim_loop_disk(away->loop, 20 * MS, 0); /* so that the steps can be told apart */
+    for (unsigned i = 0; i < 10000 && !install_is_replacing(away->group); i++) {
+        pass(&c, 1);
+    }
+    assert_true(install_is_replacing(away->group));
+    pass(&c, 30); /* the mark is on disk, the replacement is under way */
+    halt(away, 50);
+    __lsan_enable();
+    boot(away);
+    on(away, open_group);
+    assert_true(group_applied_index(away->group) >= 60);
+    settle(&c);
+    cluster_stop(&c);
+}
+
+/* ---- members ---- */
+
+static void add_node_4(struct fiber *f, struct node *n)
+{
+    assert_ok(group_add_learner(f, n->group, 4, 4));
+    assert_ok(group_add_learner(f, n->group, 4, 4)); /* asked again: nothing to do */
+    assert_ok(group_promote(f, n->group, 4));
+}
+
+static void remove_1(struct fiber *f, struct node *n)
+{
+    assert_ok(group_remove(f, n->group, 1));
+}
+
+static void destroy_replica(struct fiber *f, struct node *n)
+{
+    assert_ok(group_destroy_replica(f, n->group));
+    n->group = NULL;
+    struct status *st = group_open(f, n->host, GROUP, &n->fsm, &n->group);
+    assert_true(status_is(st, STATUS_NOT_FOUND));
+    status_free(st);
+    assert_true(status_consume(group_bootstrap(f, n->host, GROUP, 1, NULL, 0)));
+    assert_ok(group_bootstrap(f, n->host, GROUP, 9, NULL, 0));
+}
+
+/* A replica moves: learner, voter, the old one removed and destroyed; its id is dead. */
+static void a_replica_moves_to_another_node(void **state)
+{
+    (void)state;
+    struct cluster c = {.options = {.trailing_entries = 1}};
+    cluster_start(&c, 4, 3);
+    write_many(wait_leader(&c), 30);
+    checkpoint_all(&c);
+    on(leader(&c), add_node_4);
+    settle(&c);
+    struct group_replica members[8];
+    assert_int_equal(group_config(leader(&c)->group, members, 8), 4);
+    while (leader(&c)->id == 1) { /* any other may remove it */
+        halt(&c.nodes[1], 100);
+        wait_leader(&c);
+        boot(&c.nodes[1]);
+        on(&c.nodes[1], open_group);
+    }
+    on(leader(&c), remove_1);
+    assert_int_equal(group_config(leader(&c)->group, members, 8), 3);
+    on(&c.nodes[1], destroy_replica);
+    assert_int_equal(state_keys(&c.nodes[1]), 0);
+    write_many(wait_leader(&c), 5);
+    settle(&c);
+    cluster_stop(&c);
+}
+
+static void remove_2_of_2(struct fiber *f, struct node *n)
+{
+    struct status *st = group_remove(f, n->group, n->id % 2 + 1);
+    assert_true(status_is(st, STATUS_INVALID));
+    assert_non_null(st->hint);
+    status_free(st);
+}
+
+/* A group is not taken from two voters to one. */
+static void two_voters_are_not_made_one(void **state)
+{
+    (void)state;
+    struct cluster c = {0};
+    cluster_start(&c, 2, 2);
+    on(wait_leader(&c), remove_2_of_2);
+    cluster_stop(&c);
+}
+
+static void transfer_away(struct fiber *f, struct node *n)
+{
+    assert_ok(group_transfer(f, n->group, 0));
+}
+
+/* Leadership moves within a few round trips, and the lease is gone before. */
+static void transfer_is_quick(void **state)
+{
+    (void)state;
+    struct cluster c = {0};
+    cluster_start(&c, 3, 3);
+    struct node *old = wait_leader(&c);
+    write_many(old, 3);
+    assert_true(group_lease_valid(old->group));
+    on(old, transfer_away);
+    assert_false(group_lease_valid(old->group));
+    uint64_t start = sim_now_ns(c.sim);
+    assert_true(wait_leader(&c) != old);
+    assert_true(sim_now_ns(c.sim) - start < 100 * MS);
+    cluster_stop(&c);
+}
+
+/* ---- reads ---- */
+
+static void read_barrier(struct fiber *f, struct node *n)
+{
+    assert_ok(group_read_barrier(f, n->group));
+}
+
+static void read_barrier_fails(struct fiber *f, struct node *n)
+{
+    (void)fiber_set_deadline(f, loop_now_ns(n->loop) + 3000 * MS);
+    assert_true(status_consume(group_read_barrier(f, n->group)));
+}
+
+/* A leader that is cut off loses its lease and cannot confirm a read. */
+static void a_cut_off_leader_reads_nothing(void **state)
+{
+    (void)state;
+    struct cluster c = {0};
+    cluster_start(&c, 3, 3);
+    struct node *n = wait_leader(&c);
+    write_many(n, 3);
+    on(n, read_barrier);
+    assert_true(group_lease_valid(n->group));
+    for (unsigned i = 1; i <= 3; i++) {
+        sim_net_block(c.net, n->id, i, true);
+        sim_net_block(c.net, i, n->id, true);
+    }
+    pass(&c, 600);
+    assert_false(group_lease_valid(n->group));
+    on(n, read_barrier_fails);
+    cluster_stop(&c);
+}
+
+/* An idle group sleeps, and wakes for a proposal or when its leader's node dies. */
+static void an_idle_group_sleeps_and_wakes(void **state)
+{
+    (void)state;
+    struct cluster c = {.options = {.quiesce_after_ms = 500}};
+    cluster_start(&c, 3, 3);
+    struct node *n = wait_leader(&c);
+    write_many(n, 3);
+    pass(&c, 3000);
+    for (unsigned i = 1; i <= 3; i++) {
+        assert_true(c.nodes[i].group->is_quiet);
+    }
+    pass(&c, 20000);
+    assert_true(c.nodes[2].group->is_quiet);
+    assert_ptr_equal(leader(&c), n);
+    write_many(n, 1);
+    on(n, read_barrier);
+    pass(&c, 3000);
+    assert_true(n->group->is_quiet);
+    halt(n, 100);
+    assert_ptr_not_equal(wait_leader(&c), n);
+    cluster_stop(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_single_voter_leads_and_restarts),
+        cmocka_unit_test(the_first_leader_comes_soon),
+        cmocka_unit_test(a_dead_leader_is_replaced),
+        cmocka_unit_test(acknowledged_entries_survive_a_power_cut),
+        cmocka_unit_test(bootstrap_and_open_check_what_is_there),
+        cmocka_unit_test(a_damaged_log_is_not_started),
+        cmocka_unit_test(a_checkpoint_replaces_the_log),
+        cmocka_unit_test(an_idle_leader_takes_a_checkpoint),
+        cmocka_unit_test(a_follower_behind_the_log_is_installed),
+        cmocka_unit_test(an_interrupted_install_is_completed),
+        cmocka_unit_test(a_replica_moves_to_another_node),
+        cmocka_unit_test(two_voters_are_not_made_one),
+        cmocka_unit_test(transfer_is_quick),
+        cmocka_unit_test(a_cut_off_leader_reads_nothing),
+        cmocka_unit_test(an_idle_group_sleeps_and_wakes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
