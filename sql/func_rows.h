@@ -675,6 +675,8 @@
     F(12013, "localtime", NULL, SCALAR, STABLE, STRICT, 0, T(TIME), ARGS(), fn_localtime)
 
 #define FUNC_ROWS_ARRAY(F) \
+    F(2763, "regexp_matches", NULL, SET, IMMUTABLE, STRICT, 0, T(TEXT_ARRAY), ARGS(T(TEXT), T(TEXT)), fn_regexp_matches) \
+    F(2764, "regexp_matches", NULL, SET, IMMUTABLE, STRICT, 0, T(TEXT_ARRAY), ARGS(T(TEXT), T(TEXT), T(TEXT)), fn_regexp_matches) \
     F(2004, "anytextcat", "||", SCALAR, IMMUTABLE, STRICT, 0, T(TEXT), ARGS(T(ANYNONARRAY), T(TEXT)), fn_anytextcat) \
     F(378, "array_append", "||", SCALAR, IMMUTABLE, 0, 0, T(ANYCOMPATIBLEARRAY), ARGS(T(ANYCOMPATIBLEARRAY), T(ANYCOMPATIBLE)), fn_array_append) \
     F(383, "array_cat", "||", SCALAR, IMMUTABLE, 0, 0, T(ANYCOMPATIBLEARRAY), ARGS(T(ANYCOMPATIBLEARRAY), T(ANYCOMPATIBLEARRAY)), fn_array_cat) \

@@ -280,7 +280,7 @@ FUNC(fn_set_byte)
     if (args[1].i < 0 || args[1].i >= args[0].len) {
         return index_error(args[1].i, args[0].len);
     }
-    uint8_t *p;
+    uint8_t *p = NULL;
     TRY(writable_copy(ctx, &args[0], &p));
     p[args[1].i] = (uint8_t)args[2].i;
     *out = datum_bytes(slice_make(p, args[0].len));
@@ -295,7 +295,7 @@ FUNC(fn_set_bit)
     if (args[2].i != 0 && args[2].i != 1) {
         return status_sql(INVALID, "22023", "new bit must be 0 or 1");
     }
-    uint8_t *p;
+    uint8_t *p = NULL;
     TRY(writable_copy(ctx, &args[0], &p));
     uint8_t mask = (uint8_t)(1u << (args[1].i % 8));
     uint8_t *byte = &p[args[1].i / 8];

@@ -359,6 +359,29 @@ FUNC(fn_regexp_substring)
     return NULL;
 }
 
+/* The groups of the match found last, or all of it when there are none, as text[]. */
+static struct status *match_array(struct eval_ctx *ctx, const struct regex *re, struct slice s,
+                                  struct datum *out)
+{
+    uint32_t first = re->groups > 0 ? 1 : 0, n = re->groups > 0 ? re->groups : 1;
+    size_t size = 64;
+    for (uint32_t i = 0; i < n; i++) {
+        size_t from = 0, to = 0;
+        (void)group_span(re, first + i, &from, &to);
+        size += sizeof(struct datum) + 16 + to - from;
+    }
+    TRY(arena_reserve(ctx->arena, size));
+    struct datum *elems = ARENA_ARRAY(ctx->arena, struct datum, n);
+    for (uint32_t i = 0; i < n; i++) {
+        size_t from, to;
+        elems[i] = group_span(re, first + i, &from, &to)
+                       ? datum_bytes(slice_make(s.data + from, to - from))
+                       : DATUM_NULL;
+    }
+    *out = array_build(ctx->arena, TYPE_TEXT, elems, (int)n);
+    return NULL;
+}
+
 FUNC(fn_regexp_match)
 {
     struct slice s = datum_slice(&args[0]);
@@ -376,16 +399,53 @@ FUNC(fn_regexp_match)
         *out = DATUM_NULL;
         return NULL;
     }
-    uint32_t first = re->groups > 0 ? 1 : 0, n = re->groups > 0 ? re->groups : 1;
-    TRY(arena_reserve(ctx->arena, sizeof(struct datum) * n + 2 * s.len * n + 64));
-    struct datum *elems = ARENA_ARRAY(ctx->arena, struct datum, n);
-    for (uint32_t i = 0; i < n; i++) {
+    return match_array(ctx, re, s, out);
+}
+
+/* One row per match; the rows are arrays, so they come in their text form (func_def.scalar). */
+FUNC(fn_regexp_matches)
+{
+    struct slice s = datum_slice(&args[0]);
+    struct regex_flags flags;
+    struct regex *re;
+    TRY(parse_flags(flags_arg(args, nargs, 2), false, &flags));
+    TRY(regex_get(datum_slice(&args[1]), &flags, &re));
+    struct datum *rows = NULL;
+    size_t n = 0, cap = 0, at = 0;
+    while (at <= s.len) {
+        bool found;
         size_t from, to;
-        elems[i] = group_span(re, first + i, &from, &to)
-                       ? datum_bytes(slice_make(s.data + from, to - from))
-                       : DATUM_NULL;
+        struct datum match;
+        TRY(regex_find(re, s, at, &found));
+        if (!found || !group_span(re, 0, &from, &to)) {
+            break;
+        }
+        at = after_match(s, from, to);
+        TRY(match_array(ctx, re, s, &match));
+        if (n == cap) {
+            size_t wider = cap == 0 ? 8 : cap * 2;
+            TRY(arena_reserve(ctx->arena, wider * sizeof(*rows)));
+            struct datum *grown = ARENA_ARRAY(ctx->arena, struct datum, wider);
+            if (n > 0) {
+                memcpy(grown, rows, n * sizeof(*rows));
+            }
+            rows = grown;
+            cap = wider;
+        }
+        struct buf b = {0};
+        array_format(&match, &b);
+        TRY(func_buf(ctx, &b, &rows[n]));
+        n++;
+        if (!flags.is_global) {
+            break;
+        }
     }
-    *out = array_build(ctx->arena, TYPE_TEXT, elems, (int)n);
+    size_t size = 64;
+    for (size_t i = 0; i < n; i++) {
+        size += rows[i].len + 10u;
+    }
+    TRY(arena_reserve(ctx->arena, size));
+    *out = array_build(ctx->arena, TYPE_TEXT, rows, (int)n);
     return NULL;
 }
 

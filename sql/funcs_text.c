@@ -27,7 +27,7 @@ struct status *func_alloc(struct eval_ctx *ctx, size_t size, uint8_t **out)
 
 struct status *func_bytes(struct eval_ctx *ctx, struct slice s, struct datum *out)
 {
-    uint8_t *p;
+    uint8_t *p = NULL;
     TRY(func_alloc(ctx, s.len, &p));
     if (s.len > 0) {
         memcpy(p, s.data, s.len);
@@ -571,7 +571,7 @@ static struct status *pad(struct eval_ctx *ctx, const struct datum *args, int na
         return status_sql(LIMIT, "54000", "requested length too large");
     }
     size_t pad_size = whole * fill.len + rest;
-    uint8_t *p;
+    uint8_t *p = NULL;
     TRY(func_alloc(ctx, pad_size + s.len, &p));
     *out = datum_bytes(slice_make(p, pad_size + s.len));
     if (!left && s.len > 0) {
@@ -606,7 +606,7 @@ FUNC(fn_repeat)
     if (s.len > 0 && n > TEXT_SIZE_MAX / s.len) {
         return status_sql(LIMIT, "54000", "requested length too large");
     }
-    uint8_t *p;
+    uint8_t *p = NULL;
     TRY(func_alloc(ctx, s.len * n, &p));
     for (size_t i = 0; i < n && s.len > 0; i++) {
         memcpy(p + i * s.len, s.data, s.len);
@@ -633,7 +633,7 @@ FUNC(fn_replace)
         return status_sql(LIMIT, "54000", "requested length too large");
     }
     size_t size = s.len - hits * from.len + hits * to.len;
-    uint8_t *start, *p;
+    uint8_t *start = NULL, *p;
     TRY(func_alloc(ctx, size, &start));
     p = start;
     for (size_t i = 0; i < s.len;) {
@@ -656,7 +656,7 @@ FUNC(fn_replace)
 FUNC(fn_reverse)
 {
     struct slice s = datum_slice(&args[0]);
-    uint8_t *p;
+    uint8_t *p = NULL;
     TRY(func_alloc(ctx, s.len, &p));
     for (size_t i = 0; i < s.len;) {
         size_t n = utf8_char_len(s.data + i, s.len - i);
@@ -697,7 +697,7 @@ static struct status *overlay(struct eval_ctx *ctx, struct slice s, struct slice
                               size_t until, struct datum *out)
 {
     until = until < from ? from : until;
-    uint8_t *p;
+    uint8_t *p = NULL;
     TRY(func_alloc(ctx, from + with.len + (s.len - until), &p));
     *out = datum_bytes(slice_make(p, from + with.len + (s.len - until)));
     if (from > 0) {
@@ -752,7 +752,7 @@ FUNC(fn_boverlay)
 
 FUNC(fn_cat)
 {
-    uint8_t *p;
+    uint8_t *p = NULL;
     size_t n = (size_t)args[0].len + args[1].len;
     TRY(func_alloc(ctx, n, &p));
     if (args[0].len > 0) {
@@ -1362,7 +1362,7 @@ FUNC(fn_cast_varchar)
         *out = args[0];
         return NULL;
     }
-    size_t len;
+    size_t len = 0;
     TRY(fit(s, max, args[2].i != 0, "character varying", &len));
     *out = datum_bytes(slice_make(s.data, len));
     return NULL;
@@ -1376,10 +1376,10 @@ FUNC(fn_cast_bpchar)
         *out = args[0];
         return NULL;
     }
-    size_t len;
+    size_t len = 0;
     TRY(fit(s, max, args[2].i != 0, "character", &len));
     size_t blanks = (size_t)max - text_char_count(slice_make(s.data, len));
-    uint8_t *p;
+    uint8_t *p = NULL;
     TRY(func_alloc(ctx, len + blanks, &p));
     if (len > 0) {
         memcpy(p, s.data, len);

@@ -485,6 +485,22 @@ struct op_set {
     int count, at;
 };
 
+/* Rows that are arrays themselves come as their text forms. */
+static struct status *rows_from_text(struct op_set *o, type_oid have)
+{
+    if (have == o->call->type || type_find(o->call->type)->element == 0) {
+        return NULL;
+    }
+    for (int i = 0; i < o->count; i++) {
+        struct datum d = o->rows[i];
+        if (!d.is_null) {
+            TRY(arena_reserve(o->keep, (size_t)d.len * 4 + 64));
+            TRY(type_input(o->keep, o->call->type, -1, datum_slice(&d), &o->rows[i]));
+        }
+    }
+    return NULL;
+}
+
 static struct status *set_run(struct fiber *f, struct op_base *base, struct batch **out)
 {
     struct op_set *o = (struct op_set *)base;
@@ -497,6 +513,7 @@ static struct status *set_run(struct fiber *f, struct op_base *base, struct batc
         if (!d.is_null) {
             TRY(arena_reserve(o->keep, sizeof(struct datum) * (size_t)array_count(&d)));
             o->rows = array_elements(o->keep, &d, &o->count);
+            TRY(rows_from_text(o, array_element_type(&d)));
         }
     }
     int n = o->count - o->at < BATCH_ROWS ? o->count - o->at : BATCH_ROWS;

@@ -20,30 +20,52 @@ struct op_sort {
     struct arena *store; /* where the rows are */
     struct row **rows;
     size_t count, cap;
+    const struct row *worst; /* of a full top-N */
     size_t at;
     bool is_sorted;
 };
+
+static int compare_key(const struct sort_key *k, const struct datum *a, const struct datum *b)
+{
+    if (a->is_null || b->is_null) {
+        if (a->is_null == b->is_null) {
+            return 0;
+        }
+        return a->is_null == k->nulls_first ? -1 : 1;
+    }
+    int c = k->type == TYPE_INT4 || k->type == TYPE_INT8 ? (a->i > b->i) - (a->i < b->i)
+                                                         : type_compare(k->type, a, b);
+    return k->is_desc ? -c : c;
+}
 
 static int compare_rows(const void *pa, const void *pb, void *ctx)
 {
     const struct op_sort *o = ctx;
     const struct row *x = *(struct row *const *)pa, *y = *(struct row *const *)pb;
     for (int i = 0; i < o->nkeys; i++) {
-        const struct sort_key *k = &o->keys[i];
-        const struct datum *a = &x->v[k->column], *b = &y->v[k->column];
-        if (a->is_null || b->is_null) {
-            if (a->is_null != b->is_null) {
-                return a->is_null == k->nulls_first ? -1 : 1;
-            }
-            continue;
-        }
-        int c = k->type == TYPE_INT4 || k->type == TYPE_INT8 ? (a->i > b->i) - (a->i < b->i)
-                                                             : type_compare(k->type, a, b);
+        int column = o->keys[i].column;
+        int c = compare_key(&o->keys[i], &x->v[column], &y->v[column]);
         if (c != 0) {
-            return k->is_desc ? -c : c;
+            return c;
         }
     }
     return (x->count > y->count) - (x->count < y->count); /* order of arrival: stable */
+}
+
+/* Whether row r of the batch comes after all of a full top-N: it need not be kept. */
+static bool is_beyond(const struct op_sort *o, const struct batch *in, int r)
+{
+    if (o->worst == NULL) {
+        return false;
+    }
+    for (int i = 0; i < o->nkeys; i++) {
+        const struct sort_key *k = &o->keys[i];
+        int c = compare_key(k, &in->cols[k->column][r], &o->worst->v[k->column]);
+        if (c != 0) {
+            return c > 0;
+        }
+    }
+    return true; /* equal, and it came later */
 }
 
 static void sort_rows(struct op_sort *o)
@@ -93,6 +115,7 @@ static struct status *cut(struct op_sort *o)
         o->rows[i] = row;
     }
     o->count = keep;
+    o->worst = keep > 0 ? o->rows[keep - 1] : NULL;
     arena_destroy(o->store);
     o->store = fresh;
     return NULL;
@@ -101,6 +124,9 @@ static struct status *cut(struct op_sort *o)
 static struct status *add_rows(struct op_sort *o, const struct batch *in, int64_t *seq)
 {
     for (int r = 0; r < in->nrows; r++) {
+        if (is_beyond(o, in, r)) {
+            continue;
+        }
         if (o->count == o->cap) {
             bool is_full = o->limit >= 0 && o->count >= (size_t)o->limit * 2 + BATCH_ROWS;
             if (is_full) {

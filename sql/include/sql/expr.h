@@ -65,7 +65,7 @@ struct eval_ctx {
     struct arena *arena; /* results live here */
     const struct datum *params;
     int nparams;
-    int64_t txn_now_us;  /* now(): timestamptz of the transaction's start */
+    int64_t txn_now_us;  /* now(): timestamptz of the transaction's start, as a datum (since 2000) */
     int64_t stmt_now_us; /* statement_timestamp() */
     int64_t clock_us;    /* clock_timestamp() */
     uint64_t (*random)(void *ctx);
@@ -117,7 +117,9 @@ struct func_def {
     int nargs;     /* declared; the last one repeats when is_variadic */
     int ndefaults; /* so many of the last arguments may be left out */
     type_oid args[8]; /* TYPE_..., or one of the polymorphic ones below */
-    func_scalar scalar; /* FUNC_SET: gives the rows as an array of the result type */
+    /* FUNC_SET: gives the rows as an array of the result type (text forms, when that is an array itself);
+     * op_set() unpacks it. NULL for aggregates. */
+    func_scalar scalar;
     const struct agg_ops *agg;
 };
 

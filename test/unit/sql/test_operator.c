@@ -311,6 +311,23 @@ static void random_joins_agree_with_a_plain_loop(void **state)
     }
 }
 
+static void a_top_n_is_the_start_of_the_full_sort(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 6; round++) {
+        struct arena *a = arena_create(0);
+        struct batch *rows = random_rows(a, 6000, round < 3 ? 50 : 100000);
+        struct sort_key keys[] = {
+            {.column = 0, .type = TYPE_INT4, .is_desc = round % 2 == 0, .nulls_first = round > 2},
+            {.column = 1, .type = TYPE_INT4}};
+        int64_t limit = (int64_t)(test_random(NULL) % 40) + 1;
+        char *want =
+            drain(a, op_limit(a, op_sort(a, in_parts(a, rows, 100), 2, keys, -1), 0, limit));
+        assert_string_equal(drain(a, op_sort(a, in_parts(a, rows, 100), 2, keys, limit)), want);
+        arena_destroy(a);
+    }
+}
+
 static struct agg_call *some_aggs(struct arena *a, bool with_distinct)
 {
     struct agg_call *aggs = ARENA_ARRAY(a, struct agg_call, 4);
@@ -417,6 +434,10 @@ static void series_and_sets_give_their_rows(void **state)
     struct expr *args[1] = {value(a, "text[]", "{a,NULL,b}")}, *e;
     MUST(call(a, "unnest", 1, args, &e));
     assert_string_equal(drain(a, op_set(a, &ctx, e)), "a;-;b;");
+    struct expr *rx[3] = {value(a, "text", "foobarbequebazilbarfbonk"),
+                          value(a, "text", "(b[^b]+)(b[^b]+)"), value(a, "text", "g")};
+    MUST(call(a, "regexp_matches", 3, rx, &e));
+    assert_string_equal(drain(a, op_set(a, &ctx, e)), "{bar,beque};{bazil,barf};");
     struct expr *from_to[2] = {num(a, 1), num(a, 3)};
     MUST(call(a, "generate_series", 2, from_to, &e));
     assert_string_equal(drain(a, op_set(a, &ctx, e)), "1;2;3;");
@@ -451,6 +472,7 @@ int main(void)
         cmocka_unit_test(limit_stops_asking),
         cmocka_unit_test(sort_orders_nulls_as_told_and_keeps_equal_rows_in_order),
         cmocka_unit_test(top_n_needs_the_memory_of_n_rows),
+        cmocka_unit_test(a_top_n_is_the_start_of_the_full_sort),
         cmocka_unit_test(a_sort_beyond_the_budget_is_refused_with_a_hint),
         cmocka_unit_test(set_operations_count_duplicates_and_nulls),
         cmocka_unit_test(joins_of_every_kind_treat_null_as_no_match),
