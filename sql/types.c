@@ -46,12 +46,17 @@
     X(UNKNOWN, "unknown", "unknown", 'X', false, -2, false, false, 'c')                            \
     X(VOID, "void", "void", 'P', false, 4, true, false, 'i')
 
+/* Arrays by another name, subscripted from 0 and written "1 2 3": of the system catalogs. */
+#define TYPE_ROWS_VECTOR(X)                                                                        \
+    X(INT2VECTOR, "int2vector", INT2)                                                              \
+    X(OIDVECTOR, "oidvector", OID)
+
 enum {
 #define X(name, ...) AT_##name, AT_ARRAY_##name,
     TYPE_ROWS(X)
 #undef X
 #define X(name, ...) AT_##name,
-        TYPE_ROWS_ALONE(X)
+        TYPE_ROWS_ALONE(X) TYPE_ROWS_VECTOR(X)
 #undef X
             TYPE_COUNT
 };
@@ -90,6 +95,16 @@ static const struct type_info type_table[TYPE_COUNT] = {
                  .align = al},
         TYPE_ROWS_ALONE(X)
 #undef X
+#define X(id, typname, elem)                                                                       \
+    [AT_##id] = {.oid = TYPE_##id,                                                                 \
+                 .element = TYPE_##elem,                                                           \
+                 .name = typname,                                                                  \
+                 .sql_name = typname,                                                              \
+                 .category = 'A',                                                                  \
+                 .len = -1,                                                                        \
+                 .align = 'i'},
+            TYPE_ROWS_VECTOR(X)
+#undef X
 };
 
 const struct type_info *type_find(type_oid oid)
@@ -106,6 +121,7 @@ const struct type_info *type_find(type_oid oid)
     case TYPE_##name:                                                                              \
         return &type_table[AT_##name];
         TYPE_ROWS_ALONE(X)
+        TYPE_ROWS_VECTOR(X)
 #undef X
     default:
         return NULL;
@@ -119,6 +135,11 @@ type_oid type_element(type_oid type)
     case TYPE_##name##_ARRAY:                                                                      \
         return TYPE_##name;
         TYPE_ROWS(X)
+#undef X
+#define X(name, typname, elem)                                                                     \
+    case TYPE_##name:                                                                              \
+        return TYPE_##elem;
+        TYPE_ROWS_VECTOR(X)
 #undef X
     default:
         return 0;
@@ -402,6 +423,41 @@ static struct status *numeric_input(struct arena *a, int32_t typmod, struct slic
     return numeric_apply_typmod(a, &d, typmod, out);
 }
 
+/* "1 2 3" */
+static struct status *vector_input(struct arena *a, type_oid element, struct slice text,
+                                   struct datum *out)
+{
+    TRY(arena_reserve(a, sizeof(struct datum) * (text.len / 2 + 1)));
+    struct datum *elems = ARENA_ARRAY(a, struct datum, text.len / 2 + 1);
+    int n = 0;
+    for (size_t i = 0; i < text.len;) {
+        if (is_blank(text.data[i])) {
+            i++;
+            continue;
+        }
+        size_t from = i;
+        while (i < text.len && !is_blank(text.data[i])) {
+            i++;
+        }
+        TRY(type_input(a, element, -1, slice_make(text.data + from, i - from), &elems[n++]));
+    }
+    *out = array_build(a, element, elems, n);
+    return NULL;
+}
+
+static void vector_output(type_oid element, const struct datum *d, struct buf *out)
+{
+    struct array_iter it;
+    struct datum e;
+    array_iter_init(&it, d);
+    while (array_next(&it, &e)) {
+        if (it.index > 1) {
+            buf_put_u8(out, ' ');
+        }
+        type_output(element, &e, out);
+    }
+}
+
 struct status *type_input(struct arena *a, type_oid oid, int32_t typmod, struct slice text,
                           struct datum *out)
 {
@@ -458,6 +514,10 @@ struct status *type_input(struct arena *a, type_oid oid, int32_t typmod, struct 
         break;
     case TYPE_INTERVAL:
         TRY(interval_input(a, typmod, text, &d));
+        break;
+    case TYPE_INT2VECTOR:
+    case TYPE_OIDVECTOR:
+        TRY(vector_input(a, type_element(oid), text, &d));
         break;
     case TYPE_VOID:
         break;
@@ -553,6 +613,10 @@ void type_output(type_oid oid, const struct datum *d, struct buf *out)
         break;
     case TYPE_INTERVAL:
         interval_output(d, out);
+        break;
+    case TYPE_INT2VECTOR:
+    case TYPE_OIDVECTOR:
+        vector_output(type_element(oid), d, out);
         break;
     case TYPE_VOID:
         break;
@@ -772,6 +836,11 @@ void type_send(type_oid oid, const struct datum *d, struct buf *out)
         }
         break;
     }
+}
+
+struct status *type_check_text(struct slice text)
+{
+    return utf8_check(text);
 }
 
 /* ---- order ---- */

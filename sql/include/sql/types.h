@@ -20,10 +20,12 @@ typedef uint32_t type_oid;
     X(NAME, 19, 1003, 'S', "name")                     /* p, len < 64 */                           \
     X(INT8, 20, 1016, 'N', "int8")                     /* i */                                     \
     X(INT2, 21, 1005, 'N', "int2")                     /* i */                                     \
+    X(INT2VECTOR, 22, 0, 'A', "int2vector")            /* p, len: array.h; in pg_catalog only */   \
     X(INT4, 23, 1007, 'N', "int4")                     /* i */                                     \
     X(REGPROC, 24, 1008, 'N', "regproc")               /* i */                                     \
     X(TEXT, 25, 1009, 'S', "text")                     /* p, len; UTF-8 */                         \
     X(OID, 26, 1028, 'N', "oid")                       /* i */                                     \
+    X(OIDVECTOR, 30, 0, 'A', "oidvector")              /* p, len: array.h; in pg_catalog only */   \
     X(FLOAT4, 700, 1021, 'N', "float4")                /* f, rounded to float */                   \
     X(FLOAT8, 701, 1022, 'N', "float8")                /* f */                                     \
     X(UNKNOWN, 705, 0, 'X', "unknown")                 /* p, len: an untyped literal */            \
@@ -91,6 +93,9 @@ void type_output(type_oid oid, const struct datum *d, struct buf *out);
 struct status *type_recv(struct arena *a, type_oid oid, int32_t typmod, struct slice bytes,
                          struct datum *out) STATUS_MUST_CHECK;
 void type_send(type_oid oid, const struct datum *d, struct buf *out);
+
+/* 22021 unless the bytes are UTF-8 without zero bytes: for text from a client that no type_input() reads. */
+struct status *type_check_text(struct slice text) STATUS_MUST_CHECK;
 
 /* Total order of non-NULL datums of one type, as of btree's default operator class, text in C
  * collation (bytewise). bpchar ignores trailing blanks. */
