@@ -17,6 +17,8 @@ list(APPEND ROUTER_SOURCES
   plan/join.c
   plan/access.c
   plan/physical.c
+  plan/physical_scan.c
+  plan/writes.c
   plan/explain.c
   exec/exec.c
   exec/nodes.c
@@ -25,4 +27,4 @@ list(APPEND ROUTER_SOURCES
   exec/write.c
   exec/dml.c
   exec/foreign.c
-  exec/session_call.c)
+  exec/conflict.c)
