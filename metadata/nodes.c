@@ -15,7 +15,7 @@
  * its own beginning, and tells no watermark before it has heard every node that may hold a
  * snapshot.
  */
-#include "server_impl.h"
+#include "scheduler.h"
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -124,6 +124,9 @@ static struct status *join_step(struct join_op *op, struct meta_batch *b, struct
     desc.state = known != NULL ? known->state : SHERD__V1__NODE_STATE__NODE_LIVE;
     if (desc.data_id == 0 && known != NULL) {
         desc.data_id = known->data_id;
+    }
+    if (known != NULL && known->incarnation != 0) { /* F5: its former process is no more */
+        sched_fence_put(b, a, known->incarnation);
     }
     desc.incarnation = meta_batch_allocate(b, META_ID_INCARNATION, 1);
     meta_batch_put(b, buf_slice(&key), pb_pack_in(&desc, a));

@@ -32,7 +32,8 @@
 #define LEADERS_SETTLE_NS (UINT64_C(5) * 1000000000u)
 #define LEADERS_AGAIN_NS (UINT64_C(30) * 1000000000u)
 #define CHANGE_CALL_MS 10000u
-#define PROMOTE_CALL_MS 120000u
+#define PROMOTE_CALL_MS                                                                            \
+    30000u /* a learner that needs longer goes on catching up, and is asked for again */
 #define GC_STEP_MS_MIN 30000u
 #define GC_ECHO_NS (UINT64_C(5) * 1000000000u)
 
@@ -40,19 +41,18 @@ enum change_action { ADD_LEARNER = 1, PROMOTE = 2, REMOVE = 3, TRANSFER = 4, DES
 
 struct place {
     struct meta_sched *sched;
-    struct arena *arena;
-    struct sched_view view;
+    struct arena *arena; /* of one pass */
+    const struct sched_view *view;
     uint32_t target;
-    size_t *replica_counts; /* by index of view.nodes */
 };
 
 /* ---- nodes ---- */
 
 static Sherd__V1__NodeDesc *node_by_id(const struct place *p, uint64_t node_id)
 {
-    for (size_t i = 0; i < p->view.node_count; i++) {
-        if (p->view.nodes[i]->address->node_id == node_id) {
-            return p->view.nodes[i];
+    for (size_t i = 0; i < p->view->node_count; i++) {
+        if (p->view->nodes[i]->address->node_id == node_id) {
+            return p->view->nodes[i];
         }
     }
     return NULL;
@@ -105,11 +105,6 @@ static struct status *change(struct fiber *f, struct place *p, const Sherd__V1__
     }
     struct status *st = sched_call_leader(f, p->sched, d, RPC_SHARD_CHANGE_REPLICA, &request,
                                           timeout_ms, p->arena, &reply);
-    /* Said twice: it is as it should be. */
-    if (status_is(st, action == REMOVE ? STATUS_NOT_FOUND : STATUS_ALREADY_EXISTS)) {
-        status_free(st);
-        return NULL;
-    }
     return st;
 }
 
@@ -201,8 +196,8 @@ static Sherd__V1__NodeDesc *node_choose(const struct place *p, const Sherd__V1__
 {
     Sherd__V1__NodeDesc *best = NULL;
     size_t best_score = SIZE_MAX;
-    for (size_t i = 0; i < p->view.node_count; i++) {
-        Sherd__V1__NodeDesc *n = p->view.nodes[i];
+    for (size_t i = 0; i < p->view->node_count; i++) {
+        Sherd__V1__NodeDesc *n = p->view->nodes[i];
         if (!node_is_ready(p, n->address->node_id) || has_replica_on(d, n->address->node_id)) {
             continue;
         }
@@ -212,7 +207,7 @@ static Sherd__V1__NodeDesc *node_choose(const struct place *p, const Sherd__V1__
             near += other != NULL && n->locality[0] != '\0' &&
                     strcmp(n->locality, other->locality) == 0;
         }
-        size_t score = near * 1000000 + p->replica_counts[i];
+        size_t score = near * 1000000 + p->view->replica_counts[i];
         if (score < best_score) {
             best = n;
             best_score = score;
@@ -242,8 +237,8 @@ static struct status *learner_add(struct fiber *f, struct place *p, Sherd__V1__S
 static uint32_t voters_wanted(const struct place *p)
 {
     uint32_t ready = 0;
-    for (size_t i = 0; i < p->view.node_count; i++) {
-        ready += node_is_good(p, p->view.nodes[i]->address->node_id);
+    for (size_t i = 0; i < p->view->node_count; i++) {
+        ready += node_is_good(p, p->view->nodes[i]->address->node_id);
     }
     uint32_t n = ready < p->target ? ready : p->target;
     return n > 0 && n % 2 == 0 ? n - 1 : n;
@@ -275,29 +270,10 @@ static struct status *shard_repair(struct fiber *f, struct place *p, Sherd__V1__
 
 /* ---- all shards ---- */
 
-static bool is_splitting(const struct place *p, uint64_t shard_id)
-{
-    for (size_t i = 0; i < p->view.job_count; i++) {
-        if (p->view.jobs[i]->right != NULL && p->view.jobs[i]->shard_id == shard_id) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static struct place place_make(struct meta_sched *m)
 {
-    struct place p = {.sched = m, .arena = arena_create(0)};
-    sched_view_read(m, p.arena, &p.view);
-    p.target = target_read(m->server);
-    p.replica_counts = ARENA_ARRAY(p.arena, size_t, p.view.node_count + 1);
-    for (size_t i = 0; i < p.view.shard_count; i++) {
-        for (size_t k = 0; k < p.view.node_count; k++) {
-            p.replica_counts[k] +=
-                has_replica_on(p.view.shards[i], p.view.nodes[k]->address->node_id);
-        }
-    }
-    return p;
+    return (struct place){
+        .sched = m, .arena = arena_create(0), .view = m->view, .target = target_read(m->server)};
 }
 
 /* Would shard_repair() do anything? Cheap: most passes end here. */
@@ -318,9 +294,9 @@ struct status *sched_repair(struct fiber *f, struct meta_sched *m)
 {
     struct place p = place_make(m);
     struct status *first = NULL;
-    for (size_t i = 0; i < p.view.shard_count && !m->is_cancelled; i++) {
-        Sherd__V1__ShardDesc *d = p.view.shards[i];
-        if (!needs_repair(&p, d) || is_splitting(&p, d->shard_id)) {
+    for (size_t i = 0; i < p.view->shard_count && !m->is_cancelled; i++) {
+        Sherd__V1__ShardDesc *d = p.view->shards[i];
+        if (!needs_repair(&p, d) || sched_is_splitting(m, d->shard_id)) {
             continue;
         }
         struct sched_shard *ss = sched_shard_get(m, d->shard_id);
@@ -353,12 +329,12 @@ struct leaders {
 static struct leaders leaders_count(const struct place *p)
 {
     struct leaders l = {.most_count = 0, .least_count = SIZE_MAX, .is_known = true};
-    for (size_t i = 0; i < p->view.shard_count; i++) {
+    for (size_t i = 0; i < p->view->shard_count; i++) {
         l.is_known =
-            l.is_known && sched_shard_get(p->sched, p->view.shards[i]->shard_id)->leader_node != 0;
+            l.is_known && sched_shard_get(p->sched, p->view->shards[i]->shard_id)->leader_node != 0;
     }
-    for (size_t k = 0; k < p->view.node_count; k++) {
-        const Sherd__V1__NodeDesc *n = p->view.nodes[k];
+    for (size_t k = 0; k < p->view->node_count; k++) {
+        const Sherd__V1__NodeDesc *n = p->view->nodes[k];
         if (!n->role_shard || n->state != SHERD__V1__NODE_STATE__NODE_LIVE) {
             continue;
         }
@@ -366,8 +342,8 @@ static struct leaders leaders_count(const struct place *p)
             continue;
         }
         size_t count = 0;
-        for (size_t i = 0; i < p->view.shard_count; i++) {
-            const struct sched_shard *ss = sched_shard_get(p->sched, p->view.shards[i]->shard_id);
+        for (size_t i = 0; i < p->view->shard_count; i++) {
+            const struct sched_shard *ss = sched_shard_get(p->sched, p->view->shards[i]->shard_id);
             count += ss->leader_node == n->address->node_id;
         }
         if (count > l.most_count) {
@@ -398,9 +374,9 @@ static const Sherd__V1__ReplicaDesc *move_target(const struct place *p, const st
                  ? 0
                  : d->preferred_leader;
     } else if (l->is_known && l->most_count > l->least_count + 1 && l->least_count != SIZE_MAX &&
-               p->view.shard_count > LEADERS_SHARDS_MIN &&
-               ss->leader_node == p->view.nodes[l->most]->address->node_id) {
-        to = p->view.nodes[l->least]->address->node_id;
+               p->view->shard_count > LEADERS_SHARDS_MIN &&
+               ss->leader_node == p->view->nodes[l->most]->address->node_id) {
+        to = p->view->nodes[l->least]->address->node_id;
     }
     for (size_t i = 0; to != 0 && i < d->n_replicas; i++) {
         if (d->replicas[i]->node_id == to &&
@@ -419,10 +395,10 @@ struct status *sched_balance(struct fiber *f, struct meta_sched *m)
     struct place p = place_make(m);
     struct leaders l = leaders_count(&p);
     struct status *st = NULL;
-    for (size_t i = 0; i < p.view.shard_count; i++) {
-        Sherd__V1__ShardDesc *d = p.view.shards[i];
+    for (size_t i = 0; i < p.view->shard_count; i++) {
+        Sherd__V1__ShardDesc *d = p.view->shards[i];
         const Sherd__V1__ReplicaDesc *to = move_target(&p, &l, d);
-        if (to == NULL || is_splitting(&p, d->shard_id)) {
+        if (to == NULL || sched_is_splitting(m, d->shard_id)) {
             continue;
         }
         struct sched_shard *ss = sched_shard_get(m, d->shard_id);
@@ -463,11 +439,10 @@ struct status *sched_collect(struct fiber *f, struct meta_sched *m)
     uint64_t step_ms = (uint64_t)s->options.gc_ttl_s * 100;
     uint64_t step = tso_of_wall((int64_t)(step_ms < GC_STEP_MS_MIN ? GC_STEP_MS_MIN : step_ms));
     struct arena *a = arena_create(0);
-    struct sched_view v;
+    const struct sched_view *v = m->view;
     struct status *first = NULL;
-    sched_view_read(m, a, &v);
-    for (size_t i = 0; i < v.shard_count && !m->is_cancelled; i++) {
-        const Sherd__V1__ShardDesc *d = v.shards[i];
+    for (size_t i = 0; i < v->shard_count && !m->is_cancelled; i++) {
+        const Sherd__V1__ShardDesc *d = v->shards[i];
         struct sched_shard *ss = sched_shard_get(m, d->shard_id);
         if (ss->leader_node == 0) {
             continue;

@@ -67,27 +67,75 @@ static bool view_node(void *ctx, struct omap_entry *e)
     return true;
 }
 
-static bool view_job(void *ctx, struct omap_entry *e)
+static bool has_replica_on(const Sherd__V1__ShardDesc *d, uint64_t node_id)
 {
-    struct sched_view *v = ctx;
+    for (size_t i = 0; i < d->n_replicas; i++) {
+        if (d->replicas[i]->node_id == node_id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void view_free(struct sched_view *v)
+{
+    if (v != NULL) {
+        arena_destroy(v->arena); /* v lives in it */
+    }
+}
+
+static void view_refresh(struct meta_sched *m)
+{
+    struct meta_fsm *fsm = &m->server->fsm;
+    if (m->view != NULL && m->view->generation == fsm->shard_generation) {
+        return;
+    }
+    view_free(m->view);
+    struct arena *a = arena_create(0);
+    struct sched_view *v = ARENA_NEW(a, struct sched_view);
+    v->arena = a;
+    v->generation = fsm->shard_generation;
+    omap_scan_prefix(&fsm->map, slice_str(META_PREFIX_SHARD), view_shard, v);
+    omap_scan_prefix(&fsm->map, slice_str(META_PREFIX_NODE), view_node, v);
+    v->replica_counts = ARENA_ARRAY(a, size_t, v->node_count + 1);
+    for (size_t i = 0; i < v->shard_count; i++) {
+        for (size_t k = 0; k < v->node_count; k++) {
+            v->replica_counts[k] += has_replica_on(v->shards[i], v->nodes[k]->address->node_id);
+        }
+    }
+    m->view = v;
+}
+
+static bool jobs_add(void *ctx, struct omap_entry *e)
+{
+    struct sched_jobs *j = ctx;
     void *message;
     if (status_consume(
-            pb_unpack(&sherd__v1__job_desc__descriptor, v->arena, omap_entry_value(e), &message))) {
+            pb_unpack(&sherd__v1__job_desc__descriptor, j->arena, omap_entry_value(e), &message))) {
         return true;
     }
-    v->jobs = grow(v->arena, v->jobs, v->job_count, &v->job_cap);
-    v->jobs[v->job_count++] = message;
+    j->jobs = grow(j->arena, j->jobs, j->count, &j->cap);
+    j->jobs[j->count++] = message;
     return true;
 }
 
-void sched_view_read(struct meta_sched *m, struct arena *a, struct sched_view *out)
+struct sched_jobs sched_jobs_read(struct meta_sched *m, struct arena *a)
 {
-    struct omap *map = &m->server->fsm.map;
-    memset(out, 0, sizeof(*out));
-    out->arena = a;
-    omap_scan_prefix(map, slice_str(META_PREFIX_SHARD), view_shard, out);
-    omap_scan_prefix(map, slice_str(META_PREFIX_NODE), view_node, out);
-    omap_scan_prefix(map, slice_str(META_PREFIX_JOB), view_job, out);
+    struct sched_jobs j = {.arena = a};
+    omap_scan_prefix(&m->server->fsm.map, slice_str(META_PREFIX_JOB), jobs_add, &j);
+    return j;
+}
+
+bool sched_is_splitting(struct meta_sched *m, uint64_t shard_id)
+{
+    struct arena *a = arena_create(0);
+    struct sched_jobs j = sched_jobs_read(m, a);
+    bool found = false;
+    for (size_t i = 0; i < j.count && !found; i++) {
+        found = j.jobs[i]->right != NULL && j.jobs[i]->shard_id == shard_id;
+    }
+    arena_destroy(a);
+    return found;
 }
 
 struct find_shard {
@@ -267,6 +315,30 @@ struct status *sched_put_shard(struct fiber *f, struct meta_sched *m, const Sher
     return sched_check(f, m);
 }
 
+struct drop_op {
+    struct meta_op op;
+    uint64_t job_id;
+};
+
+static struct status *drop_evaluate(struct meta_op *base, struct meta_batch *b)
+{
+    struct drop_op *op = CONTAINER_OF(base, struct drop_op, op);
+    struct buf key = {0};
+    meta_key(&key, META_PREFIX_JOB, op->job_id, 8);
+    meta_batch_delete(b, buf_slice(&key));
+    buf_deinit(&key);
+    return NULL;
+}
+
+struct status *sched_job_drop(struct fiber *f, struct meta_sched *m, uint64_t job_id)
+{
+    struct drop_op *op = meta_op_create(sizeof(*op), drop_evaluate);
+    op->job_id = job_id;
+    TRY(meta_submit(f, m->server, &op->op));
+    mem_free(op);
+    return sched_check(f, m);
+}
+
 /* ---- the fibers ---- */
 
 static void sched_end(struct meta_sched *m)
@@ -282,6 +354,7 @@ static void sched_end(struct meta_sched *m)
         HASH_DELETE(hh, m->shards, ss);
         mem_free(ss);
     }
+    view_free(m->view);
     mem_free(m);
     s->calls--;
     cond_broadcast(&s->calls_cond);
@@ -329,18 +402,26 @@ static void jobs_run(struct fiber *f, void *arg)
     sched_end(m);
 }
 
+static const struct {
+    const char *name;
+    struct status *(*run)(struct fiber *f, struct meta_sched *m);
+} place_steps[] = {
+    {"replicas", sched_repair},
+    {"leaders", sched_balance},
+    {"garbage collection", sched_collect},
+    {"fences", sched_fence},
+};
+
 static void place_run(struct fiber *f, void *arg)
 {
     struct meta_sched *m = arg;
     tell(m, "start", meta_serving(f, m->server));
     while (!m->is_cancelled) {
         sched_read_reports(m);
-        tell(m, "replicas", sched_repair(f, m));
-        if (!m->is_cancelled) {
-            tell(m, "leaders", sched_balance(f, m));
-        }
-        if (!m->is_cancelled) {
-            tell(m, "garbage collection", sched_collect(f, m));
+        for (size_t i = 0; i < sizeof(place_steps) / sizeof(place_steps[0]) && !m->is_cancelled;
+             i++) {
+            view_refresh(m);
+            tell(m, place_steps[i].name, place_steps[i].run(f, m));
         }
         if (!m->is_cancelled) {
             status_consume(fiber_sleep(f, pace_ns(m)));

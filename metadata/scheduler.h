@@ -19,6 +19,7 @@ struct sched_shard {
     uint64_t active_ts;    /* it was written at or before this timestamp, not later */
     uint64_t gc_watermark; /* last sent */
     uint64_t gc_ns;
+    uint64_t fenced_job;  /* it has logged what this job asks for */
     uint64_t pass;        /* from heartbeats, valid in this pass: */
     uint64_t leader_node; /* 0 = unknown */
     uint64_t leader_term;
@@ -36,21 +37,32 @@ struct meta_sched {
     uint64_t job_generation;
     struct sched_shard *shards;
     uint64_t pass;
-    uint64_t idle_generation; /* place: nothing to do at this state of the shard map ... */
+    struct sched_view
+        *view; /* the place fiber's: made anew at the begin of a pass when the space has changed */
 };
 
-/* The shard map and the nodes as they are now, decoded into an arena: valid until the next park. */
+/* The shard map and the nodes, decoded. A memory after a park: what is about to change is read
+ * again. */
 struct sched_view {
     struct arena *arena;
+    uint64_t generation;
     Sherd__V1__ShardDesc **shards;
     size_t shard_count, shard_cap;
     Sherd__V1__NodeDesc **nodes;
     size_t node_count, node_cap;
-    Sherd__V1__JobDesc **jobs;
-    size_t job_count, job_cap;
+    size_t *replica_counts; /* by node */
 };
 
-void sched_view_read(struct meta_sched *m, struct arena *a, struct sched_view *out);
+struct sched_jobs {
+    struct arena *arena;
+    Sherd__V1__JobDesc **jobs;
+    size_t count, cap;
+};
+
+/* The jobs as they are now, in the arena. */
+struct sched_jobs sched_jobs_read(struct meta_sched *m, struct arena *a);
+/* A split of the shard has been begun: its range and its replicas are spoken for. */
+bool sched_is_splitting(struct meta_sched *m, uint64_t shard_id);
 /* The shard's descriptor now, in the arena; NULL when there is none. */
 Sherd__V1__ShardDesc *sched_shard_desc(struct meta_server *s, struct arena *a, uint64_t shard_id);
 struct sched_shard *sched_shard_get(struct meta_sched *m, uint64_t shard_id);
@@ -71,6 +83,10 @@ struct status *sched_check(struct fiber *f, struct meta_sched *m) STATUS_MUST_CH
 struct status *sched_put_shard(struct fiber *f, struct meta_sched *m, const Sherd__V1__ShardDesc *d,
                                uint64_t epoch, bool *out_done) STATUS_MUST_CHECK;
 
+/* Removes the job; no error when it is gone. */
+struct status *sched_job_drop(struct fiber *f, struct meta_sched *m,
+                              uint64_t job_id) STATUS_MUST_CHECK;
+
 /* split.c */
 struct status *sched_run_jobs(struct fiber *f, struct meta_sched *m) STATUS_MUST_CHECK;
 struct status *sched_split_by_size(struct fiber *f, struct meta_sched *m) STATUS_MUST_CHECK;
@@ -78,5 +94,9 @@ struct status *sched_split_by_size(struct fiber *f, struct meta_sched *m) STATUS
 struct status *sched_repair(struct fiber *f, struct meta_sched *m) STATUS_MUST_CHECK;
 struct status *sched_balance(struct fiber *f, struct meta_sched *m) STATUS_MUST_CHECK;
 struct status *sched_collect(struct fiber *f, struct meta_sched *m) STATUS_MUST_CHECK;
+/* fence.c */
+/* Makes a fence the business of the scheduler, in the batch. */
+void sched_fence_put(struct meta_batch *b, struct arena *a, uint64_t incarnation);
+struct status *sched_fence(struct fiber *f, struct meta_sched *m) STATUS_MUST_CHECK;
 
 #endif

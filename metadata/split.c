@@ -185,45 +185,37 @@ static struct status *split_intend(struct fiber *f, struct meta_sched *m, struct
 struct map_op {
     struct meta_op op;
     const Sherd__V1__JobDesc *job;
-    bool with_split; /* false: only drop the job */
-    bool done;
 };
 
-static struct status *map_step(struct map_op *op, struct meta_batch *b, struct arena *a)
+static struct status *map_step(const Sherd__V1__JobDesc *job, struct meta_batch *b, struct arena *a)
 {
-    const Sherd__V1__JobDesc *job = op->job;
     Sherd__V1__ShardDesc *left;
-    struct buf key = {0};
+    struct buf job_key = {0};
+    struct buf at = {0};
     struct status *st = NULL;
-    meta_key(&key, META_PREFIX_JOB, job->id, 8);
-    if (meta_batch_get(b, buf_slice(&key)) == NULL) { /* done before: the reply was lost */
-        op->done = true;
+    meta_key(&job_key, META_PREFIX_JOB, job->id, 8);
+    if (meta_batch_get(b, buf_slice(&job_key)) == NULL) { /* done before: the reply was lost */
         goto out;
     }
-    if (op->with_split) {
-        TRY_GOTO(shard_at(&b->work, pb_slice(job->split_key), a, &left), out);
-        bool is_there = slice_eq(pb_slice(left->range->start), pb_slice(job->split_key));
-        if (!is_there && left->shard_id != job->shard_id) {
+    TRY_GOTO(shard_at(&b->work, pb_slice(job->split_key), a, &left), out);
+    if (!slice_eq(pb_slice(left->range->start), pb_slice(job->split_key))) {
+        if (left->shard_id != job->shard_id) {
             st = status_new(CORRUPT, "shard %" PRIu64 " does not hold its split key any more",
                             job->shard_id);
             goto out;
         }
-        if (!is_there) {
-            struct buf at = {0};
-            left->range->end = job->split_key;
-            left->epoch++;
-            meta_key_shard(&at, pb_slice(left->range->start));
-            meta_batch_put(b, buf_slice(&at), pb_pack_in(left, a));
-            buf_clear(&at);
-            meta_key_shard(&at, pb_slice(job->split_key));
-            meta_batch_put(b, buf_slice(&at), pb_pack_in(job->right, a));
-            buf_deinit(&at);
-        }
+        left->range->end = job->split_key;
+        left->epoch++;
+        meta_key_shard(&at, pb_slice(left->range->start));
+        meta_batch_put(b, buf_slice(&at), pb_pack_in(left, a));
+        buf_clear(&at);
+        meta_key_shard(&at, pb_slice(job->split_key));
+        meta_batch_put(b, buf_slice(&at), pb_pack_in(job->right, a));
     }
-    meta_batch_delete(b, buf_slice(&key));
-    op->done = true;
+    meta_batch_delete(b, buf_slice(&job_key));
 out:
-    buf_deinit(&key);
+    buf_deinit(&job_key);
+    buf_deinit(&at);
     return st;
 }
 
@@ -231,17 +223,16 @@ static struct status *map_evaluate(struct meta_op *base, struct meta_batch *b)
 {
     struct map_op *op = CONTAINER_OF(base, struct map_op, op);
     struct arena *a = arena_create(0);
-    struct status *st = map_step(op, b, a);
+    struct status *st = map_step(op->job, b, a);
     arena_destroy(a);
     return st;
 }
 
-static struct status *job_close(struct fiber *f, struct meta_sched *m,
-                                const Sherd__V1__JobDesc *job, bool with_split)
+static struct status *split_map(struct fiber *f, struct meta_sched *m,
+                                const Sherd__V1__JobDesc *job)
 {
     struct map_op *op = meta_op_create(sizeof(*op), map_evaluate);
     op->job = job;
-    op->with_split = with_split;
     TRY(meta_submit(f, m->server, &op->op));
     mem_free(op);
     return sched_check(f, m);
@@ -263,10 +254,10 @@ static struct status *split_finish(struct fiber *f, struct meta_sched *m,
     Sherd__V1__ShardDesc *left = sched_shard_desc(m->server, a, job->shard_id);
     if (left == NULL || left->range == NULL) {
         LOGW("scheduler", "shard %" PRIu64 " of a split is gone", job->shard_id);
-        return job_close(f, m, job, false);
+        return sched_job_drop(f, m, job->id);
     }
     if (slice_eq(pb_slice(left->range->end), pb_slice(job->split_key))) {
-        return job_close(f, m, job, true);
+        return split_map(f, m, job);
     }
     Sherd__V1__SplitRequest request = SHERD__V1__SPLIT_REQUEST__INIT;
     void *reply;
@@ -282,14 +273,14 @@ static struct status *split_finish(struct fiber *f, struct meta_sched *m,
     }
     if (st != NULL) {
         if (is_refusal(st)) {
-            struct status *closed = job_close(f, m, job, false);
+            struct status *closed = sched_job_drop(f, m, job->id);
             status_free(closed);
         }
         return status_wrap(st, "shard %" PRIu64, job->shard_id);
     }
     LOGI("scheduler", "shard %" PRIu64 " was split, the new one is %" PRIu64, job->shard_id,
          job->right->shard_id);
-    return job_close(f, m, job, true);
+    return split_map(f, m, job);
 }
 
 /* All three steps. CONFLICT when somebody else has the shard in hand. */
@@ -320,7 +311,7 @@ static struct status *job_presplit(struct fiber *f, struct meta_sched *m,
     if (job->buckets > PRESPLIT_BUCKETS_MAX) {
         LOGW("scheduler", "job %" PRIu64 " asks for %u buckets, it is dropped", job->id,
              job->buckets);
-        return job_close(f, m, job, false);
+        return sched_job_drop(f, m, job->id);
     }
     struct buf key = {0};
     struct status *st = NULL;
@@ -333,7 +324,7 @@ static struct status *job_presplit(struct fiber *f, struct meta_sched *m,
         st = split_do(f, m, buf_slice(&key), 0, job->buckets - 1 - bucket, a);
     }
     buf_deinit(&key);
-    return st != NULL ? st : job_close(f, m, job, false);
+    return st != NULL ? st : sched_job_drop(f, m, job->id);
 }
 
 static struct status *job_split(struct fiber *f, struct meta_sched *m,
@@ -341,10 +332,10 @@ static struct status *job_split(struct fiber *f, struct meta_sched *m,
 {
     if (job->right == NULL) { /* asked for by hand */
         if (job->split_key.len == 0) {
-            return job_close(f, m, job, false);
+            return sched_job_drop(f, m, job->id);
         }
         TRY(split_do(f, m, pb_slice(job->split_key), job->id, 0, a));
-        return job_close(f, m, job, false);
+        return sched_job_drop(f, m, job->id);
     }
     struct sched_shard *ss = sched_shard_get(m, job->shard_id);
     if (ss->is_busy) {
@@ -372,17 +363,16 @@ static struct status *job_run(struct fiber *f, struct meta_sched *m, const Sherd
 struct status *sched_run_jobs(struct fiber *f, struct meta_sched *m)
 {
     struct arena *a = arena_create(0);
-    struct sched_view v;
-    sched_view_read(m, a, &v);
+    struct sched_jobs j = sched_jobs_read(m, a);
     struct status *first = NULL;
     /* Splits that were begun come first: others wait for their shards. The decoded jobs are copies.
      */
     for (int begun = 1; begun >= 0; begun--) {
-        for (size_t i = 0; i < v.job_count && !m->is_cancelled; i++) {
-            if ((v.jobs[i]->right != NULL) != (begun == 1)) {
+        for (size_t i = 0; i < j.count && !m->is_cancelled; i++) {
+            if ((j.jobs[i]->right != NULL) != (begun == 1)) {
                 continue;
             }
-            struct status *st = job_run(f, m, v.jobs[i], a);
+            struct status *st = job_run(f, m, j.jobs[i], a);
             if (first == NULL) {
                 first = st;
             } else {

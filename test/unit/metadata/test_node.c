@@ -2,6 +2,7 @@
 #include "meta_world.h"
 
 #include "base/check.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "keys.h"
 
@@ -374,6 +375,48 @@ static void heartbeats_give_liveness_and_watermark(void **state)
     with_node(heartbeats_body);
 }
 
+static void busy_body(struct fiber *f, struct world_node *n)
+{
+    for (int i = 0; i < 1000 && n->server != NULL; i++) {
+        Sherd__V1__MetaAllocateRequest r = SHERD__V1__META_ALLOCATE_REQUEST__INIT;
+        struct arena *a = arena_create(0);
+        void *reply;
+        r.kind = META_ID_OBJECT;
+        r.count = 1;
+        /* To this node and no further: what the server tells who is inside when it stops. */
+        struct status *st = rpc_call(f, n->rpc, n->id, RPC_META_ALLOCATE, &r, a, &reply);
+        bool is_expected = st == NULL || st->code == STATUS_NOT_LEADER ||
+                           st->code == STATUS_UNKNOWN_OUTCOME || st->code == STATUS_UNSUPPORTED;
+        ASSERT_MSG(is_expected, "%s", st->message);
+        status_free(st);
+        arena_destroy(a);
+    }
+}
+
+static void stop_body(struct fiber *f, struct world_node *n)
+{
+    OK(meta_wait_ready(f, n->client));
+    OK(fiber_sleep(f, 3 * MS));
+    struct meta_server *s = n->server;
+    n->server = NULL;
+    meta_server_stop(f, s);
+}
+
+static void a_stop_ends_everybody_who_is_inside(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        world_init(&w, seed, 1, 1);
+        world_boot(&w, 1);
+        for (int i = 0; i < 5; i++) {
+            world_spawn(&w, 1, busy_body);
+        }
+        world_spawn(&w, 1, stop_body);
+        world_run(&w, 60 * SECOND);
+        world_shutdown(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -384,6 +427,8 @@ int main(void)
         cmocka_unit_test(sequences_count_end_and_cycle),
         cmocka_unit_test(a_node_joins_with_its_data_only),
         cmocka_unit_test(heartbeats_give_liveness_and_watermark),
+        cmocka_unit_test(a_stop_ends_everybody_who_is_inside),
     };
+    log_set_level(LOG_WARN);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

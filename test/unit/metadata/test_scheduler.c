@@ -36,6 +36,8 @@ struct fake {
     uint64_t bytes;
     uint64_t replica_id_max;
     uint64_t gc_watermark;
+    uint64_t fences[16];
+    size_t fence_count;
 };
 
 static struct meta_world w;
@@ -161,6 +163,8 @@ static struct status *handle_split(struct fiber *f, struct rpc_context *ctx, con
         buf_clear(&left->end);
         buf_put_slice(&left->end, key);
         right->bytes = left->bytes /= 2;
+        memcpy(right->fences, left->fences, sizeof(left->fences));
+        right->fence_count = left->fence_count;
     }
     *out_reply = empty(ctx);
     return maybe_lost();
@@ -271,6 +275,20 @@ static struct status *handle_gc(struct fiber *f, struct rpc_context *ctx, const 
     return NULL;
 }
 
+static struct status *handle_fence(struct fiber *f, struct rpc_context *ctx, const void *request,
+                                   void **out_reply, void *arg)
+{
+    const Sherd__V1__FenceRequest *r = request;
+    struct fake *k;
+    TRY(fiber_sleep(f, MS));
+    TRY(fake_lead(arg, r->shard_id, &k));
+    assert_int_equal(r->table_id, 0);
+    assert_true(k->fence_count < 16);
+    k->fences[k->fence_count++] = r->version;
+    *out_reply = empty(ctx);
+    return maybe_lost();
+}
+
 static void beat_once(struct fiber *f, struct world_node *n)
 {
     Sherd__V1__MetaHeartbeatRequest r = SHERD__V1__META_HEARTBEAT_REQUEST__INIT;
@@ -278,7 +296,7 @@ static void beat_once(struct fiber *f, struct world_node *n)
     void *reply;
     fakes_elect();
     r.node_id = n->id;
-    r.incarnation = 1;
+    r.incarnation = 1000000;
     r.replicas = ARENA_ARRAY(a, Sherd__V1__ReplicaStatus *, fake_count + 1);
     for (size_t i = 0; i < fake_count; i++) {
         struct fake *k = &fakes[i];
@@ -321,6 +339,7 @@ static void on_boot(struct world_node *n)
     rpc_register(n->rpc, RPC_SHARD_CREATE_REPLICA, handle_create, n, false);
     rpc_register(n->rpc, RPC_SHARD_CHANGE_REPLICA, handle_change, n, false);
     rpc_register(n->rpc, RPC_SHARD_GC, handle_gc, n, false);
+    rpc_register(n->rpc, RPC_SHARD_FENCE, handle_fence, n, false);
     has_beat[n->id] = true;
     fiber_spawn(n->loop, FIBER_STACK_SMALL, beat_run, n);
 }
@@ -684,6 +703,65 @@ static void leaders_are_spread(void **state)
     end();
 }
 
+static uint64_t joined[3];
+
+static void join_run(struct fiber *f, struct world_node *n)
+{
+    Sherd__V1__MetaJoinRequest r = SHERD__V1__META_JOIN_REQUEST__INIT;
+    Sherd__V1__NodeDesc d = SHERD__V1__NODE_DESC__INIT;
+    Sherd__V1__NodeAddress a = SHERD__V1__NODE_ADDRESS__INIT;
+    char host[] = "127.0.0.1", none[] = "";
+    a.node_id = 3;
+    a.host = host;
+    d.address = &a;
+    d.locality = none;
+    d.version = none;
+    d.role_metadata = d.role_shard = true;
+    r.node = &d;
+    for (int i = 0; i < 3; i++) {
+        struct arena *arena = arena_create(0);
+        void *reply;
+        OK(meta_call(f, n->client, RPC_META_JOIN, &r, arena, &reply));
+        joined[i] = ((Sherd__V1__MetaJoinReply *)reply)->incarnation;
+        arena_destroy(arena);
+    }
+}
+
+static bool has_fence(const struct fake *k, uint64_t incarnation)
+{
+    for (size_t i = 0; i < k->fence_count; i++) {
+        if (k->fences[i] == incarnation) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void former_incarnations_are_fenced_in_every_shard(void **state)
+{
+    (void)state;
+    begin(12, 3, 3);
+    observer = 1;
+    world_advance(&w, 2 * SECOND);
+    lose_reply_percent = 20;
+    world_spawn(&w, 1, join_run);
+    world_run(&w, 10 * SECOND);
+    world_advance(&w, 7500 * MS);
+    put_presplit(900, 20000, 6); /* splits while the fences go round */
+    world_advance(&w, 12 * SECOND);
+    lose_reply_percent = 0;
+    world_advance(&w, 8 * SECOND);
+    look();
+    assert_int_equal(shard_count, 6);
+    assert_int_equal(jobs_left(), 0);
+    for (size_t i = 0; i < fake_count; i++) {
+        assert_true(has_fence(&fakes[i], joined[0]));
+        assert_true(has_fence(&fakes[i], joined[1]));
+        assert_false(has_fence(&fakes[i], joined[2])); /* the one that lives */
+    }
+    end();
+}
+
 static void a_large_shard_is_split(void **state)
 {
     (void)state;
@@ -724,6 +802,7 @@ int main(void)
         cmocka_unit_test(a_draining_node_is_emptied),
         cmocka_unit_test(one_node_grows_to_three),
         cmocka_unit_test(leaders_are_spread),
+        cmocka_unit_test(former_incarnations_are_fenced_in_every_shard),
         cmocka_unit_test(a_large_shard_is_split),
     };
     log_set_level(getenv("VERBOSE") != NULL ? LOG_INFO : LOG_ERROR);
