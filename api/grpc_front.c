@@ -16,7 +16,9 @@
  * 1. `ops` counts batches that have not come back; a stream is freed when it is 0 and the handler's
  *    end has been sent.
  * 2. A stream sends exactly one status, whatever happened before.
- * 3. After stopping began no slot is posted again; grpc_front_destroy() returns when all slots,
+ * 3. The library assembles a message before anybody can refuse it for its size, so its receive
+ * memory has a quota: past it the largest streams are reset, and the process does not grow.
+ * 4. After stopping began no slot is posted again; grpc_front_destroy() returns when all slots,
  *    streams and raw calls are gone.
  */
 #include "grpc_front.h"
@@ -37,6 +39,8 @@
 #define SLOTS_PER_METHOD 16
 #define SLOTS_CATCH_ALL 4
 #define METHODS_MAX 64
+#define RECEIVE_MEMORY_MAX                                                                         \
+    ((size_t)512 << 20)     /* what the library may hold of all clients' messages */
 #define STATUS_TEXT_MAX 512 /* gRPC percent-encodes it: up to three times that */
 
 enum method_kind { METHOD_UNARY, METHOD_STREAMING, METHOD_BIDI, METHOD_RAW };
@@ -165,10 +169,15 @@ struct status *grpc_front_create(struct loop *l, const char *host, uint16_t port
     /* Not MINIMAL_STACK: outside clients may compress, and are to be told of a message over the
      * limit by the standard code. It would save under a tenth of a batched call's CPU (test/bench).
      */
+    grpc_resource_quota *quota = grpc_resource_quota_create("sherd front");
+    grpc_resource_quota_resize(quota, RECEIVE_MEMORY_MAX);
     grpc_arg args[] = {
         int_arg(GRPC_ARG_ALLOW_REUSEPORT, 0),
         int_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
         int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)RPC_WIRE_ENVELOPE_MAX),
+        {.type = GRPC_ARG_POINTER,
+         .key = (char *)GRPC_ARG_RESOURCE_QUOTA,
+         .value.pointer = {quota, grpc_resource_quota_arg_vtable()}},
         /* Node streams ping every second; see grpc_channel_to(). */
         int_arg(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 200),
         int_arg(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0),
@@ -178,6 +187,7 @@ struct status *grpc_front_create(struct loop *l, const char *host, uint16_t port
     };
     grpc_channel_args channel_args = {sizeof(args) / sizeof(args[0]), args};
     g->server = grpc_server_create(&channel_args, NULL);
+    grpc_resource_quota_unref(quota);
     grpc_server_register_completion_queue(g->server, grpc_hub_queue(g->hub), NULL);
 
     char address[320];
