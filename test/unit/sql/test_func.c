@@ -139,6 +139,115 @@ static void damaged_utf8_stays_within_bounds(void **state)
     }
 }
 
+/* Texts of values at the edges of their types. */
+static const struct {
+    const char *type;
+    const char *texts[10];
+} extremes[] = {
+    {"bool", {"t", "f"}},
+    {"int2", {"0", "1", "-1", "32767", "-32768"}},
+    {"int4", {"0", "1", "-1", "2147483647", "-2147483648", "7"}},
+    {"int8", {"0", "1", "-1", "9223372036854775807", "-9223372036854775808", "40"}},
+    {"oid", {"0", "23", "4294967295"}},
+    {"float4", {"0", "-0", "1.5", "NaN", "Infinity", "-Infinity", "3e38", "1e-45"}},
+    {"float8", {"0", "-0", "1.5", "NaN", "Infinity", "-Infinity", "1e308", "5e-324", "-2"}},
+    {"numeric",
+     {"0", "-1.5", "NaN", "Infinity", "-Infinity", "1e100", "1e-100", "0.5",
+      "99999999999999999999"}},
+    {"text",
+     {"", "a", "%", "\\", "abc def", "\xc3\xa4\xf0\x9f\x98\x80", "hex", "(", "YYYY-MM-DD", "day"}},
+    {"varchar", {"", "a b"}},
+    {"bpchar", {"", "a  "}},
+    {"name", {"", "utf8"}},
+    {"char", {"", "a"}},
+    {"bytea", {"", "\\x00ff41", "abc"}},
+    {"uuid", {"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"}},
+    {"date", {"2000-01-01", "infinity", "-infinity", "4713-01-01 BC", "5874897-12-31"}},
+    {"time", {"00:00", "23:59:59.999999", "24:00"}},
+    {"timestamp", {"2000-01-01", "infinity", "-infinity", "4713-01-01 BC", "294276-12-31 23:59"}},
+    {"timestamptz",
+     {"2020-02-29 12:34:56.789+02", "infinity", "-infinity", "4713-01-01 BC",
+      "294276-12-31 23:59+00"}},
+    {"interval",
+     {"0", "1 day", "-1 mon", "178000000 years", "-178000000 years", "2147483647 days",
+      "1 mon -1 day 00:00:00.000001"}},
+    {"text[]", {"{}", "{a,NULL,b}"}},
+    {"int4[]", {"{}", "{1,NULL,2147483647}"}},
+    {"name[]", {"{a}"}},
+    {"regtype", {"23"}},
+    {"regclass", {"23"}},
+    {"regproc", {"23"}},
+};
+
+static struct expr *extreme(struct arena *a, type_oid want)
+{
+    switch (want) {
+    case TYPE_ANY:
+    case TYPE_ANYELEMENT:
+    case TYPE_ANYNONARRAY:
+    case TYPE_ANYCOMPATIBLE:
+    case TYPE_ANYCOMPATIBLENONARRAY:
+        want = TYPE_INT4;
+        break;
+    case TYPE_ANYARRAY:
+    case TYPE_ANYCOMPATIBLEARRAY:
+        want = TYPE_INT4_ARRAY;
+        break;
+    default:
+        break;
+    }
+    for (size_t i = 0; i < sizeof(extremes) / sizeof(extremes[0]); i++) {
+        if (type_named(extremes[i].type) == want) {
+            size_t n = 0;
+            while (n < 10 && extremes[i].texts[n] != NULL) {
+                n++;
+            }
+            uint64_t pick = test_random(NULL) % (n + 1);
+            return value(a, extremes[i].type, pick < n ? extremes[i].texts[pick] : NULL);
+        }
+    }
+    return NULL;
+}
+
+/* Every function over values at the edges: an answer or an error, and nothing undefined. */
+static void no_function_stumbles_over_extreme_values(void **state)
+{
+    (void)state;
+    int called = 0;
+    for (size_t i = 0; i < func_count(); i++) {
+        const struct func_def *f = func_at(i);
+        if (f->class == FUNC_AGGREGATE || f->class == FUNC_WINDOW || f->needs_session) {
+            continue;
+        }
+        for (int round = 0; round < 25; round++) {
+            struct arena *a = arena_create((size_t)8 << 20);
+            struct expr **args = ARENA_ARRAY(a, struct expr *, 9);
+            bool known = true;
+            for (int k = 0; k < f->nargs; k++) {
+                args[k] = extreme(a, f->args[k]);
+                known = known && args[k] != NULL;
+            }
+            if (known) {
+                struct expr *e = expr_call(a, f, f->result, f->nargs, args);
+                if (f->result == TYPE_ANYARRAY || f->result == TYPE_ANYCOMPATIBLEARRAY) {
+                    e->type = TYPE_INT4_ARRAY;
+                } else if (type_find(f->result) == NULL) {
+                    e->type = TYPE_INT4;
+                }
+                struct eval_ctx ctx = {.arena = a, .random = test_random};
+                struct datum d;
+                if (!status_consume(expr_eval_const(&ctx, e, &d)) && f->class == FUNC_SCALAR &&
+                    f->id < 12000) {
+                    (void)text_of(a, e->type, &d);
+                }
+                called++;
+            }
+            arena_destroy(a);
+        }
+    }
+    assert_true(called > 15000);
+}
+
 static void huge_results_are_refused_not_built(void **state)
 {
     (void)state;
@@ -188,6 +297,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_as_postgresql_does),
         cmocka_unit_test(damaged_utf8_stays_within_bounds),
+        cmocka_unit_test(no_function_stumbles_over_extreme_values),
         cmocka_unit_test(huge_results_are_refused_not_built),
         cmocka_unit_test(a_regex_that_explodes_is_stopped),
         cmocka_unit_test(session_functions_need_a_session),
