@@ -105,6 +105,10 @@ static struct status *change(struct fiber *f, struct place *p, const Sherd__V1__
     }
     struct status *st = sched_call_leader(f, p->sched, d, RPC_SHARD_CHANGE_REPLICA, &request,
                                           timeout_ms, p->arena, &reply);
+    if (action == REMOVE && status_is(st, STATUS_NOT_FOUND)) { /* removed by an earlier try */
+        status_free(st);
+        return NULL;
+    }
     return st;
 }
 
