@@ -66,7 +66,7 @@ struct find_data {
 static bool find_data_id(void *ctx, struct omap_entry *e)
 {
     struct find_data *fd = ctx;
-    Sherd__V1__NodeDesc *n;
+    Sherd__V1__NodeDesc *n = NULL;
     if (status_consume(node_unpack(e, fd->arena, &n)) || n->data_id != fd->data_id) {
         return true;
     }
@@ -161,7 +161,7 @@ struct node_list {
 static bool node_list_add(void *ctx, struct omap_entry *e)
 {
     struct node_list *l = ctx;
-    Sherd__V1__NodeDesc *n;
+    Sherd__V1__NodeDesc *n = NULL;
     if (!status_consume(node_unpack(e, l->arena, &n)) && l->count < META_NODES_MAX) {
         l->nodes[l->count++] = n;
     }
@@ -256,7 +256,7 @@ struct watermark {
 static bool watermark_node(void *ctx, struct omap_entry *e)
 {
     struct watermark *w = ctx;
-    Sherd__V1__NodeDesc *n;
+    Sherd__V1__NodeDesc *n = NULL;
     if (status_consume(node_unpack(e, w->arena, &n)) ||
         n->state == SHERD__V1__NODE_STATE__NODE_GONE) {
         return true;
@@ -316,7 +316,7 @@ static struct status *heartbeat_check(struct meta_server *s,
         return status_new(NOT_FOUND, "node %" PRIu64 " is not a member of this cluster",
                           r->node_id);
     }
-    Sherd__V1__NodeDesc *n;
+    Sherd__V1__NodeDesc *n = NULL;
     TRY(node_unpack(e, a, &n));
     if (n->state == SHERD__V1__NODE_STATE__NODE_GONE) {
         return status_new(DENIED, "node %" PRIu64 " has been removed from the cluster", r->node_id);

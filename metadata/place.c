@@ -32,8 +32,8 @@
 #define LEADERS_SETTLE_NS (UINT64_C(5) * 1000000000u)
 #define LEADERS_AGAIN_NS (UINT64_C(30) * 1000000000u)
 #define CHANGE_CALL_MS 10000u
-#define PROMOTE_CALL_MS                                                                            \
-    30000u /* a learner that needs longer goes on catching up, and is asked for again */
+/* A learner that needs longer goes on catching up and is asked for again. */
+#define PROMOTE_CALL_MS 30000u
 #define GC_STEP_MS_MIN 30000u
 #define GC_ECHO_NS (UINT64_C(5) * 1000000000u)
 

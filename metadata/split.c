@@ -131,8 +131,8 @@ static bool pending_split(void *ctx, struct omap_entry *e)
 static struct status *intent_evaluate(struct meta_op *base, struct meta_batch *b)
 {
     struct intent_op *op = CONTAINER_OF(base, struct intent_op, op);
-    Sherd__V1__ShardDesc *left;
-    Sherd__V1__ShardDesc *right;
+    Sherd__V1__ShardDesc *left = NULL;
+    Sherd__V1__ShardDesc *right = NULL;
     TRY(shard_at(&b->work, op->key, op->arena, &left));
     if (slice_eq(pb_slice(left->range->start), op->key)) {
         return NULL;
@@ -189,7 +189,7 @@ struct map_op {
 
 static struct status *map_step(const Sherd__V1__JobDesc *job, struct meta_batch *b, struct arena *a)
 {
-    Sherd__V1__ShardDesc *left;
+    Sherd__V1__ShardDesc *left = NULL;
     struct buf job_key = {0};
     struct buf at = {0};
     struct status *st = NULL;
@@ -287,7 +287,7 @@ static struct status *split_finish(struct fiber *f, struct meta_sched *m,
 static struct status *split_do(struct fiber *f, struct meta_sched *m, struct slice key,
                                uint64_t job_id, size_t skew, struct arena *a)
 {
-    Sherd__V1__ShardDesc *left;
+    Sherd__V1__ShardDesc *left = NULL;
     Sherd__V1__JobDesc *job = NULL;
     TRY(shard_at(&m->server->fsm.map, key, a, &left));
     struct sched_shard *ss = sched_shard_get(m, left->shard_id);
