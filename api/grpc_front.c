@@ -55,6 +55,7 @@ struct method {
     grpc_stream_handler streaming;
     grpc_bidi_handler bidi;
     grpc_accept_fn accept;
+    void (*gone)(void *ctx);
     void *ctx;
 };
 
@@ -262,16 +263,20 @@ void grpc_front_bidi(struct grpc_front *g, const char *full_method, grpc_bidi_ha
     method_add(g, METHOD_BIDI, full_method, handler_ctx)->bidi = handler;
 }
 
-void grpc_front_raw(struct grpc_front *g, const char *full_method, grpc_accept_fn accept, void *ctx)
+void grpc_front_raw(struct grpc_front *g, const char *full_method, grpc_accept_fn accept,
+                    void (*gone)(void *ctx), void *ctx)
 {
     for (size_t i = 0; i < g->method_count; i++) {
         if (strcmp(g->methods[i]->name, full_method) == 0) {
             g->methods[i]->accept = accept;
+            g->methods[i]->gone = gone;
             g->methods[i]->ctx = ctx;
             return;
         }
     }
-    method_add(g, METHOD_RAW, full_method, ctx)->accept = accept;
+    struct method *m = method_add(g, METHOD_RAW, full_method, ctx);
+    m->accept = accept;
+    m->gone = gone;
 }
 
 const char *grpc_front_service(const struct grpc_front *g, size_t i)
@@ -349,6 +354,9 @@ void grpc_front_destroy(struct fiber *f, struct grpc_front *g)
     }
     grpc_server_destroy(g->server);
     for (size_t i = 0; i < g->method_count; i++) {
+        if (g->methods[i]->gone != NULL) {
+            g->methods[i]->gone(g->methods[i]->ctx);
+        }
         mem_free(g->methods[i]->name);
         mem_free(g->methods[i]);
     }

@@ -23,9 +23,10 @@ struct grpc_front *grpc_stream_front(struct grpc_stream *s);
 /* A method whose calls are handed over as they come: accept() owns the call and reports its end,
  * with all operations complete and the call unreferenced, by grpc_front_raw_done(). accept NULL:
  * refused with UNAVAILABLE. */
+/* gone(ctx): the front is being freed, all raw calls are done. */
 typedef void (*grpc_accept_fn)(void *ctx, grpc_call *call);
 void grpc_front_raw(struct grpc_front *g, const char *full_method, grpc_accept_fn accept,
-                    void *ctx);
+                    void (*gone)(void *ctx), void *ctx);
 void grpc_front_raw_done(struct grpc_front *g);
 struct grpc_hub *grpc_front_hub(struct grpc_front *g);
 

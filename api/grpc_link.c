@@ -632,6 +632,12 @@ static bool link_send(struct rpc_link *base, uint64_t to_node, struct slice enve
     return true;
 }
 
+/* Nothing comes in any more. */
+static void front_gone(void *ctx)
+{
+    ((struct grpc_link *)ctx)->front = NULL;
+}
+
 struct rpc_link *grpc_link_create(struct loop *loop, struct grpc_front *front, uint64_t node_id,
                                   uint64_t cluster_id, rpc_resolve_fn resolve, void *resolve_ctx)
 {
@@ -648,7 +654,7 @@ struct rpc_link *grpc_link_create(struct loop *loop, struct grpc_front *front, u
     l->resolve_ctx = resolve_ctx;
     list_head_init(&l->peers);
     list_head_init(&l->streams);
-    grpc_front_raw(front, STREAM_METHOD, accept_stream, l);
+    grpc_front_raw(front, STREAM_METHOD, accept_stream, front_gone, l);
     return &l->base;
 }
 
@@ -667,7 +673,9 @@ void grpc_link_destroy(struct fiber *f, struct rpc_link *base)
     struct grpc_link *l = link_of(base);
     l->is_stopping = true;
     l->stopper = f;
-    grpc_front_raw(l->front, STREAM_METHOD, NULL, NULL);
+    if (l->front != NULL) {
+        grpc_front_raw(l->front, STREAM_METHOD, NULL, NULL, NULL);
+    }
     LIST_FOREACH(it, &l->peers)
     {
         timer_stop(&LIST_ITEM(it, struct node_peer, link)->retry);
@@ -678,6 +686,9 @@ void grpc_link_destroy(struct fiber *f, struct rpc_link *base)
     }
     while (!list_is_empty(&l->streams)) {
         fiber_park_hard(f);
+    }
+    if (l->base.on_gone != NULL) {
+        l->base.on_gone(l->base.ctx);
     }
     struct list *it;
     while ((it = list_pop_front(&l->peers)) != NULL) {

@@ -141,6 +141,7 @@ static void metrics_init(void)
 static bool on_envelope(void *ctx, uint64_t from_node, struct slice envelope);
 static void on_broken(void *ctx, uint64_t node_id);
 static void on_caller_gone(void *ctx, uint64_t node_id);
+static void on_gone(void *ctx);
 static void flush_run(struct task *t);
 
 struct rpc_node *rpc_node_create(struct loop *l, uint64_t node_id, struct rpc_link *link)
@@ -157,6 +158,7 @@ struct rpc_node *rpc_node_create(struct loop *l, uint64_t node_id, struct rpc_li
         link->on_envelope = on_envelope;
         link->on_broken = on_broken;
         link->on_caller_gone = on_caller_gone;
+        link->on_gone = on_gone;
         link->ctx = n;
     }
     return n;
@@ -246,6 +248,7 @@ void rpc_node_destroy(struct rpc_node *n)
         n->link->on_envelope = NULL;
         n->link->on_broken = NULL;
         n->link->on_caller_gone = NULL;
+        n->link->on_gone = NULL;
         n->link = NULL;
     }
     LIST_FOREACH(it, &n->peers)
@@ -380,7 +383,8 @@ static void flush_calls(struct peer *p)
     if (p->calls.len == 0) {
         return;
     }
-    bool is_sent = p->node->link->send(p->node->link, p->node_id, buf_slice(&p->calls));
+    struct rpc_link *link = p->node->link;
+    bool is_sent = link != NULL && link->send(link, p->node_id, buf_slice(&p->calls));
     buf_clear(&p->calls);
     if (!is_sent) {
         fail_calls(p, &p->unsent, no_connection);
@@ -396,7 +400,8 @@ static void flush_answers(struct peer *p)
         return;
     }
     /* A refusal needs no care: the caller's side hears that its connection broke. */
-    (void)p->node->link->send(p->node->link, p->node_id, buf_slice(&p->answers));
+    struct rpc_link *link = p->node->link;
+    (void)(link != NULL && link->send(link, p->node_id, buf_slice(&p->answers)));
     metric_add(envelopes_metric, 1);
     buf_clear(&p->answers);
 }
@@ -767,6 +772,21 @@ static void on_caller_gone(void *ctx, uint64_t node_id)
     struct rpc_node *n = ctx;
     struct peer *p = peer_find(n, node_id);
     if (p != NULL) {
+        orphan_all(p);
+    }
+}
+
+/* The link is freed before its node: no connection to anybody, for ever. */
+static void on_gone(void *ctx)
+{
+    struct rpc_node *n = ctx;
+    n->link = NULL;
+    LIST_FOREACH(it, &n->peers)
+    {
+        struct peer *p = LIST_ITEM(it, struct peer, link);
+        buf_clear(&p->calls);
+        fail_calls(p, &p->unsent, no_connection);
+        fail_calls(p, &p->sent, unknown_outcome);
         orphan_all(p);
     }
 }

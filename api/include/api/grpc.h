@@ -30,11 +30,15 @@ void grpc_front_unary(struct grpc_front *g, const char *full_method, const Proto
 void grpc_front_streaming(struct grpc_front *g, const char *full_method, const ProtobufCMessageDescriptor *request,
                           grpc_stream_handler handler, void *handler_ctx);
 void grpc_front_start(struct grpc_front *g);
-/* From a fiber: refuses new calls, cancels what runs, waits. */
+/* From a fiber: refuses new calls, cancels what runs, waits. Front, link and rpc node may go in any
+ * order. */
 void grpc_front_destroy(struct fiber *f, struct grpc_front *g);
 
 /* The node link over gRPC bidi streams: serves /sherd.v1.Node/Stream on the front and connects to peers. */
 typedef bool (*rpc_resolve_fn)(void *ctx, uint64_t node_id, char *out_host, size_t host_size, uint16_t *out_port);
+/* Before grpc_front_start(). node_id 0: refuses strangers and connects to nobody until
+ * grpc_link_identity(). Connects to a peer when the first call to it asks (which is UNAVAILABLE), and
+ * from then on by itself, 50 ms to 1 s after each failure. */
 struct rpc_link *grpc_link_create(struct loop *l, struct grpc_front *front, uint64_t node_id, uint64_t cluster_id,
                                   rpc_resolve_fn resolve, void *resolve_ctx);
 /* A node that joins learns these late. */

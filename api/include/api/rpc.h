@@ -95,10 +95,11 @@ struct rpc_link {
     bool (*on_envelope)(void *ctx, uint64_t from_node, struct slice envelope);
     void (*on_broken)(void *ctx, uint64_t node_id);
     void (*on_caller_gone)(void *ctx, uint64_t node_id);
+    void (*on_gone)(void *ctx); /* the link is being freed, before its node */
     void *ctx;
 };
 
-/* link may be NULL: a node alone. The link must outlive the node. */
+/* link may be NULL: a node alone. A link that is freed first calls on_gone. */
 struct rpc_node *rpc_node_create(struct loop *l, uint64_t node_id, struct rpc_link *link);
 /* A node that joins learns its id late; before any call. */
 void rpc_node_identity(struct rpc_node *n, uint64_t node_id);

@@ -729,6 +729,38 @@ static void a_node_stream_without_hello_is_refused(void **state)
     run(garbage_stream_body);
 }
 
+static void order_body(struct fiber *f, struct world *w)
+{
+    connect_link(f, w, 1, 2);
+    connect_link(f, w, 2, 1);
+    struct child c = {.w = w};
+    struct fan fan;
+    fan_init(&fan);
+    fan_spawn(f, &fan, FIBER_STACK_LARGE, child_main, &c);
+    while (w->handled == 0) {
+        assert_null(cond_wait(f, &w->changed));
+    }
+    /* Front, link, node: the reverse of the other tests. */
+    for (uint64_t i = 1; i <= NODES; i++) {
+        grpc_front_destroy(f, w->fronts[i]);
+        grpc_link_destroy(f, w->links[i]);
+        w->fronts[i] = NULL;
+        w->links[i] = NULL;
+    }
+    fan_wait(f, &fan);
+    assert_true(status_is(c.st, STATUS_UNKNOWN_OUTCOME));
+    status_free(c.st);
+    uint64_t v;
+    struct status *st = ask(f, w, 1, 2, 1, &v);
+    assert_true(status_is(st, STATUS_UNAVAILABLE));
+    status_free(st);
+}
+static void front_link_and_node_may_go_in_any_order(void **state)
+{
+    (void)state;
+    run(order_body);
+}
+
 int main(int argc, char **argv)
 {
     log_set_level(LOG_ERROR);
@@ -754,6 +786,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_node_that_learns_its_id_late_connects_then),
         cmocka_unit_test(a_killed_peer_is_noticed_at_once),
         cmocka_unit_test(a_node_stream_without_hello_is_refused),
+        cmocka_unit_test(front_link_and_node_may_go_in_any_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -162,7 +162,7 @@ static void run(void (*body)(struct fiber *f, struct world *w))
     for (uint64_t i = 1; i <= NODES; i++) {
         w.loops[i] = sim_loop_create(w.sim, i == 1 ? "n1" : "n2");
         w.links[i] = (struct test_link){
-            {link_send, link_is_connected, NULL, NULL, NULL, NULL}, &w, i, true, 0};
+            {.send = link_send, .is_connected = link_is_connected}, &w, i, true, 0};
         w.nodes[i] = rpc_node_create(w.loops[i], i, &w.links[i].base);
         rpc_register(w.nodes[i], RPC_META_TIMESTAMP, slow_handler, &w, false);
         rpc_register(w.nodes[i], RPC_META_ALLOCATE, inline_handler, &w, true);
