@@ -137,6 +137,10 @@ struct status *settings_statement(struct fiber *f, struct session *s, const void
 uint64_t settings_ms(struct session *s, const char *name);
 enum txn_isolation settings_isolation(struct session *s, const char *name);
 bool settings_parse_isolation(struct slice text, enum txn_isolation *out);
+/* The known settings, for pg_settings: NULL after the last. */
+const char *settings_name(size_t i);
+const char *settings_default(size_t i);
+bool settings_is_fixed(size_t i);
 
 /* ---- execute.c ---- */
 struct status *execute_statement(struct fiber *f, struct session *s, struct slice sql, struct parsed *p, int i,

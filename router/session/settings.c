@@ -78,6 +78,21 @@ static const struct setting_def *find_def(const char *name)
     return NULL;
 }
 
+const char *settings_name(size_t i)
+{
+    return i < sizeof(defs) / sizeof(defs[0]) ? defs[i].name : NULL;
+}
+
+const char *settings_default(size_t i)
+{
+    return defs[i].value;
+}
+
+bool settings_is_fixed(size_t i)
+{
+    return defs[i].kind == S_FIXED;
+}
+
 static struct session_setting *find_value(struct session *s, const char *name)
 {
     struct session_setting *v = NULL;
