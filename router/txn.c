@@ -671,6 +671,7 @@ static struct status *commit_one(struct fiber *f, struct txn *t, bool has_reader
             }
         }
         t->state = TXN_COMMITTING;
+        t->attempt = attempt;
         uint64_t give_up = loop_clock_ns(r->loop) + ms_to_ns(OUTCOME_PATIENCE_MS);
         st = broadcast(f, t, TO_WRITERS, RPC_SHARD_COMMIT_ONE, attempt, commit, false, NULL);
         struct participant *p = NULL;
@@ -733,7 +734,7 @@ static struct status *commit_many(struct fiber *f, struct txn *t, bool has_reade
             }
         }
         t->state = TXN_COMMITTING;
-        *out_attempt = attempt;
+        *out_attempt = t->attempt = attempt;
         uint64_t give_up = loop_clock_ns(r->loop) + ms_to_ns(OUTCOME_PATIENCE_MS);
         st = broadcast(f, t, TO_WRITERS, RPC_SHARD_PREPARE, attempt, commit, false, &list);
         /* C6: silence is no answer. Ask the silent ones again until each has said something stable. */
@@ -871,6 +872,7 @@ static struct status *outcome_handler(struct fiber *f, struct rpc_context *ctx, 
             } else if (t->state == TXN_COMMITTED) {
                 reply->answer = ANSWER(COMMITTED);
                 reply->commit = t->commit_ts;
+                reply->attempt = t->attempt;
             }
             break;
         }

@@ -47,6 +47,7 @@ struct txn {
     uint32_t statement;    /* number of the statement under way: W4 forgets its read spans */
     uint64_t start;        /* 0 = not taken yet */
     uint64_t commit_ts;    /* when COMMITTED */
+    uint32_t attempt;      /* the newest one that was sent (C3) */
     bool single_scan;      /* R2 may apply */
     bool used_latest;      /* a LATEST read was served: no further read in this transaction */
     bool has_snapshot_use; /* something was read or written at `start` */

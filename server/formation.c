@@ -219,6 +219,7 @@ struct status *formation_join(struct fiber *f, struct loop *l, const struct conf
     Sherd__V1__NodeDesc node = SHERD__V1__NODE_DESC__INIT;
     node.address = &address;
     node.locality = c->locality;
+    node.data_id = id->nonce;
     node.role_metadata = c->role_metadata;
     node.role_shard = c->role_shard;
     node.role_router = c->role_router;

@@ -132,6 +132,7 @@ static struct status *enroll(struct fiber *f, struct node *n)
     q.node->address->sql_port = c->sql_port;
     q.node->address->http_port = c->http_port;
     q.node->locality = c->locality;
+    q.node->data_id = n->identity.nonce;
     q.node->role_metadata = c->role_metadata;
     q.node->role_shard = c->role_shard;
     q.node->role_router = c->role_router;

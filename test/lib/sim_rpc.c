@@ -29,6 +29,7 @@ struct sim_peer {
     uint64_t node_id;
     uint64_t out_name; /* 0 = none */
     uint64_t out_next;
+    bool is_established; /* something of this connection was acknowledged */
     struct list unacked; /* frames */
     uint64_t in_name;
     uint64_t in_next;
@@ -63,11 +64,35 @@ static void frame_send(struct sim_peer *p, uint8_t kind, uint64_t name, uint64_t
     buf_deinit(&b);
 }
 
-/* What we sent and has not been answered is of unknown fate. */
+static void enqueue(struct sim_peer *p, struct slice data)
+{
+    struct sim_rpc_link *l = p->link;
+    if (p->out_name == 0) {
+        p->out_name = loop_random(l->loop) | 1;
+        p->out_next = 1;
+        p->is_established = false;
+    }
+    struct frame *f = mem_alloc(sizeof(*f) + data.len);
+    f->number = p->out_next++;
+    f->sent_ns = loop_now_ns(l->loop);
+    f->len = data.len;
+    if (data.len > 0) {
+        memcpy(f->data, data.data, data.len);
+    }
+    list_push_back(&p->unacked, &f->link);
+    frame_send(p, FRAME_DATA, p->out_name, f->number, data);
+    if (!timer_is_armed(&p->timer)) {
+        timer_start(l->loop, &p->timer, RESEND_NS);
+    }
+}
+
+/* What we sent and has not been answered is of unknown fate. The peer is told by the begin of a new
+ * connection (an empty frame, repeated until it is heard), as a reset tells it of a broken stream. */
 static void peer_break_out(struct sim_peer *p)
 {
     struct rpc_link *l = &p->link->base;
     p->out_name = 0;
+    p->is_established = false;
     frames_free(&p->unacked);
     timer_stop(&p->timer);
     if (l->on_broken != NULL) {
@@ -75,6 +100,9 @@ static void peer_break_out(struct sim_peer *p)
     }
     if (l->on_caller_gone != NULL) {
         l->on_caller_gone(l->ctx, p->node_id);
+    }
+    if (p->out_name == 0) {
+        enqueue(p, slice_make(NULL, 0));
     }
 }
 
@@ -100,25 +128,14 @@ static void peer_timer(struct timer *t)
 static bool link_send(struct rpc_link *base, uint64_t to_node, struct slice envelope)
 {
     struct sim_rpc_link *l = CONTAINER_OF(base, struct sim_rpc_link, base);
-    if (to_node == 0 || to_node >= SIM_NET_NODES ||
-        !sim_net_is_connected(l->net, l->node_id, to_node)) {
+    if (to_node == 0 || to_node >= SIM_NET_NODES) {
         return false;
     }
-    struct sim_peer *p = &l->peers[to_node];
-    if (p->out_name == 0) {
-        p->out_name = loop_random(l->loop) | 1;
-        p->out_next = 1;
+    /* A connection that stands takes everything, and breaks as a whole or not at all. */
+    if (!l->peers[to_node].is_established && !sim_net_is_connected(l->net, l->node_id, to_node)) {
+        return false;
     }
-    struct frame *f = mem_alloc(sizeof(*f) + envelope.len);
-    f->number = p->out_next++;
-    f->sent_ns = loop_now_ns(l->loop);
-    f->len = envelope.len;
-    memcpy(f->data, envelope.data, envelope.len);
-    list_push_back(&p->unacked, &f->link);
-    frame_send(p, FRAME_DATA, p->out_name, f->number, envelope);
-    if (!timer_is_armed(&p->timer)) {
-        timer_start(l->loop, &p->timer, RESEND_NS);
-    }
+    enqueue(&l->peers[to_node], envelope);
     return true;
 }
 
@@ -134,6 +151,7 @@ static void acked(struct sim_peer *p, uint64_t name, uint64_t number)
 {
     while (name == p->out_name && !list_is_empty(&p->unacked) &&
            LIST_ITEM(p->unacked.next, struct frame, link)->number <= number) {
+        p->is_established = true;
         mem_free(LIST_ITEM(list_pop_front(&p->unacked), struct frame, link));
     }
 }
@@ -164,7 +182,7 @@ static void deliver(struct sim_peer *p)
         }
         p->in_next++;
         list_unlink(&f->link);
-        if (l->on_envelope != NULL) {
+        if (f->len > 0 && l->on_envelope != NULL) {
             (void)l->on_envelope(l->ctx, p->node_id, slice_make(f->data, f->len));
         }
         mem_free(f);
@@ -190,11 +208,12 @@ static void receive(void *ctx, uint64_t from, struct slice bytes)
             1) { /* of a connection that we have forgotten, or not its first: it is sent again */
             return;
         }
-        bool had_one = p->in_name != 0;
         p->in_name = name;
         p->in_next = 1;
         frames_free(&p->held);
-        if (had_one && l->base.on_caller_gone != NULL) {
+        /* Always, even when none was known: answers to our first calls may have been lost with one that
+         * we never heard of. */
+        if (l->base.on_caller_gone != NULL) {
             /* The peer began anew: its old calls have no way back, and its answers to ours were
              * lost. */
             l->base.on_caller_gone(l->base.ctx, from);
@@ -225,6 +244,11 @@ struct rpc_link *sim_rpc_link_create(struct sim_net *net, struct loop *loop, uin
         list_head_init(&p->held);
     }
     sim_net_listen(net, node_id, SIM_NET_RPC, receive, l);
+    for (uint64_t i = 1; i < SIM_NET_NODES; i++) {
+        if (i != node_id && sim_net_is_connected(net, node_id, i)) {
+            enqueue(&l->peers[i], slice_make(NULL, 0)); /* we are new: what an earlier boot knew is gone */
+        }
+    }
     return &l->base;
 }
 

@@ -52,6 +52,13 @@ struct world {
     bool calm;
     struct rng rng;
     int committed, aborted, unknown;
+    struct { /* what each client does, for messages */
+        uint64_t node, since_ns;
+        const struct fiber *fiber;
+        int boots;
+        char label;
+    } doing[256];
+    int doing_count;
 };
 
 static struct world world;
@@ -378,9 +385,16 @@ static void audit_txn(struct fiber *f, struct router *r)
 static void client_fiber(struct fiber *f, struct cluster_node *n, void *arg)
 {
     (void)arg;
+    int me = world.doing_count < 255 ? world.doing_count++ : 255;
+    world.doing[me].node = n->id;
+    world.doing[me].fiber = f;
+    world.doing[me].boots = n->boots;
     while (!world.is_ending) {
         if (world.history.count < TXNS_MAX) {
-            switch (below(8)) {
+            uint64_t kind = below(8);
+            world.doing[me].since_ns = now();
+            world.doing[me].label = "itaLllll"[kind];
+            switch (kind) {
             case 0:
                 insert_txn(f, n->router);
                 break;
@@ -397,10 +411,12 @@ static void client_fiber(struct fiber *f, struct cluster_node *n, void *arg)
                 list_txn(f, n->router);
             }
         }
+        world.doing[me].label = '-';
         if (status_consume(fiber_sleep(f, 1000000 + below(30) * 1000000))) {
             break;
         }
     }
+    world.doing[me].label = 0;
     world.clients--;
 }
 
@@ -775,6 +791,13 @@ static int run_seed(uint64_t seed, int nodes, bool calm, bool trace)
     }
     world.is_ending = true;
     if (!sim_run(c->sim, now() + 60 * SECOND, no_clients, NULL)) {
+        for (int i = 0; i < world.doing_count; i++) {
+            const struct cluster_node *n = &c->nodes[world.doing[i].node];
+            if (world.doing[i].label != 0 && n->boots == world.doing[i].boots) {
+                printf("node %d: a client is in '%c' since %.3f s\n", (int)n->id, world.doing[i].label,
+                       (double)world.doing[i].since_ns / 1e9);
+            }
+        }
         cluster_fail(c, "%d clients still wait 60 s after the faults", world.clients);
     }
     struct finish done = {0};
