@@ -386,6 +386,58 @@ static void cut_leader(struct world *w)
     }
 }
 
+struct lease_hunt {
+    struct world *w;
+    unsigned leader, group_no;
+    uint64_t mates; /* followers that went on hearing the leader */
+};
+
+static void lease_hunt_strike(void *ctx)
+{
+    struct lease_hunt *h = ctx;
+    struct world *w = h->w;
+    for (unsigned i = 1; i <= w->node_count && !w->is_healed; i++) {
+        sim_net_block(w->net, h->leader, i, true);
+        sim_net_block(w->net, i, h->leader, true);
+        if (i != h->leader && ((h->mates >> i) & 1) != 0) {
+            crash_for(&w->nodes[i], 2000, 20000);
+        }
+    }
+    mem_free(h);
+}
+
+/* Most voters lose the leader until they would elect another one; those that still gave it its
+ * lease are restarted, and could help them while that lease runs. */
+static void hunt_lease(struct world *w)
+{
+    unsigned group_no = any_group(w);
+    struct replica *leader = world_leader(w, group_no);
+    if (leader == NULL) {
+        return;
+    }
+    struct group_replica members[ROSTER_MEMBERS_MAX];
+    size_t n = group_config(leader->g, members, ROSTER_MEMBERS_MAX);
+    struct lease_hunt *h = MEM_NEW(struct lease_hunt);
+    size_t mates = 0;
+    h->w = w;
+    h->leader = leader->node->id;
+    h->group_no = group_no;
+    sim_net_unblock_all(w->net);
+    for (size_t i = 0; i < n; i++) {
+        unsigned id = (unsigned)members[i].node_id;
+        if (id != h->leader && members[i].is_voter && mates < n / 2) {
+            mates++;
+            h->mates |= UINT64_C(1) << id;
+        }
+    }
+    for (unsigned i = 1; i <= w->node_count; i++) {
+        if (i != h->leader && ((h->mates >> i) & 1) == 0) {
+            sim_net_block(w->net, h->leader, i, true);
+        }
+    }
+    later(w, 150000, 450000, lease_hunt_strike, h);
+}
+
 static void cut_any(struct world *w)
 {
     uint64_t how = world_between(w, 0, 5);
@@ -475,7 +527,9 @@ static void fault_mixed(struct world *w)
 static void fault_around_leader(struct world *w)
 {
     uint64_t k = world_between(w, 0, 13);
-    if (k < 6) {
+    if (k < 2) {
+        hunt_lease(w);
+    } else if (k < 6) {
         cut_leader(w);
     } else if (k < 7) {
         sim_net_unblock_all(w->net);

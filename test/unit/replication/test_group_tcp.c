@@ -5,6 +5,7 @@
 #include "base/loop_uv.h"
 #include "base/mem.h"
 #include "base/store.h"
+#include "base/tcp.h"
 #include "replication/group.h"
 
 #include <setjmp.h>
@@ -28,6 +29,7 @@ struct node {
     struct group *group;
     struct group_fsm fsm;
     size_t applied;
+    uint16_t port;
 };
 
 struct world {
@@ -82,10 +84,14 @@ static void node_start(struct world *w, unsigned i)
 {
     struct node *n = &w->nodes[i];
     n->id = i + 1;
-    n->disk = mem_disk_create(i + 1);
+    n->applied = 0;
+    if (n->disk == NULL) {
+        n->disk = mem_disk_create(i + 1);
+    }
     assert_ok(store_mem_open(n->disk, "log", &n->log));
     assert_ok(store_mem_open(n->disk, "state", &n->state));
-    assert_ok(peer_link_tcp_create(w->loop, n->id, 99, "127.0.0.1", 0, resolve, w, &n->link));
+    assert_ok(peer_link_tcp_create(w->loop, n->id, 99, "127.0.0.1", n->port, resolve, w, &n->link));
+    n->port = peer_link_tcp_port(n->link);
     struct group_host_options o = {
         .loop = w->loop, .node_id = n->id, .log = n->log, .state = n->state, .link = n->link};
     assert_ok(group_host_create(&o, &n->host));
@@ -99,7 +105,8 @@ static void node_stop(struct node *n)
     peer_link_tcp_destroy(n->link);
     store_close(n->log);
     store_close(n->state);
-    mem_disk_destroy(n->disk);
+    n->link = NULL;
+    n->group = NULL;
 }
 
 static struct node *leader(struct world *w)
@@ -164,6 +171,7 @@ static void run(unsigned count, void (*body)(struct fiber *f, struct world *w))
     timer_stop(&w.watchdog);
     for (unsigned i = 0; i < count; i++) {
         node_stop(&w.nodes[i]);
+        mem_disk_destroy(w.nodes[i].disk);
     }
     loop_uv_destroy(w.loop);
 }
@@ -233,12 +241,123 @@ static void transfer_moves_leadership(void **state)
     run(3, moves);
 }
 
+static void comes_back(struct fiber *f, struct world *w)
+{
+    open_all(f, w);
+    struct node *n = wait_leader(f, w);
+    assert_ok(group_propose_wait(f, n->group, slice_str("one"), NULL));
+    unsigned away = (unsigned)(n->id % 3);
+    group_close(f, w->nodes[away].group);
+    node_stop(&w->nodes[away]);
+    for (int i = 0; i < 20; i++) {
+        assert_ok(group_propose_wait(f, n->group, slice_str("while it is away"), NULL));
+    }
+    node_start(w, away);
+    struct node *back = &w->nodes[away];
+    assert_ok(group_open(f, back->host, GROUP, &back->fsm, &back->group));
+    while (group_applied_index(back->group) < group_applied_index(n->group)) {
+        assert_ok(fiber_sleep(f, ms_to_ns(5)));
+    }
+    assert_int_equal(group_checksum(back->group), group_checksum(n->group));
+}
+
+/* A node that was stopped is connected again and catches up. */
+static void a_restarted_peer_catches_up(void **state)
+{
+    (void)state;
+    run(3, comes_back);
+}
+
+/* ---- strangers ---- */
+
+struct stranger {
+    struct fiber *fiber;
+    struct tcp *stream;
+    bool is_closed;
+};
+
+static void stranger_connected(void *ctx, struct status *st, struct tcp *stream)
+{
+    struct stranger *s = ctx;
+    assert_ok(st);
+    s->stream = stream;
+    fiber_wake(s->fiber);
+}
+
+static void stranger_read(void *ctx, struct slice bytes)
+{
+    (void)ctx;
+    (void)bytes;
+    fail_msg("nobody answers a stranger");
+}
+
+static void stranger_closed(void *ctx, struct status *st)
+{
+    struct stranger *s = ctx;
+    status_free(st);
+    s->is_closed = true;
+    fiber_wake(s->fiber);
+}
+
+/* Sends the bytes; the node must hang up. */
+static void knock(struct fiber *f, struct world *w, struct slice bytes)
+{
+    struct stranger s = {.fiber = f};
+    tcp_connect(w->loop, "127.0.0.1", w->nodes[0].port, ms_to_ns(1000), stranger_connected, &s);
+    while (s.stream == NULL) {
+        assert_ok(fiber_park(f));
+    }
+    tcp_start(s.stream, stranger_read, stranger_closed, &s);
+    tcp_write(s.stream, bytes);
+    while (!s.is_closed) {
+        assert_ok(fiber_park(f));
+    }
+    tcp_close(s.stream);
+}
+
+static void hello(struct buf *b, uint64_t cluster, uint64_t from, uint64_t to)
+{
+    buf_clear(b);
+    buf_put(b, "sherdrft", 8);
+    buf_put_u8(b, 1);
+    buf_put_u8(b, 0);
+    buf_put_u64(b, cluster);
+    buf_put_u64(b, from);
+    buf_put_u64(b, to);
+}
+
+static void strangers(struct fiber *f, struct world *w)
+{
+    struct buf b = {NULL, 0, 0};
+    open_all(f, w);
+    wait_leader(f, w);
+    knock(f, w, slice_str("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n"));
+    hello(&b, 98, 2, 1); /* another cluster */
+    knock(f, w, buf_slice(&b));
+    hello(&b, 99, 2, 3); /* another node is meant */
+    knock(f, w, buf_slice(&b));
+    hello(&b, 99, 2, 1);
+    buf_put_u32(&b, UINT32_MAX); /* a frame that is too long */
+    knock(f, w, buf_slice(&b));
+    buf_deinit(&b);
+    assert_ok(group_propose_wait(f, w->nodes[0].group, slice_str("unimpressed"), NULL));
+}
+
+/* Who is no peer, or does not speak the protocol, is disconnected; the group goes on. */
+static void strangers_are_disconnected(void **state)
+{
+    (void)state;
+    run(1, strangers);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(single_voter_leads_at_once),
         cmocka_unit_test(three_voters_elect_and_replicate),
         cmocka_unit_test(transfer_moves_leadership),
+        cmocka_unit_test(a_restarted_peer_catches_up),
+        cmocka_unit_test(strangers_are_disconnected),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
