@@ -101,7 +101,7 @@ static struct status *transfer_leader(struct fiber *f, struct rpc_context *ctx, 
     return NULL;
 }
 
-void admin_register(struct node *n)
+void node_admin_register(struct node *n)
 {
     grpc_front_unary(n->front, "/sherd.v1.Admin/ClusterStatus", &sherd__v1__cluster_status_request__descriptor,
                      cluster_status, n);

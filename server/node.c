@@ -183,7 +183,7 @@ static void heartbeat_fiber(struct fiber *f, void *arg)
 static struct status *open_stores(struct node *n)
 {
     const struct config *c = n->config;
-    char *log_path = mem_printf("%s/log", c->data_dir);
+    char *log_path = mem_printf("%s/raft", c->data_dir);
     char *state_path = mem_printf("%s/state", c->data_dir);
     struct store_options log_options = {
         .write_buffer_bytes = (size_t)16 << 20, .cache_bytes = (size_t)1 << 20, .paranoid = true};
@@ -269,7 +269,7 @@ struct status *node_start(struct fiber *f, struct node *n)
     }
     TRY(grpc_front_create(n->loop, c->listen, c->grpc_port, &n->front));
     formation_serve(n->front, &n->identity, c);
-    admin_register(n);
+    node_admin_register(n);
     grpc_sql_register(n->front, n->loop, &n->router);
     n->link = grpc_link_create(n->loop, n->front, 0, 0, resolve_grpc, n);
     grpc_front_start(n->front);

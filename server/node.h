@@ -41,7 +41,7 @@ struct status *node_start(struct fiber *f, struct node *n) STATUS_MUST_CHECK;
 void node_stop(struct fiber *f, struct node *n);
 
 /* admin.c: sherd.v1.Admin. Before grpc_front_start(). */
-void admin_register(struct node *n);
+void node_admin_register(struct node *n);
 
 /* http.c: /metrics, /health on its own thread. */
 struct http;
