@@ -8,7 +8,15 @@
 
 #include <stdio.h>
 
-enum { KIND_WRITE = 1, KIND_PREPARE, KIND_READ, KIND_FINALIZE, KIND_QUERY, KIND_VALIDATE, KIND_REFRESH };
+enum {
+    KIND_WRITE = 1,
+    KIND_PREPARE,
+    KIND_READ,
+    KIND_FINALIZE,
+    KIND_QUERY,
+    KIND_VALIDATE,
+    KIND_REFRESH
+};
 
 static void apply_one(struct world *w, struct slice data)
 {
@@ -311,7 +319,8 @@ struct txn txn_new(struct world *w, uint64_t start)
 
 void txn_learn(struct txn *t, const struct call *c)
 {
-    const Sherd__V1__Handle *h = c->kind == KIND_WRITE ? c->write_reply.handle : c->read_reply.handle;
+    const Sherd__V1__Handle *h =
+        c->kind == KIND_WRITE ? c->write_reply.handle : c->read_reply.handle;
     if (h != NULL) {
         t->handle = *h;
     }
@@ -420,8 +429,8 @@ void call_prepare(struct call *c, struct txn *t, uint32_t attempt, uint64_t comm
     call_go(c);
 }
 
-static void read_common(struct call *c, struct txn *t, uint64_t ts, struct key_span *span, enum lock_mode mode,
-                        bool is_locking)
+static void read_common(struct call *c, struct txn *t, uint64_t ts, struct key_span *span,
+                        enum lock_mode mode, bool is_locking)
 {
     call_begin(c, t, KIND_READ);
     sherd__v1__read_request__init(&c->read);
@@ -452,11 +461,13 @@ static void read_common(struct call *c, struct txn *t, uint64_t ts, struct key_s
 
 void call_read(struct call *c, struct txn *t, uint64_t ts, const char *start, const char *end)
 {
-    struct key_span span = {.start = slice_str(start), .end = slice_str(end), .is_point = end[0] == '\0'};
+    struct key_span span = {
+        .start = slice_str(start), .end = slice_str(end), .is_point = end[0] == '\0'};
     read_common(c, t, ts, &span, LOCK_NONE, false);
 }
 
-void call_read_lock(struct call *c, struct txn *t, uint64_t ts, const char *key, enum lock_mode mode)
+void call_read_lock(struct call *c, struct txn *t, uint64_t ts, const char *key,
+                    enum lock_mode mode)
 {
     struct key_span span = {.start = slice_str(key), .is_point = true};
     read_common(c, t, ts, &span, mode, true);
@@ -491,7 +502,8 @@ void call_validate(struct call *c, struct txn *t, uint32_t attempt, uint64_t com
     call_go(c);
 }
 
-void call_refresh(struct call *c, struct txn *t, uint64_t to, uint64_t undo_seq, uint32_t undo_statement)
+void call_refresh(struct call *c, struct txn *t, uint64_t to, uint64_t undo_seq,
+                  uint32_t undo_statement)
 {
     call_begin(c, t, KIND_REFRESH);
     c->from = t->start;
@@ -548,7 +560,8 @@ uint64_t put(struct world *w, const char *ops)
 char *rows_text(struct world *w, const struct call *c)
 {
     struct batch *b = NULL;
-    assert_null(batch_decode(w->arena, slice_make(c->read_reply.batch.data, c->read_reply.batch.len), &b));
+    assert_null(
+        batch_decode(w->arena, slice_make(c->read_reply.batch.data, c->read_reply.batch.len), &b));
     struct buf out = {0};
     for (int i = 0; i < b->nrows; i++) {
         struct datum k = b->cols[1][i], v = b->cols[0][i];

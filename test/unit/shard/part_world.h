@@ -1,6 +1,7 @@
 /*
- * A participant alone in a simulated world: a store in memory, a log that applies what is proposed (at once,
- * or when the test says so), a clock of timestamps. Requests run on fibers of the simulated loop.
+ * A participant alone in a simulated world: a store in memory, a log that applies what is proposed
+ * (at once, or when the test says so), a clock of timestamps. Requests run on fibers of the
+ * simulated loop.
  */
 #ifndef TEST_PART_WORLD_H
 #define TEST_PART_WORLD_H
@@ -18,12 +19,12 @@ struct world {
     struct part_env env;
     struct part *part;
     uint64_t term;
-    uint64_t clock;      /* the oracle */
-    bool hold;           /* proposals wait for world_apply() */
+    uint64_t clock; /* the oracle */
+    bool hold;      /* proposals wait for world_apply() */
     bool lease;
-    struct list held;    /* struct held */
+    struct list held; /* struct held */
     uint64_t index;
-    struct buf log;      /* u64 index | bytes: everything applied, for applying it again */
+    struct buf log; /* u64 index | bytes: everything applied, for applying it again */
     int orphans;
     struct arena *arena;
 };
@@ -39,7 +40,8 @@ struct held {
 
 void world_init(struct world *w);
 void world_deinit(struct world *w);
-/* The leader is gone: its term ends; entries held are lost or (keep) in the log. A new part leads. */
+/* The leader is gone: its term ends; entries held are lost or (keep) in the log. A new part leads.
+ */
 void world_next_term(struct world *w, bool keep);
 /* Applies what was held; returns how many. */
 int world_apply(struct world *w);
@@ -90,16 +92,18 @@ struct txn {
 };
 
 struct txn txn_new(struct world *w, uint64_t start);
-/* op: "+k=v" insert, "k=v" put, "-k" delete, "?k" exists, "!k" lock for update, "~a..b" absent; several separated
- * by blanks. */
+/* op: "+k=v" insert, "k=v" put, "-k" delete, "?k" exists, "!k" lock for update, "~a..b" absent;
+ * several separated by blanks. */
 void call_write(struct call *c, struct txn *t, const char *ops, bool commit);
 void call_prepare(struct call *c, struct txn *t, uint32_t attempt, uint64_t commit, bool is_one);
 void call_read(struct call *c, struct txn *t, uint64_t ts, const char *start, const char *end);
-void call_read_lock(struct call *c, struct txn *t, uint64_t ts, const char *key, enum lock_mode mode);
+void call_read_lock(struct call *c, struct txn *t, uint64_t ts, const char *key,
+                    enum lock_mode mode);
 void call_finalize(struct call *c, struct txn *t, uint32_t attempt, uint64_t commit, bool abort);
 void call_query(struct call *c, struct txn *t, uint32_t attempt);
 void call_validate(struct call *c, struct txn *t, uint32_t attempt, uint64_t commit);
-void call_refresh(struct call *c, struct txn *t, uint64_t to, uint64_t undo_seq, uint32_t undo_statement);
+void call_refresh(struct call *c, struct txn *t, uint64_t to, uint64_t undo_seq,
+                  uint32_t undo_statement);
 void call_free(struct call *c);
 /* After a reply: learns the handle. */
 void txn_learn(struct txn *t, const struct call *c);

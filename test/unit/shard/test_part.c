@@ -1,6 +1,6 @@
 /*
- * The participant, rule by rule: each test is the counter-example that PROTOCOL gives for a rule, or the
- * plain behaviour that it promises.
+ * The participant, rule by rule: each test is the counter-example that PROTOCOL gives for a rule,
+ * or the plain behaviour that it promises.
  */
 #include "cmocka_all.h"
 
