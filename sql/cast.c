@@ -108,6 +108,18 @@ static const struct cast_row casts[] = {
     {TYPE_REGCLASS, TYPE_INT8, FUNC_ID_RELABEL, CAST_ASSIGNMENT},
     {TYPE_REGCLASS, TYPE_INT4, FUNC_ID_OID_INT4, CAST_ASSIGNMENT},
     {TYPE_REGCLASS, TYPE_OID, FUNC_ID_RELABEL, CAST_IMPLICIT},
+    {TYPE_INT8, TYPE_REGNAMESPACE, 1287, CAST_IMPLICIT},
+    {TYPE_INT4, TYPE_REGNAMESPACE, FUNC_ID_INT4_OID, CAST_IMPLICIT},
+    {TYPE_OID, TYPE_REGNAMESPACE, FUNC_ID_RELABEL, CAST_IMPLICIT},
+    {TYPE_TEXT, TYPE_REGNAMESPACE, FUNC_ID_REGNAMESPACE, CAST_EXPLICIT},
+    {TYPE_REGNAMESPACE, TYPE_INT4, FUNC_ID_OID_INT4, CAST_ASSIGNMENT},
+    {TYPE_REGNAMESPACE, TYPE_OID, FUNC_ID_RELABEL, CAST_IMPLICIT},
+    {TYPE_INT8, TYPE_REGROLE, 1287, CAST_IMPLICIT},
+    {TYPE_INT4, TYPE_REGROLE, FUNC_ID_INT4_OID, CAST_IMPLICIT},
+    {TYPE_OID, TYPE_REGROLE, FUNC_ID_RELABEL, CAST_IMPLICIT},
+    {TYPE_TEXT, TYPE_REGROLE, FUNC_ID_REGROLE, CAST_EXPLICIT},
+    {TYPE_REGROLE, TYPE_INT4, FUNC_ID_OID_INT4, CAST_ASSIGNMENT},
+    {TYPE_REGROLE, TYPE_OID, FUNC_ID_RELABEL, CAST_IMPLICIT},
     {TYPE_REGTYPE, TYPE_INT8, FUNC_ID_RELABEL, CAST_ASSIGNMENT},
     {TYPE_REGTYPE, TYPE_INT4, FUNC_ID_OID_INT4, CAST_ASSIGNMENT},
     {TYPE_REGTYPE, TYPE_OID, FUNC_ID_RELABEL, CAST_IMPLICIT},
@@ -160,8 +172,12 @@ uint32_t cast_find(type_oid from, type_oid to, enum cast_context cc)
     if (from == to) {
         return FUNC_ID_RELABEL;
     }
-    if (from == TYPE_REGCLASS && t->category == 'S') {
-        return cc >= CAST_ASSIGNMENT ? FUNC_ID_REGCLASS_OUT : 0; /* the name: the session knows */
+    if ((from == TYPE_REGCLASS || from == TYPE_REGNAMESPACE || from == TYPE_REGROLE) && t->category == 'S') {
+        /* the name: the session knows */
+        return cc < CAST_ASSIGNMENT       ? 0
+               : from == TYPE_REGCLASS    ? FUNC_ID_REGCLASS_OUT
+               : from == TYPE_REGNAMESPACE ? FUNC_ID_REGNAMESPACE_OUT
+                                          : FUNC_ID_REGROLE_OUT;
     }
     if (f->element != 0 && t->element != 0) {
         uint32_t inner = cast_find(f->element, t->element, cc);
@@ -289,9 +305,13 @@ static struct status *cast_literal(struct arena *a, struct expr *e, type_oid to,
         return NULL;
     }
     struct slice text = datum_slice(&e->value);
-    if (to == TYPE_REGCLASS && (text.len == 0 || text.data[0] < '0' || text.data[0] > '9')) {
+    if ((to == TYPE_REGCLASS || to == TYPE_REGNAMESPACE || to == TYPE_REGROLE) &&
+        (text.len == 0 || text.data[0] < '0' || text.data[0] > '9')) {
         struct expr *arg = expr_const(a, TYPE_TEXT, e->value); /* a name: the session knows */
-        *out = call_of(a, e, FUNC_ID_REGCLASS, to, -1, 1, arg, NULL, NULL);
+        uint32_t reader = to == TYPE_REGCLASS       ? FUNC_ID_REGCLASS
+                          : to == TYPE_REGNAMESPACE ? FUNC_ID_REGNAMESPACE
+                                                    : FUNC_ID_REGROLE;
+        *out = call_of(a, e, reader, to, -1, 1, arg, NULL, NULL);
         return NULL;
     }
     if (to == TYPE_REGTYPE || to == TYPE_REGPROC) {
@@ -360,6 +380,7 @@ struct status *cast_value(struct eval_ctx *ctx, type_oid from, type_oid to, int3
         return NULL;
     }
     struct datum d = *in;
+    TRY(arena_slack(ctx->arena));
     *out = (struct datum){.i = 0};
     if (from != to) {
         uint32_t id = cast_find(from, to, CAST_EXPLICIT);
@@ -481,6 +502,9 @@ FUNC(fn_cast_io)
     }
     const struct type_info *f = type_find(from);
     if (f != NULL && f->category == 'S') {
+        /* An array's elements are longer as datums than as text. */
+        size_t growth = t != NULL && t->element != 0 ? 32 : 2;
+        TRY(arena_reserve(ctx->arena, args[0].len * growth));
         return type_input(ctx->arena, to, -1, datum_slice(&args[0]), out);
     }
     struct buf b = {0};

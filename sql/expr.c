@@ -191,6 +191,8 @@ static bool int_in_range(type_oid oid, int64_t v)
         return v >= INT32_MIN && v <= INT32_MAX;
     case TYPE_OID:
     case TYPE_REGCLASS:
+    case TYPE_REGNAMESPACE:
+    case TYPE_REGROLE:
     case TYPE_REGTYPE:
     case TYPE_REGPROC:
         return v >= 0 && v <= UINT32_MAX;
@@ -368,6 +370,7 @@ static struct status *decode_at(struct arena *a, struct reader *r, int depth, st
     if (depth > EXPR_DEPTH_MAX || fiber_stack_left() < (size_t)16 << 10) {
         return status_sql(LIMIT, "54001", "expression is nested too deeply");
     }
+    TRY(arena_slack(a));
     struct expr *e = ARENA_NEW(a, struct expr);
     e->kind = (enum expr_kind)read_u8(r);
     uint8_t flags = read_u8(r);

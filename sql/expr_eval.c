@@ -228,6 +228,7 @@ static struct status *call_row(struct eval_ctx *ctx, const struct expr *e, const
     if (f->scalar == NULL) {
         return status_new(INTERNAL, "%s() is not a scalar function", f->name);
     }
+    TRY(arena_slack(ctx->arena));
     out->len = 0;
     out->is_null = false;
     return f->scalar(ctx, args, nargs, out);

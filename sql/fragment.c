@@ -127,7 +127,7 @@ static struct status *get_count(struct arena *a, struct reader *r, size_t min, s
     if (!reader_ok(r) || n > max) {
         return damaged("a count that cannot be");
     }
-    TRY(arena_reserve(a, n * item_size));
+    TRY(arena_reserve(a, n * item_size + ((size_t)64 << 10)));
     *out = (int)n;
     return NULL;
 }

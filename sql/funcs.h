@@ -38,6 +38,10 @@ enum {
     FUNC_ID_INT4_OID = 12003,
     FUNC_ID_OID_INT4 = 12004,
     FUNC_ID_REGCLASS_OUT = 12005,
+    FUNC_ID_REGNAMESPACE_OUT = 12006,
+    FUNC_ID_REGNAMESPACE = 12007,
+    FUNC_ID_REGROLE_OUT = 12008,
+    FUNC_ID_REGROLE = 12009,
     FUNC_ID_REGCLASS = 1079, /* text to regclass */
 };
 
@@ -60,6 +64,14 @@ uint32_t cast_find(type_oid from, type_oid to, enum cast_context cc);
 /* Casts one value at run time (arrays, cast_array). */
 struct status *cast_value(struct eval_ctx *ctx, type_oid from, type_oid to, int32_t typmod,
                           const struct datum *in, struct datum *out) STATUS_MUST_CHECK;
+
+/* Room for the small things that are allocated without asking (a numeric, an interval): to be asked
+ * for before every call of a function or an aggregate, since an arena over its budget ends the
+ * process. The largest numeric is half of it. */
+static inline struct status *arena_slack(struct arena *a)
+{
+    return arena_reserve(a, (size_t)128 << 10);
+}
 
 /* size bytes in the arena, or 53200. 54000 above 1 GB less a header, as PostgreSQL. */
 struct status *func_alloc(struct eval_ctx *ctx, size_t size, uint8_t **out) STATUS_MUST_CHECK;

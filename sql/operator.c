@@ -120,8 +120,18 @@ struct batch *batch_shell(struct arena *a, int ncols, const uint32_t *types, int
     return b;
 }
 
-struct batch *batch_select(struct arena *a, const struct batch *in, const int *sel, int n)
+struct status *batch_sel(struct arena *a, int n, int **out)
 {
+    TRY(arena_reserve(a, sizeof(int) * ((size_t)n + 1) + ((size_t)16 << 10)));
+    *out = ARENA_ARRAY(a, int, n + 1);
+    return NULL;
+}
+
+struct status *batch_select(struct arena *a, const struct batch *in, const int *sel, int n,
+                            struct batch **out)
+{
+    TRY(arena_reserve(a,
+                      sizeof(struct datum) * (size_t)n * (size_t)in->ncols + ((size_t)128 << 10)));
     struct batch *b = batch_shell(a, in->ncols, in->types, n);
     for (int c = 0; c < in->ncols; c++) {
         b->cols[c] = ARENA_ARRAY(a, struct datum, n);
@@ -129,7 +139,8 @@ struct batch *batch_select(struct arena *a, const struct batch *in, const int *s
             b->cols[c][k] = in->cols[c][sel[k]];
         }
     }
-    return b;
+    *out = b;
+    return NULL;
 }
 
 /* ---- values ---- */
@@ -222,11 +233,12 @@ static struct status *filter_run(struct fiber *f, struct op_base *base, struct b
         }
         struct arena *a = op_scratch(base);
         struct eval_ctx ctx = op_eval_ctx(base, a);
-        int *sel = ARENA_ARRAY(a, int, in->nrows + 1), n;
+        int *sel, n;
+        TRY(batch_sel(a, in->nrows, &sel));
         TRY(expr_filter(&ctx, o->predicate, in, sel, &n));
         if (n > 0) {
-            *out = n == in->nrows ? in : batch_select(a, in, sel, n);
-            return NULL;
+            *out = in;
+            return n == in->nrows ? NULL : batch_select(a, in, sel, n, out);
         }
     }
 }

@@ -44,7 +44,7 @@ static struct status *group_new(struct op_aggregate *o, struct row *key)
         o->groups = g;
         o->cap = cap;
     }
-    size_t size = 0;
+    size_t size = (size_t)16 << 10;
     for (int i = 0; i < o->naggs; i++) {
         size += o->aggs[i].func->agg->state_size + 32;
     }
@@ -128,6 +128,7 @@ static struct status *add_batch(struct op_aggregate *o, const struct batch *in, 
         const struct agg_call *call = &o->aggs[i];
         const struct agg_ops *ops = call->func->agg;
         int *sel = NULL, n = in->nrows;
+        TRY(arena_reserve(a, sizeof(int) * (size_t)in->nrows + ((size_t)16 << 10)));
         if (call->filter != NULL) {
             sel = ARENA_ARRAY(a, int, in->nrows + 1);
             TRY(expr_filter(&ctx, call->filter, in, sel, &n));
@@ -160,6 +161,7 @@ static struct status *add_batch(struct op_aggregate *o, const struct batch *in, 
             for (int k = 0; k < call->nargs; k++) {
                 few[k] = args.cols[k][r];
             }
+            TRY(arena_slack(o->store));
             TRY(ops->add(o->store, g->states[i], few, call->nargs));
         }
     }
@@ -181,6 +183,7 @@ static struct status *merge_batch(struct op_aggregate *o, const struct batch *in
         const struct datum *col = in->cols[o->ngroups + i];
         for (int r = 0; r < in->nrows; r++) {
             if (!col[r].is_null) {
+                TRY(arena_reserve(o->store, (size_t)col[r].len * 2 + ((size_t)128 << 10)));
                 TRY(o->aggs[i].func->agg->merge(o->store, o->groups[groups[r]].states[i],
                                                 datum_slice(&col[r])));
             }
@@ -202,6 +205,7 @@ static struct status *put_state(struct op_aggregate *o, struct arena *a, int agg
                                 struct datum *out)
 {
     const struct agg_ops *ops = o->aggs[agg].func->agg;
+    TRY(arena_slack(a));
     if (o->mode != AGG_PARTIAL) {
         return ops->finish(a, state, out);
     }

@@ -34,7 +34,10 @@ struct status *op_budget_hint(struct status *st, const char *what);
 /* A batch whose columns the caller fills in: cols[] pointers only. */
 struct batch *batch_shell(struct arena *a, int ncols, const uint32_t *types, int nrows);
 /* The selected rows of a batch: datums are copied, their bytes borrowed. */
-struct batch *batch_select(struct arena *a, const struct batch *in, const int *sel, int n);
+struct status *batch_select(struct arena *a, const struct batch *in, const int *sel, int n,
+                            struct batch **out) STATUS_MUST_CHECK;
+/* An array for a selection of n rows. */
+struct status *batch_sel(struct arena *a, int n, int **out) STATUS_MUST_CHECK;
 
 /* ---- kept rows ---- */
 

@@ -255,12 +255,16 @@ static struct status *pairs_init(struct arena *a, int cap, struct pairs *p)
 }
 
 /* SEMI and ANTI give the left columns only. */
-static struct batch *output(struct op_join *o, struct arena *a, const struct pairs *p)
+static struct status *output(struct op_join *o, struct arena *a, const struct pairs *p,
+                             struct batch **out)
 {
     if (o->kind == JOIN_SEMI || o->kind == JOIN_ANTI) {
-        return batch_select(a, o->left, p->left, p->n);
+        return batch_select(a, o->left, p->left, p->n, out);
     }
-    return pairs_batch(o, a, p);
+    TRY(arena_reserve(a, sizeof(struct datum) * (size_t)p->n * (size_t)(o->nleft + o->nright) +
+                             ((size_t)128 << 10)));
+    *out = pairs_batch(o, a, p);
+    return NULL;
 }
 
 static struct status *join_run(struct fiber *f, struct op_base *base, struct batch **out)
@@ -300,8 +304,7 @@ static struct status *join_run(struct fiber *f, struct op_base *base, struct bat
             gather(o, &p);
             TRY(pass(o, a, &p));
             if (p.n > 0) {
-                *out = output(o, a, &p);
-                return NULL;
+                return output(o, a, &p, out);
             }
             continue;
         }
@@ -311,8 +314,7 @@ static struct status *join_run(struct fiber *f, struct op_base *base, struct bat
             unmatched_left(o, &p);
             o->matched = NULL; /* given: the batch is finished at the next call */
             if (p.n > 0) {
-                *out = output(o, a, &p);
-                return NULL;
+                return output(o, a, &p, out);
             }
         }
         o->left = NULL;

@@ -188,7 +188,8 @@ static struct status *distinct_run(struct fiber *f, struct op_base *base, struct
             return NULL;
         }
         struct arena *a = op_scratch(base);
-        int *sel = ARENA_ARRAY(a, int, in->nrows + 1), n = 0;
+        int *sel, n = 0;
+        TRY(batch_sel(a, in->nrows, &sel));
         for (int r = 0; r < in->nrows; r++) {
             struct row *row;
             bool is_new;
@@ -199,8 +200,8 @@ static struct status *distinct_run(struct fiber *f, struct op_base *base, struct
             }
         }
         if (n > 0) {
-            *out = n == in->nrows ? in : batch_select(a, in, sel, n);
-            return NULL;
+            *out = in;
+            return n == in->nrows ? NULL : batch_select(a, in, sel, n, out);
         }
     }
 }
@@ -304,7 +305,8 @@ static struct status *setop_run(struct fiber *f, struct op_base *base, struct ba
             return NULL;
         }
         struct arena *a = op_scratch(base);
-        int *sel = ARENA_ARRAY(a, int, in->nrows + 1), n = 0;
+        int *sel, n = 0;
+        TRY(batch_sel(a, in->nrows, &sel));
         for (int r = 0; r < in->nrows; r++) {
             bool take;
             TRY(setop_takes(o, in, r, &take));
@@ -313,8 +315,8 @@ static struct status *setop_run(struct fiber *f, struct op_base *base, struct ba
             }
         }
         if (n > 0) {
-            *out = n == in->nrows ? in : batch_select(a, in, sel, n);
-            return NULL;
+            *out = in;
+            return n == in->nrows ? NULL : batch_select(a, in, sel, n, out);
         }
     }
 }

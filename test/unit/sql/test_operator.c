@@ -125,6 +125,37 @@ static void a_sort_beyond_the_budget_is_refused_with_a_hint(void **state)
     arena_destroy(a);
 }
 
+/* Whatever fills the memory, it ends with an error. */
+static void aggregates_and_joins_beyond_the_budget_are_refused(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 24; round++) {
+        struct arena *a = arena_create((1u << 20) + test_random(NULL) % (1u << 20));
+        struct eval_ctx ctx = {.arena = a};
+        struct expr *numeric;
+        struct op *series = op_series(a, &ctx, TYPE_INT4, num(a, 1), num(a, 400000), NULL), *op;
+        MUST(expr_cast(a, col(a, 0), TYPE_NUMERIC, -1, CAST_IMPLICIT, &numeric));
+        struct agg_call *agg = ARENA_NEW(a, struct agg_call);
+        type_oid types[1] = {TYPE_NUMERIC}, want[1];
+        static const char *const names[] = {"sum", "var_samp", "array_agg", "max"};
+        MUST(func_resolve(slice_str(names[round % 4]), types, 1, false, &agg->func, want,
+                          &agg->result));
+        agg->nargs = 1;
+        agg->args = ARENA_ARRAY(a, struct expr *, 1);
+        agg->args[0] = numeric;
+        static const int keys[] = {0};
+        if (round % 3 == 0) {
+            op = op_join(a, &ctx, JOIN_LEFT, source(a, 1, "1;"), series, 1, keys, keys, NULL);
+        } else {
+            op = op_aggregate(a, &ctx, series, 1, 1, agg, AGG_COMPLETE);
+        }
+        struct batch *b;
+        REFUSED("53200", op_next(NULL, op, &b));
+        op_close(op);
+        arena_destroy(a);
+    }
+}
+
 static void set_operations_count_duplicates_and_nulls(void **state)
 {
     (void)state;
@@ -474,6 +505,7 @@ int main(void)
         cmocka_unit_test(top_n_needs_the_memory_of_n_rows),
         cmocka_unit_test(a_top_n_is_the_start_of_the_full_sort),
         cmocka_unit_test(a_sort_beyond_the_budget_is_refused_with_a_hint),
+        cmocka_unit_test(aggregates_and_joins_beyond_the_budget_are_refused),
         cmocka_unit_test(set_operations_count_duplicates_and_nulls),
         cmocka_unit_test(joins_of_every_kind_treat_null_as_no_match),
         cmocka_unit_test(random_joins_agree_with_a_plain_loop),
