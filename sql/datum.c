@@ -32,6 +32,8 @@ enum value_class value_class_of(type_oid type)
     case TYPE_OID:
     case TYPE_REGPROC:
     case TYPE_REGCLASS:
+    case TYPE_REGNAMESPACE:
+    case TYPE_REGROLE:
     case TYPE_REGTYPE:
         return VALUE_UINT4;
     case TYPE_INT8:

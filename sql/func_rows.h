@@ -710,6 +710,7 @@
     F(3260, "generate_series", NULL, SET, IMMUTABLE, STRICT, 0, T(NUMERIC), ARGS(T(NUMERIC), T(NUMERIC)), fn_generate_series) \
     F(1191, "generate_subscripts", NULL, SET, IMMUTABLE, STRICT, 0, T(INT4), ARGS(T(ANYARRAY), T(INT4), T(BOOL)), fn_generate_subscripts) \
     F(1192, "generate_subscripts", NULL, SET, IMMUTABLE, STRICT, 0, T(INT4), ARGS(T(ANYARRAY), T(INT4)), fn_generate_subscripts) \
+    F(3425, "pg_partition_ancestors", NULL, SET, IMMUTABLE, STRICT, 0, T(REGCLASS), ARGS(T(REGCLASS)), fn_no_relations) \
     F(2767, "regexp_split_to_array", NULL, SCALAR, IMMUTABLE, STRICT, 0, T(TEXT_ARRAY), ARGS(T(TEXT), T(TEXT)), fn_regexp_split_to_array) \
     F(2768, "regexp_split_to_array", NULL, SCALAR, IMMUTABLE, STRICT, 0, T(TEXT_ARRAY), ARGS(T(TEXT), T(TEXT), T(TEXT)), fn_regexp_split_to_array) \
     F(2765, "regexp_split_to_table", NULL, SET, IMMUTABLE, STRICT, 0, T(TEXT), ARGS(T(TEXT), T(TEXT)), fn_regexp_split_to_array) \
@@ -919,7 +920,9 @@
     F(1765, "setval", NULL, SCALAR, VOLATILE, NS | STRICT, 0, T(INT8), ARGS(T(REGCLASS), T(INT8), T(BOOL)), fn_none) \
     F(1993, "shobj_description", NULL, SCALAR, STABLE, NS | STRICT, 0, T(TEXT), ARGS(T(OID), T(NAME)), fn_none) \
     F(3495, "to_regclass", NULL, SCALAR, STABLE, NS | STRICT, 0, T(REGCLASS), ARGS(T(TEXT)), fn_none) \
+    F(4086, "to_regnamespace", NULL, SCALAR, STABLE, NS | STRICT, 0, T(REGNAMESPACE), ARGS(T(TEXT)), fn_none) \
     F(3494, "to_regproc", NULL, SCALAR, STABLE, NS | STRICT, 0, T(REGPROC), ARGS(T(TEXT)), fn_none) \
+    F(4093, "to_regrole", NULL, SCALAR, STABLE, NS | STRICT, 0, T(REGROLE), ARGS(T(TEXT)), fn_none) \
     F(2943, "txid_current", NULL, SCALAR, STABLE, NS | STRICT, 0, T(INT8), ARGS(), fn_none) \
     F(3348, "txid_current_if_assigned", NULL, SCALAR, STABLE, NS | STRICT, 0, T(INT8), ARGS(), fn_none) \
     F(89, "version", NULL, SCALAR, STABLE, NS | STRICT, 0, T(TEXT), ARGS(), fn_none) \
@@ -999,7 +1002,11 @@
     F(12002, "relabel", NULL, SCALAR, IMMUTABLE, STRICT | CAST, 0, T(ANY), ARGS(T(ANY)), fn_same) \
     F(12003, "int4_oid", NULL, SCALAR, IMMUTABLE, STRICT | CAST, 0, T(OID), ARGS(T(INT4)), fn_cast_i4_oid) \
     F(12004, "oid_int4", NULL, SCALAR, IMMUTABLE, STRICT | CAST, 0, T(INT4), ARGS(T(OID)), fn_cast_oid_i4) \
-    F(12005, "regclassout", NULL, SCALAR, STABLE, NS | STRICT | CAST, 0, T(TEXT), ARGS(T(REGCLASS)), fn_none)
+    F(12005, "regclassout", NULL, SCALAR, STABLE, NS | STRICT | CAST, 0, T(TEXT), ARGS(T(REGCLASS)), fn_none) \
+    F(12006, "regnamespaceout", NULL, SCALAR, STABLE, NS | STRICT | CAST, 0, T(TEXT), ARGS(T(REGNAMESPACE)), fn_none) \
+    F(12007, "regnamespace", NULL, SCALAR, STABLE, NS | STRICT | CAST, 0, T(REGNAMESPACE), ARGS(T(TEXT)), fn_none) \
+    F(12008, "regroleout", NULL, SCALAR, STABLE, NS | STRICT | CAST, 0, T(TEXT), ARGS(T(REGROLE)), fn_none) \
+    F(12009, "regrole", NULL, SCALAR, STABLE, NS | STRICT | CAST, 0, T(REGROLE), ARGS(T(TEXT)), fn_none)
 
 #define FUNC_ROWS_WINDOW(F) \
     F(3104, "cume_dist", NULL, WINDOW, IMMUTABLE, 0, 0, T(FLOAT8), ARGS(), fn_none) \

@@ -405,6 +405,12 @@ FUNC(fn_string_to_array)
     return build(ctx, TYPE_TEXT, p.e, (int)p.n, out);
 }
 
+/* There are no partitions. */
+FUNC(fn_no_relations)
+{
+    return build(ctx, TYPE_REGCLASS, NULL, 0, out);
+}
+
 FUNC(fn_generate_subscripts)
 {
     int n = args[1].i == 1 ? array_count(&args[0]) : 0;
@@ -423,6 +429,7 @@ static struct status *series_add(struct eval_ctx *ctx, struct pieces *p, struct 
         return status_sql(LIMIT, "54000", "generate_series() of more than %d rows in this place",
                           ARRAY_ELEMENTS_MAX);
     }
+    TRY(arena_slack(ctx->arena)); /* the next value is made without asking */
     TRY(piece_add(ctx, p, slice_make("", 0), NULL));
     p->e[p->n - 1] = d;
     return NULL;

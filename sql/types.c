@@ -38,6 +38,8 @@
     X(NUMERIC, "numeric", "numeric", 'N', false, -1, false, false, 'i')                            \
     X(REGCLASS, "regclass", "regclass", 'N', false, 4, true, false, 'i')                           \
     X(REGTYPE, "regtype", "regtype", 'N', false, 4, true, false, 'i')                              \
+    X(REGNAMESPACE, "regnamespace", "regnamespace", 'N', false, 4, true, false, 'i')               \
+    X(REGROLE, "regrole", "regrole", 'N', false, 4, true, false, 'i')                              \
     X(RECORD, "record", "record", 'P', false, -1, false, false, 'd')                               \
     X(UUID, "uuid", "uuid", 'U', false, 16, false, false, 'c')
 
@@ -475,6 +477,8 @@ struct status *type_input(struct arena *a, type_oid oid, int32_t typmod, struct 
     case TYPE_REGPROC:
     case TYPE_REGCLASS:
     case TYPE_REGTYPE:
+    case TYPE_REGNAMESPACE:
+    case TYPE_REGROLE:
         TRY(oid_input(oid, text, &d.i));
         break;
     case TYPE_FLOAT4:
@@ -566,6 +570,8 @@ void type_output(type_oid oid, const struct datum *d, struct buf *out)
         break;
     case TYPE_REGPROC:
     case TYPE_REGCLASS:
+    case TYPE_REGNAMESPACE:
+    case TYPE_REGROLE:
         if (d->i == 0) {
             buf_put_u8(out, '-');
         } else {
@@ -741,6 +747,8 @@ struct status *type_recv(struct arena *a, type_oid oid, int32_t typmod, struct s
     case TYPE_REGPROC:
     case TYPE_REGCLASS:
     case TYPE_REGTYPE:
+    case TYPE_REGNAMESPACE:
+    case TYPE_REGROLE:
         TRY(int_recv(oid, b, &d.i));
         break;
     case TYPE_FLOAT4:

@@ -36,7 +36,7 @@ struct class_row {
     const char *name;
     char kind;
     int natts, checks;
-    bool has_index, has_rules;
+    bool has_index, has_rules, has_triggers;
     const Sherd__V1__TableDesc *options_of;
 };
 
@@ -84,7 +84,7 @@ static void class_row(struct row_maker *m, const struct class_row *r)
     put_int(m, r->natts);
     put_int(m, r->checks);
     put_bool(m, r->has_rules);
-    put_bool(m, false); /* relhastriggers */
+    put_bool(m, r->has_triggers); /* psql asks for foreign keys only then */
     put_bool(m, false); /* relhassubclass */
     put_bool(m, false); /* relrowsecurity */
     put_bool(m, false); /* relforcerowsecurity */
@@ -113,7 +113,9 @@ static void class_of_table(struct row_maker *m, const Sherd__V1__TableDesc *t)
                           .options_of = t};
     for (size_t i = 0; i < t->n_constraints; i++) {
         r.checks += t->constraints[i]->kind == SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_CHECK;
+        r.has_triggers |= t->constraints[i]->kind == SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_FOREIGN_KEY;
     }
+    r.has_triggers |= t->n_referenced_by > 0;
     for (size_t i = 0; i < t->n_indexes; i++) {
         r.has_index |= index_is_visible(t, t->indexes[i]);
     }

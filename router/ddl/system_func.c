@@ -148,6 +148,70 @@ static struct status *fn_regclassout(struct call *q)
     return NULL;
 }
 
+/* ---- regnamespace, regrole ---- */
+
+static struct status *to_regnamespace(struct call *q, bool must_exist)
+{
+    const char *schema, *name;
+    TRY(name_split(q->a, datum_slice(&q->args[0]), &schema, &name));
+    uint32_t oid = strcmp(name, "pg_catalog") == 0           ? SCHEMA_OID_PG_CATALOG
+                   : strcmp(name, "information_schema") == 0 ? SCHEMA_OID_INFORMATION_SCHEMA
+                                                             : 0;
+    const Sherd__V1__SchemaDesc *s = catalog_schema(q->c, q->x->env.database_id, slice_str(name));
+    oid = s != NULL ? s->id : oid;
+    if (oid == 0 && must_exist) {
+        return status_sql(NOT_FOUND, "3F000", "schema \"%s\" does not exist", name);
+    }
+    *q->out = oid != 0 ? datum_int(oid) : DATUM_NULL;
+    return NULL;
+}
+
+static struct status *fn_to_regnamespace(struct call *q)
+{
+    return to_regnamespace(q, false);
+}
+
+static struct status *fn_regnamespace(struct call *q)
+{
+    return to_regnamespace(q, true);
+}
+
+static struct status *fn_regnamespaceout(struct call *q)
+{
+    const char *name = schema_name(q->c, oid_arg(q, 0));
+    say(q, oid_arg(q, 0) == 0 ? "-" : name[0] != '\0' ? quote_name(q->a, name) : arena_printf(q->a, "%u", oid_arg(q, 0)));
+    return NULL;
+}
+
+static struct status *to_regrole(struct call *q, bool must_exist)
+{
+    const char *schema, *name;
+    TRY(name_split(q->a, datum_slice(&q->args[0]), &schema, &name));
+    const Sherd__V1__RoleDesc *r = catalog_role(q->c, slice_str(name));
+    if (r == NULL && must_exist) {
+        return status_sql(NOT_FOUND, "42704", "role \"%s\" does not exist", name);
+    }
+    *q->out = r != NULL ? datum_int(r->oid) : DATUM_NULL;
+    return NULL;
+}
+
+static struct status *fn_to_regrole(struct call *q)
+{
+    return to_regrole(q, false);
+}
+
+static struct status *fn_regrole(struct call *q)
+{
+    return to_regrole(q, true);
+}
+
+static struct status *fn_regroleout(struct call *q)
+{
+    const Sherd__V1__RoleDesc *r = role_by_oid(q->c, oid_arg(q, 0), q->a);
+    say(q, oid_arg(q, 0) == 0 ? "-" : r != NULL ? quote_name(q->a, r->name) : arena_printf(q->a, "%u", oid_arg(q, 0)));
+    return NULL;
+}
+
 static struct status *fn_to_regproc(struct call *q)
 {
     const char *schema, *name;
@@ -544,10 +608,16 @@ static const struct {
     {"pg_type_is_visible", fn_type_is_visible},
     {"regclass", fn_regclass},
     {"regclassout", fn_regclassout},
+    {"regnamespace", fn_regnamespace},
+    {"regnamespaceout", fn_regnamespaceout},
+    {"regrole", fn_regrole},
+    {"regroleout", fn_regroleout},
     {"row_security_active", fn_false},
     {"shobj_description", fn_null},
     {"to_regclass", fn_to_regclass},
+    {"to_regnamespace", fn_to_regnamespace},
     {"to_regproc", fn_to_regproc},
+    {"to_regrole", fn_to_regrole},
 };
 
 struct status *system_function(struct fiber *f, struct exec *x, const struct func_def *fn, const struct datum *args,

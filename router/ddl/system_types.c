@@ -42,6 +42,9 @@
       "numeric_send")                                                                                                  \
     X(REGCLASS, 0, "", 0, 'p', 2218, "regclassin", 2219, "regclassout", 2452, "regclassrecv", 2453, "regclasssend")    \
     X(REGTYPE, 0, "", 0, 'p', 2220, "regtypein", 2221, "regtypeout", 2454, "regtyperecv", 2455, "regtypesend")         \
+    X(REGNAMESPACE, 0, "", 0, 'p', 4084, "regnamespacein", 4085, "regnamespaceout", 4087, "regnamespacerecv", 4088,   \
+      "regnamespacesend")                                                                                              \
+    X(REGROLE, 0, "", 0, 'p', 4098, "regrolein", 4092, "regroleout", 4094, "regrolerecv", 4095, "regrolesend")         \
     X(RECORD, 0, "", 0, 'x', 2290, "record_in", 2291, "record_out", 2402, "record_recv", 2403, "record_send")          \
     X(VOID, 0, "", 0, 'p', 2298, "void_in", 2299, "void_out", 3120, "void_recv", 3121, "void_send")                    \
     X(UUID, 10065, "uuid_ops", 2968, 'p', 2952, "uuid_in", 2953, "uuid_out", 2961, "uuid_recv", 2962, "uuid_send")

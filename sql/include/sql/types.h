@@ -39,6 +39,8 @@ typedef uint32_t type_oid;
     X(NUMERIC, 1700, 1231, 'N', "numeric")             /* p, len: numeric.h */                     \
     X(REGCLASS, 2205, 2210, 'N', "regclass")           /* i */                                     \
     X(REGTYPE, 2206, 2211, 'N', "regtype")             /* i */                                     \
+    X(REGNAMESPACE, 4089, 4090, 'N', "regnamespace")   /* i */                                     \
+    X(REGROLE, 4096, 4097, 'N', "regrole")             /* i */                                     \
     X(RECORD, 2249, 2287, 'P', "record")                                                           \
     X(VOID, 2278, 0, 'P', "void")                                                                  \
     X(UUID, 2950, 2951, 'U', "uuid")                   /* p, len = 16 */
