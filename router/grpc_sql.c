@@ -270,7 +270,7 @@ static void make_value(struct grpc_sink *g, struct buf *scratch, type_oid type, 
         out->binary.data = (uint8_t *)(uintptr_t)s.data;
         out->binary.len = s.len;
     } else {
-        type_output(type, d, scratch);
+        session_output(g->session, type, d, scratch);
         out->kind_case = SHERD__V1__VALUE__KIND_TEXT;
         out->text = arena_strndup(g->arena, scratch->data, scratch->len);
     }

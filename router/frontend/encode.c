@@ -98,8 +98,8 @@ void put_row_description(struct buf *out, const struct plan_column *cols, int nc
     message_end(out, at);
 }
 
-void put_data_row(struct buf *out, const struct batch *b, int row, const int16_t *formats,
-                  int nformats)
+void put_data_row(struct buf *out, struct session *s, const struct batch *b, int row,
+                  const int16_t *formats, int nformats)
 {
     size_t at = message_begin(out, 'D');
     buf_put_u16(out, (uint16_t)b->ncols);
@@ -114,7 +114,7 @@ void put_data_row(struct buf *out, const struct batch *b, int row, const int16_t
         if (format_of(formats, nformats, c) == 1) {
             type_send(b->types[c], d, out);
         } else {
-            type_output(b->types[c], d, out);
+            session_output(s, b->types[c], d, out);
         }
         set_u32(out->data + len_at, (uint32_t)(out->len - len_at - 4));
     }

@@ -107,7 +107,8 @@ void put_parameter(struct buf *out, const char *name, const char *value);
 void put_ready(struct buf *out, char txn_status);
 void put_row_description(struct buf *out, const struct plan_column *cols, int ncols,
                          const int16_t *formats, int nformats);
-void put_data_row(struct buf *out, const struct batch *b, int row, const int16_t *formats,
-                  int nformats);
+/* s writes what only a session can (names of relations); may be NULL. */
+void put_data_row(struct buf *out, struct session *s, const struct batch *b, int row,
+                  const int16_t *formats, int nformats);
 
 #endif

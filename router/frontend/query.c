@@ -61,7 +61,7 @@ static struct status *sink_rows(struct fiber *f, struct sink *s, const struct ba
 {
     struct conn *c = conn_of(s);
     for (int r = 0; r < b->nrows; r++) {
-        put_data_row(&c->out, b, r, c->formats, c->nformats);
+        put_data_row(&c->out, c->session, b, r, c->formats, c->nformats);
         TRY(conn_flush_some(f, c));
     }
     return NULL;

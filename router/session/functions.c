@@ -141,6 +141,36 @@ static struct datum text_datum(struct arena *a, const char *text)
     return datum_bytes(arena_copy(a, slice_str(text)));
 }
 
+/* Functions that write an oid as a name (sql/funcs.h). */
+static uint32_t output_function(type_oid type)
+{
+    return type == TYPE_REGCLASS       ? 12005
+           : type == TYPE_REGNAMESPACE ? 12006
+           : type == TYPE_REGROLE      ? 12008
+                                       : 0;
+}
+
+void session_output(struct session *s, type_oid type, const struct datum *d, struct buf *out)
+{
+    uint32_t id = output_function(type);
+    if (id == 0 || s == NULL) {
+        type_output(type, d, out);
+        return;
+    }
+    struct catalog *c = catalog_current(s->router->catalog);
+    struct exec x = {.arena = arena_create(0)};
+    session_env(s, c, &x.env);
+    struct datum name = DATUM_NULL;
+    bool is_known = false;
+    if (status_consume(system_function(NULL, &x, func_by_id(id), d, 1, &name, &is_known)) || name.is_null) {
+        type_output(type, d, out);
+    } else {
+        buf_put_slice(out, datum_slice(&name));
+    }
+    arena_destroy(x.arena);
+    catalog_unref(c);
+}
+
 struct status *session_function(struct session *s, const struct plan_env *env, const struct func_def *func,
                                 const struct datum *args, int nargs, struct arena *a, struct datum *out)
 {

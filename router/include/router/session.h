@@ -91,6 +91,9 @@ struct status *session_sync(struct fiber *f, struct session *s) STATUS_MUST_CHEC
  * marked failed. The front end calls it once for each error it reports. */
 void session_failed(struct fiber *f, struct session *s);
 
+/* The text form of a result value: type_output(), but regclass, regnamespace and regrole by name. Does not park. */
+void session_output(struct session *s, type_oid type, const struct datum *d, struct buf *out);
+
 /* eval_ctx.session_call of every execution: functions that need the session (nextval, current_user,
  * current_setting, pg_get_indexdef ...). May park on the current fiber. */
 struct status *session_function(struct session *s, const struct plan_env *env, const struct func_def *func,

@@ -530,6 +530,12 @@ static struct status *execute(struct fiber *f, struct session *s, struct portal 
     return run_all(f, s, slice_str(sql), sink);
 }
 
+void session_output(struct session *s, type_oid type, const struct datum *d, struct buf *out)
+{
+    (void)s;
+    type_output(type, d, out);
+}
+
 struct status *session_execute(struct fiber *f, struct session *s, struct portal *p,
                                int64_t max_rows, struct sink *sink, bool *out_suspended)
 {
