@@ -452,6 +452,7 @@ static struct status *series_run(struct fiber *f, struct op_base *base, struct b
             break;
         }
         b->cols[0][b->nrows++] = o->at;
+        TRY(arena_slack(a));
         TRY(series_advance(o, a));
     }
     if (o->type == TYPE_NUMERIC && !o->is_done) { /* the next value must survive this batch */
