@@ -26,14 +26,21 @@ bool checkpoint_is_due(struct group *g)
     return g->checkpoint_wanted || g->log_bytes >= g->host->opt.checkpoint_log_bytes;
 }
 
-/* Rule 21: at least one. Fewer than asked for when entries are large. */
+/* Rule 21: at least one. Fewer than asked for when entries are large; more while a replica is being
+ * installed, or it would need the next install at once. */
 unsigned checkpoint_trailing(const struct group *g)
 {
     uint64_t n = g->host->opt.trailing_entries;
     uint64_t count = g->next_index - g->first_index;
-    if (count > 0 && g->log_bytes > TRAILING_BYTES_MAX) {
-        uint64_t fit = TRAILING_BYTES_MAX / (g->log_bytes / count + 1);
-        n = n > fit ? fit : n;
+    uint64_t entry_bytes = count > 0 ? g->log_bytes / count + 1 : 1;
+    if (g->log_bytes > TRAILING_BYTES_MAX && n > TRAILING_BYTES_MAX / entry_bytes) {
+        n = TRAILING_BYTES_MAX / entry_bytes;
+    }
+    uint64_t installing = install_send_oldest(g);
+    if (installing != 0 && installing < g->applied_index) {
+        uint64_t needed = g->applied_index - installing + 1;
+        bool fits = needed < INSTALL_TRAILING_BYTES_MAX / entry_bytes;
+        n = fits && needed > n ? needed : n;
     }
     n = n == 0 ? 1 : n;
     return n > UINT32_MAX ? UINT32_MAX : (unsigned)n;

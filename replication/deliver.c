@@ -353,6 +353,7 @@ static void hurry_first_election(struct group *g)
 void group_tick(struct group *g)
 {
     if (g->state != GROUP_RUNNING) {
+        install_recv_tick(g);
         return;
     }
     if (!rule_on(20)) {

@@ -48,7 +48,8 @@
 #define OUTBOX_BYTES_MAX ((size_t)1 << 20)          /* an envelope leaves early above this */
 #define APPLY_CHUNK_ENTRIES 256u                    /* one call of fsm.apply */
 #define APPLY_CHUNK_BYTES ((size_t)4 << 20)
-#define TRAILING_BYTES_MAX ((size_t)16 << 20) /* kept behind a checkpoint */
+#define TRAILING_BYTES_MAX ((size_t)16 << 20)            /* kept behind a checkpoint */
+#define INSTALL_TRAILING_BYTES_MAX ((uint64_t)256 << 20) /* the same, during an install */
 #define INSTALL_CHUNK_BYTES ((size_t)256 << 10)
 #define INSTALL_WINDOW 4u /* chunks on the way */
 #define INSTALL_RANGES_MAX 64u
@@ -415,6 +416,7 @@ void install_ack(struct group *g, const struct wire_message *m);
 void install_send_tick(struct group *g);
 void install_send_stop_all(struct group *g);
 bool install_send_is_idle(const struct group *g);
+uint64_t install_send_oldest(const struct group *g); /* index of the oldest session; 0 = none */
 
 /* ---- install_recv.c ---- */
 void install_begin(struct group *g, uint64_t node_id, const struct wire_message *m);

@@ -45,7 +45,7 @@ struct install_recv {
     struct log_snapshot snapshot;
     struct buf ranges; /* what is wiped: pairs of keys */
     uint64_t written;  /* chunks in staging */
-    uint64_t heard_ns;
+    uint64_t heard_ns, alive_ns;
     struct pending_chunk pending[INSTALL_WINDOW];
     struct job job;
     struct buf pairs; /* of the chunk that the job writes */
@@ -544,16 +544,20 @@ static void job_done(struct job *j)
 void install_recv_tick(struct group *g)
 {
     struct install_recv *r = g->install_in;
-    if (r == NULL) {
+    if (r == NULL || g->host->is_closing) {
         return;
+    }
+    uint64_t now = loop_now_ns(g->host->loop);
+    uint64_t timeout = ms_to_ns(g->host->opt.election_ms);
+    if (r->step >= FLUSHING && now - r->alive_ns >= timeout) {
+        r->alive_ns = now; /* a large state takes its time: the leader is to wait */
+        answer_progress(r);
     }
     if (r->step == READY) {
         try_replace(r);
         return;
     }
-    uint64_t now = loop_now_ns(g->host->loop);
-    bool is_orphan = g->raft.current_term != r->term ||
-                     now - r->heard_ns > 20 * ms_to_ns(g->host->opt.election_ms);
+    bool is_orphan = g->raft.current_term != r->term || now - r->heard_ns > 20 * timeout;
     if (r->step < READY && !r->is_busy && is_orphan) {
         install_recv_stop(g);
     }

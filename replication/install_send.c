@@ -410,6 +410,17 @@ void install_send_stop_all(struct group *g)
     }
 }
 
+uint64_t install_send_oldest(const struct group *g)
+{
+    uint64_t oldest = 0;
+    LIST_FOREACH(it, &g->installs_out)
+    {
+        uint64_t index = LIST_ITEM(it, struct install_send, link)->snapshot.index;
+        oldest = oldest == 0 || index < oldest ? index : oldest;
+    }
+    return oldest;
+}
+
 bool install_send_is_idle(const struct group *g)
 {
     return g->installs_busy == 0;
