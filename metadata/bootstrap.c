@@ -7,8 +7,9 @@
  * record describes as one entry. Why not write the content on every voter: what is in the log is
  * there exactly when a quorum has it, and a later leader need not wonder whether it is.
  *
- * Record: u8 version = 1 | u64 cluster id | bytes name | varint replication factor | varint n: {
- * bytes NodeDesc }
+ * Record:
+ *   u8 version = 1 | u64 cluster id | bytes name | varint replication factor
+ *   varint n | n times: bytes NodeDesc
  */
 #include "server_impl.h"
 

@@ -2,8 +2,9 @@
  * Catalog snapshots: one persistent map (omap.h) with two kinds of entries.
  *
  *   <meta key>                      the descriptor: value = its bytes, object = the decoded message
- *   0x00 <kind> <scope u32> <name>  a name: value = the meta key of what has it (of the table, for
- * an index)
+ *   0x00 <kind> <scope u32> <name>  a name: value = the meta key of what has it
+ *
+ * An index's name leads to its table.
  *
  * Taking a snapshot is a copy of the map's root; a change costs its size and the path to it; an
  * overlay is a copy with further changes. Names are derived from the descriptors, not from the

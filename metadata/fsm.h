@@ -12,9 +12,11 @@
  *   'm' 'q' <u32 slot>   u64 sequence | u64 request id | u64 revision
  *   'm' 'b'              bootstrap record of this voter (bootstrap.c), not replicated
  *
- * Log entry: u8 version = 1 | varint revision | varint visible | varint timestamp limit (0 = as it
- * is) | varint n requests: { varint sequence, varint id, varint revision } | varint n changes: { u8
- * kind: 1 put, 2 delete | bytes key | varint mod revision | put: bytes value }
+ * Log entry:
+ *   u8 version = 1
+ *   varint revision | varint visible revision | varint timestamp limit (0 = as it is)
+ *   varint n | n requests: varint sequence | varint id | varint revision
+ *   varint n | n changes:  u8 kind (1 put, 2 delete) | bytes key | varint mod revision | put: bytes
  *
  * Thread rule: the node's loop.
  */

@@ -31,8 +31,9 @@
 #define META_NODE_REPLACE_MS 300000u /* dead so long: its replicas are made anew elsewhere */
 
 /* The client. */
-#define META_CALL_GIVE_UP_MS 30000u /* no metadata leader found for so long: UNAVAILABLE */
-#define META_ATTEMPT_MS 2000u       /* one request to one node */
+#define META_CALL_GIVE_UP_MS 30000u     /* no metadata leader found for so long: UNAVAILABLE */
+#define META_ATTEMPT_MS 2000u           /* one request to one node */
+#define META_TIMESTAMP_ATTEMPT_MS 1000u /* a transaction waits for it */
 #define META_BACKOFF_MIN_MS 20u
 #define META_BACKOFF_MAX_MS 1000u
 #define META_WATCH_POLL_MS 10000u

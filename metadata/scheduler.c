@@ -3,8 +3,7 @@
  * fibers, so that a slow one does not hold up a quick one:
  *
  *   jobs    work asked for (job/ keys: pre-splits, splits) and splits by size; woken by a new job
- *   place   replicas of dead, draining and removed nodes, leaders spread, garbage collection; every
- * scheduler_ms
+ *   place   replicas, leaders, garbage collection, fences; every scheduler_ms
  *
  * Everything that must survive a failover is in the key space: a descriptor that names a learner is
  * the intent to make it a voter, a job that names a right shard is the intent to split. Each step

@@ -28,6 +28,7 @@
 static struct metric *batches_metric;
 static struct metric *ops_metric;
 static struct metric *leader_metric;
+static struct metric *reloads_metric;
 
 /* ---- changes ---- */
 
@@ -371,6 +372,12 @@ static void on_applied(struct meta_fsm *fsm)
     }
 }
 
+static void on_reloaded(struct meta_fsm *fsm)
+{
+    metric_add(reloads_metric, 1);
+    on_applied(fsm);
+}
+
 /* ---- life ---- */
 
 static struct status *route(struct fiber *f, struct rpc_context *ctx, const void *request,
@@ -443,12 +450,14 @@ struct status *meta_server_start(struct fiber *f, const struct meta_server_optio
         metric_counter("sherd_meta_batches_total", NULL, "Log entries of metadata changes");
     ops_metric =
         metric_counter("sherd_meta_changes_total", NULL, "Metadata changes that were decided");
+    reloads_metric = metric_counter("sherd_meta_reloads_total", NULL,
+                                    "Times the metadata was received as a whole from the leader");
     leader_metric =
         metric_gauge("sherd_meta_leader", NULL, "1 on the leader of the metadata group");
     meta_fsm_init(&s->fsm, options->state);
     s->fsm.on_role = on_role;
     s->fsm.on_applied = on_applied;
-    s->fsm.on_reloaded = on_applied;
+    s->fsm.on_reloaded = on_reloaded;
     struct status *st = meta_fsm_load(&s->fsm);
     if (st == NULL) {
         st = group_open(f, options->host, META_GROUP_ID, &s->fsm.base, &s->group);

@@ -1,12 +1,12 @@
 /*
  * What the files of the metadata server share. The story is in README.md; in short:
  *
- *   request -> handler (fiber) -> meta_op in the queue -> flush: evaluate serially on a copy of the
- * state
+ *   request -> handler (fiber) -> meta_op in the queue
+ *           -> flush: evaluate all, one after the other, on a copy of the state
  *           -> one log entry, one in flight -> applied -> fibers go on
  *
  * server.c life, roles, queue; requests.c Txn, Allocate, Sequence; watch.c; oracle.c timestamps;
- * nodes.c Join, Heartbeat, Status; bootstrap.c first content; scheduler*.c placement.
+ * nodes.c Join, Heartbeat, Status; bootstrap.c first content; scheduler.c and what follows it.
  *
  * Thread rule: the node's loop. Nothing that was read from s->fsm survives a park.
  */

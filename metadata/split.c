@@ -2,9 +2,11 @@
  * Splits. A split is three steps, each of which finds out whether it has been done:
  *
  *  1 intent   one change: allocates the new shard's id and puts job/<id> with its whole descriptor
- *  2 split    SHARD_SPLIT at the left shard's leader: the left group logs it, each of its nodes
- * creates its replica of the right group from that entry 3 map      one change: left part shrinks
- * (epoch + 1), right part appears, the job goes
+ *  2 split    SHARD_SPLIT at the left shard's leader
+ *  3 map      one change: left part shrinks (epoch + 1), right part appears, the job goes
+ *
+ * In step 2 the left group logs the split, and each of its nodes creates its replica of the right
+ * group from that entry.
  *
  * A crash after 1 or 2 leaves the job; the next leader of this group goes on from it, with the same
  * ids. While the job stands, nothing else changes the left shard's replicas (place.c looks).

@@ -34,7 +34,7 @@ static struct status *ts_request(struct fiber *f, struct meta_client *c, uint32_
     void *message = NULL;
     if (c->leader != 0) {
         uint64_t outer = fiber_deadline(f);
-        uint64_t inner = loop_now_ns(c->loop) + ms_to_ns(META_ATTEMPT_MS);
+        uint64_t inner = loop_now_ns(c->loop) + ms_to_ns(META_TIMESTAMP_ATTEMPT_MS);
         if (outer == 0 || inner < outer) {
             fiber_set_deadline(f, inner);
         }
@@ -48,7 +48,8 @@ static struct status *ts_request(struct fiber *f, struct meta_client *c, uint32_
         }
         status_free(st);
     }
-    st = client_call(f, c, RPC_META_TIMESTAMP_WAIT, &request, META_ATTEMPT_MS, a, &message);
+    st = client_call(f, c, RPC_META_TIMESTAMP_WAIT, &request, META_TIMESTAMP_ATTEMPT_MS, a,
+                     &message);
 out:
     if (st == NULL) {
         *out_first = ((Sherd__V1__MetaTimestampReply *)message)->first;

@@ -1,10 +1,11 @@
 /*
  * Watch: a long poll that brings everything after a revision, in order and without gaps.
  *
- *  revision > 0 and in the ring   the changes after it, up to a bound of bytes, cut only between
- * revisions otherwise                      a full copy, in pages. The first page names the revision
- * R; the caller asks on by key and then watches from R: what changed between the pages is newer
- * than R and comes again, which a cache bears (client.c).
+ *  revision > 0 and in the ring   the changes after it, cut only between revisions
+ *  otherwise                      a full copy, in pages
+ *
+ * The first page of a copy names the revision R; the caller asks on by key and then watches from R:
+ * what changed between the pages is newer than R and comes again, which a cache bears (client.c).
  *
  * Replies point into the state; they hold it by references that the reply's arena releases.
  */

@@ -1,17 +1,25 @@
+/* clang-format off */
 /*
  * The metadata group as its users see it: a cached copy of the key-value space kept fresh by a
  * watch, compare-and-set changes, timestamps, id allocation, sequences. Each node has one client.
  *
- * Key space (values are the protobuf messages of api/proto/sherd/v1/catalog.proto, ids as 8 or 4
- * byte big-endian so that order is numeric): cluster                          ClusterDesc bytes:
- * cluster id u64, name node/<u64 id>                    NodeDesc shard/<range start key> ShardDesc
- * (the shard map, ordered by start key) db/<u32 id>  schema/<u32 id>  table/<u32 id>  seq/<u64 id>
- * descriptors seqstate/<u64 id>                SequenceState (not in the watch: it would flood it)
+ * Key space (values are the protobuf messages of api/proto/sherd/v1/catalog.proto, ids as 8 or 4 byte
+ * big-endian so that order is numeric):
+ *   cluster                          u64 cluster id, then the cluster's name
+ *   node/<u64 id>                    NodeDesc
+ *   shard/<range start key>          ShardDesc (the shard map, ordered by start key)
+ *   db/<u32 id>  schema/<u32 id>  table/<u32 id>  seq/<u64 id>   descriptors
+ *   seqstate/<u64 id>                SequenceState (not in the watch: it would flood it)
  *   name/db/<name>                   u32 id
  *   name/schema/<u32 db>/<name>      u32 id
- *   name/rel/<u32 db>/<u32 schema>/<name>   'r' table, 'S' sequence, 'i' index, 'v' view + u64 id
- * (of the table for an index) role/<name>                      RoleDesc setting/<name> text
- *   job/<u64 id>                     JobDesc
+ *   name/rel/<u32 db>/<u32 schema>/<name>
+ *                                    'r' table, 'S' sequence, 'i' index, 'v' view + u64 id (of the
+ *                                    table for an index)
+ *   role/<name>                      RoleDesc
+ *   setting/<name>                   text; replication_factor: voters per shard, one digit, default 3
+ *   job/<u64 id>                     JobDesc: the scheduler does it and removes the key. PRESPLIT of a
+ *                                    hash-sharded table (put it together with the table), SPLIT by hand
+ *                                    (shard_id, split_key), FENCE of a former router incarnation
  *   counter/<kind>                   last allocated id (not in the watch)
  * Uniqueness of a name is the compare "must not exist" on its name/ key.
  *
@@ -19,6 +27,7 @@
  * next park of the calling fiber: copy, or use the decoded catalog (catalog.h) which is reference
  * counted.
  */
+/* clang-format on */
 #ifndef METADATA_CLIENT_H
 #define METADATA_CLIENT_H
 
@@ -67,7 +76,9 @@ void meta_scan(struct meta_client *c, struct slice prefix,
 
 /* A compare-and-set change. Retries NOT_LEADER and broken connections by itself (exactly once, by
  * request id). *out_succeeded false: a compare failed; then the cache has been refreshed when this
- * returns. */
+ * returns. TIMEOUT and CANCELLED (of the calling fiber) and UNKNOWN_OUTCOME (no answer for 30 s)
+ * leave open whether it was done: read the keys again. The cache has the change when
+ * meta_wait_revision(*out_revision) returns. */
 struct status *meta_txn(struct fiber *f, struct meta_client *c,
                         const Sherd__V1__MetaTxnRequest *request, bool *out_succeeded,
                         uint64_t *out_revision) STATUS_MUST_CHECK;

@@ -29,17 +29,17 @@ struct meta_server_options {
 };
 
 /*
- * First start of a cluster: writes the group's first configuration and its first content (cluster
- * id, nodes, the first shard, database `sherd` with schemas `public` and `pg_catalog`'s id, role
- * `sherd`) on each of the initial nodes, byte for byte the same: cluster_id is derived from the
- * name and the node list. ALREADY_EXISTS when this node has a metadata group.
+ * First start of a cluster: what every initial node must say the same. cluster_id names this
+ * cluster for ever (meta_cluster_id() derives one from the name and the node list). The first
+ * content is the cluster, its nodes, the first shard, database `sherd` with schema `public`, role
+ * `sherd`.
  */
 struct meta_bootstrap {
     const char *cluster_name;
     uint64_t cluster_id;
     size_t node_count;
-    Sherd__V1__NodeDesc *
-        *nodes; /* all initial nodes; those with role_metadata (at most 5) are voters */
+    /* All initial nodes; those with role_metadata (at most 5) are the voters. */
+    Sherd__V1__NodeDesc **nodes;
     uint32_t replication_factor; /* of the first shard: min(3, nodes with role shard) */
 };
 uint64_t meta_cluster_id(const char *cluster_name, const uint64_t *node_ids, size_t count);
@@ -48,9 +48,10 @@ uint64_t meta_cluster_id(const char *cluster_name, const uint64_t *node_ids, siz
 struct status *meta_bootstrap_shard(const struct meta_bootstrap *b, struct arena *a,
                                     Sherd__V1__ShardDesc **out) STATUS_MUST_CHECK;
 /*
- * Only the voters write anything: the record of this bootstrap (locally, synced) and the group's
- * first configuration. The group's first leader finds the space empty and proposes the content from
- * its record: one entry, the same whoever leads. On a node without role metadata this does nothing.
+ * ALREADY_EXISTS when this node has a metadata group. Only the voters write anything: the record of
+ * this bootstrap (locally, synced) and the group's first configuration. The group's first leader
+ * finds the space empty and proposes the content from its record: one entry, the same whoever
+ * leads. On a node without role metadata this does nothing.
  */
 struct status *meta_server_bootstrap(struct fiber *f, struct group_host *host, struct store *state,
                                      uint64_t node_id,

@@ -135,6 +135,8 @@ void world_boot(struct meta_world *w, uint64_t node_id)
         .log = n->log,
         .state = n->state,
         .link = sim_net_link(w->net, node_id),
+        .checkpoint_log_bytes = w->small_logs ? 8192 : 0,
+        .trailing_entries = w->small_logs ? 8 : 0,
     };
     OK(group_host_create(&o, &n->host));
     n->link = sim_rpc_link_create(w->net, n->loop, node_id);

@@ -44,6 +44,7 @@ struct meta_world {
     struct world_node nodes[WORLD_NODES_MAX + 1]; /* by id */
     bool scheduler;
     uint32_t shard_max_mb;
+    bool small_logs; /* checkpoints at every turn: a node that was away gets a snapshot */
     bool is_finished;
     int running;
     /* Called on each booting node before its server starts: fakes of the shard methods. */

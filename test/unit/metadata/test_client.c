@@ -134,6 +134,8 @@ static void begin(void)
     for (uint64_t i = 1; i <= CLIENT; i++) {
         w.loops[i] = sim_loop_create(w.sim, "n");
         sim_net_attach(w.net, i, w.loops[i]);
+    }
+    for (uint64_t i = 1; i <= CLIENT; i++) {
         w.links[i] = sim_rpc_link_create(w.net, w.loops[i], i);
         w.nodes[i] = rpc_node_create(w.loops[i], i, w.links[i]);
         if (i != CLIENT) {
@@ -145,6 +147,7 @@ static void begin(void)
                          (void *)(uintptr_t)i, false);
         }
     }
+    sim_run(w.sim, 50 * MS, NULL, NULL); /* the links greet each other */
 }
 
 static void start_client(void)

@@ -8,6 +8,8 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
+#include "server_impl.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -146,6 +148,36 @@ static void final_check(struct fiber *f, struct world_node *n)
     assert_int_equal(counter_read(n->client, &mod), done);
 }
 
+static bool same_entry(void *ctx, struct omap_entry *e)
+{
+    const struct omap_entry *other = omap_get(ctx, omap_entry_key(e));
+    assert_non_null(other);
+    assert_int_equal(other->mod_revision, e->mod_revision);
+    assert_true(slice_eq(omap_entry_value(other), omap_entry_value(e)));
+    return true;
+}
+
+static void same_state(struct meta_fsm *a, struct meta_fsm *b)
+{
+    assert_int_equal(a->revision, b->revision);
+    assert_int_equal(a->tso_limit, b->tso_limit);
+    assert_int_equal(a->map.count, b->map.count);
+    omap_scan(&a->map, slice_make(NULL, 0), same_entry, &b->map);
+}
+
+/* The voters have the same state, in memory and in the store. */
+static void states_check(void)
+{
+    for (uint64_t i = 1; i <= 3; i++) {
+        struct meta_fsm stored;
+        meta_fsm_init(&stored, w.nodes[i].state);
+        OK(meta_fsm_load(&stored));
+        same_state(&w.nodes[i].server->fsm, &stored);
+        same_state(&w.nodes[i].server->fsm, &w.nodes[1].server->fsm);
+        meta_fsm_deinit(&stored);
+    }
+}
+
 static void one_fault(uint64_t *down)
 {
     struct sim *s = w.sim;
@@ -189,6 +221,7 @@ static void run_faults(uint64_t seed, int steps)
     taken = 0;
     memset(increments, 0, sizeof(increments));
     world_init(&w, seed, 5, 3);
+    w.small_logs = seed % 2 == 0;
     for (uint64_t i = 1; i <= 5; i++) {
         world_boot(&w, i);
     }
@@ -228,11 +261,16 @@ static void timestamps_and_changes_survive_faults(void **state)
             world_spawn(&w, i, final_check);
         }
         world_run(&w, 60 * SECOND);
+        world_advance(&w, 40 * SECOND); /* no window is moved any more */
+        states_check();
         size_t done = increments[4] + increments[5];
         printf("seed %llu: %zu timestamps, %zu changes\n", (unsigned long long)seed, taken, done);
         assert_true(taken > 500 && done > 50);
         world_shutdown(&w);
     }
+    struct metric *reloads = metric_counter("sherd_meta_reloads_total", NULL, "");
+    printf("%lld snapshots were installed\n", (long long)metric_value(reloads));
+    assert_true(count < 4 || metric_value(reloads) > 0);
 }
 
 /* The check above can fail. */

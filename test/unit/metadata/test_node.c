@@ -375,6 +375,83 @@ static void heartbeats_give_liveness_and_watermark(void **state)
     with_node(heartbeats_body);
 }
 
+#define LARGE_KEYS 12
+
+static void large_body(struct fiber *f, struct world_node *n)
+{
+    uint64_t seeds[] = {1};
+    char *value = mem_zalloc((1 << 20) + 1);
+    memset(value, 'v', 1 << 20);
+    OK(meta_wait_ready(f, n->client));
+    for (int i = 0; i < LARGE_KEYS; i++) {
+        char key[32];
+        bool ok;
+        snprintf(key, sizeof(key), "setting/%02d", i);
+        put_text(f, n->client, key, value, 0, &ok, NULL);
+        assert_true(ok);
+    }
+    mem_free(value);
+    struct meta_client *c = meta_client_create(n->rpc, seeds, 1);
+    OK(meta_wait_ready(f, c));
+    for (int i = 0; i < LARGE_KEYS; i++) {
+        char key[32];
+        struct slice v;
+        snprintf(key, sizeof(key), "setting/%02d", i);
+        ASSERT(meta_get(c, slice_str(key), &v, NULL) && v.len == 1 << 20);
+    }
+    ASSERT(meta_revision(c) == meta_revision(n->client));
+    ASSERT(!meta_get(c, slice_str("counter/object"), NULL, NULL)); /* silent */
+    meta_client_destroy(f, c);
+}
+
+static void a_large_space_comes_in_pages(void **state)
+{
+    (void)state;
+    with_node(large_body);
+}
+
+static void refusals_body(struct fiber *f, struct world_node *n)
+{
+    Sherd__V1__MetaTxnRequest r = SHERD__V1__META_TXN_REQUEST__INIT;
+    Sherd__V1__MetaPut put = SHERD__V1__META_PUT__INIT;
+    Sherd__V1__MetaPut *puts[] = {&put};
+    ProtobufCBinaryData none = {0};
+    bool ok;
+    r.puts = puts;
+    r.n_puts = 1; /* an empty key */
+    struct status *st = meta_txn(f, n->client, &r, &ok, NULL);
+    assert_true(status_is(st, STATUS_INVALID));
+    status_free(st);
+    put.key.data = mem_zalloc(9u << 20);
+    put.key.len = 1;
+    put.value.data = put.key.data;
+    put.value.len = 9u << 20;
+    st = meta_txn(f, n->client, &r, &ok, NULL);
+    assert_true(status_is(st, STATUS_LIMIT));
+    assert_string_equal(st->sqlstate, "54000");
+    status_free(st);
+    mem_free(put.key.data);
+    r.n_puts = 0;
+    r.delete_prefixes = &none;
+    r.n_delete_prefixes = 1; /* everything */
+    st = meta_txn(f, n->client, &r, &ok, NULL);
+    assert_true(status_is(st, STATUS_INVALID));
+    status_free(st);
+    uint64_t id;
+    st = meta_allocate(f, n->client, (enum meta_id_kind)77, 1, &id);
+    assert_true(status_is(st, STATUS_INVALID));
+    status_free(st);
+    st = meta_allocate(f, n->client, META_ID_OBJECT, 0, &id);
+    assert_true(status_is(st, STATUS_INVALID));
+    status_free(st);
+}
+
+static void senseless_requests_are_refused(void **state)
+{
+    (void)state;
+    with_node(refusals_body);
+}
+
 static void busy_body(struct fiber *f, struct world_node *n)
 {
     for (int i = 0; i < 1000 && n->server != NULL; i++) {
@@ -427,6 +504,8 @@ int main(void)
         cmocka_unit_test(sequences_count_end_and_cycle),
         cmocka_unit_test(a_node_joins_with_its_data_only),
         cmocka_unit_test(heartbeats_give_liveness_and_watermark),
+        cmocka_unit_test(a_large_space_comes_in_pages),
+        cmocka_unit_test(senseless_requests_are_refused),
         cmocka_unit_test(a_stop_ends_everybody_who_is_inside),
     };
     log_set_level(LOG_WARN);
