@@ -197,18 +197,34 @@ static struct status *sort_using(struct analyzer *z, const PgQuery__SortBy *sb, 
     return NULL;
 }
 
+/* A row in ORDER BY or DISTINCT ON stands for its columns, one after the other. */
+static size_t row_width(const PgQuery__Node *n)
+{
+    return n->node_case == PG_QUERY__NODE__NODE_ROW_EXPR ? n->row_expr->n_args : 1;
+}
+
+static const PgQuery__Node *row_item(const PgQuery__Node *n, size_t i)
+{
+    return n->node_case == PG_QUERY__NODE__NODE_ROW_EXPR ? n->row_expr->args[i] : n;
+}
+
 static struct status *order_by(struct select_state *q)
 {
-    int n = (int)q->s->n_sort_clause;
-    q->sort_targets = ARENA_ARRAY(q->z->a, int, n + 1);
-    q->sorts = ARENA_ARRAY(q->z->a, struct rel_sort, n + 1);
-    for (int i = 0; i < n; i++) {
-        const PgQuery__SortBy *sb = q->s->sort_clause[i]->sort_by;
-        TRY(find_target(q, sb->node, "ORDER BY", &q->sort_targets[i]));
-        q->sorts[i] = sort_of(sb);
-        TRY(sort_using(q->z, sb, &q->sorts[i]));
+    size_t total = 0;
+    for (size_t i = 0; i < q->s->n_sort_clause; i++) {
+        total += row_width(q->s->sort_clause[i]->sort_by->node);
     }
-    q->nsorts = n;
+    q->sort_targets = ARENA_ARRAY(q->z->a, int, total + 1);
+    q->sorts = ARENA_ARRAY(q->z->a, struct rel_sort, total + 1);
+    for (size_t i = 0; i < q->s->n_sort_clause; i++) {
+        const PgQuery__SortBy *sb = q->s->sort_clause[i]->sort_by;
+        for (size_t k = 0; k < row_width(sb->node); k++) {
+            TRY(find_target(q, row_item(sb->node, k), "ORDER BY", &q->sort_targets[q->nsorts]));
+            q->sorts[q->nsorts] = sort_of(sb);
+            TRY(sort_using(q->z, sb, &q->sorts[q->nsorts]));
+            q->nsorts++;
+        }
+    }
     return NULL;
 }
 
@@ -235,10 +251,15 @@ static struct status *distinct_on(struct select_state *q)
         }
         return NULL;
     }
-    q->non = (int)s->n_distinct_clause;
-    q->on_targets = ARENA_ARRAY(q->z->a, int, q->non);
-    for (int i = 0; i < q->non; i++) {
-        TRY(find_target(q, s->distinct_clause[i], "DISTINCT ON", &q->on_targets[i]));
+    size_t total = 0;
+    for (size_t i = 0; i < s->n_distinct_clause; i++) {
+        total += row_width(s->distinct_clause[i]);
+    }
+    q->on_targets = ARENA_ARRAY(q->z->a, int, total + 1);
+    for (size_t i = 0; i < s->n_distinct_clause; i++) {
+        for (size_t k = 0; k < row_width(s->distinct_clause[i]); k++) {
+            TRY(find_target(q, row_item(s->distinct_clause[i], k), "DISTINCT ON", &q->on_targets[q->non++]));
+        }
     }
     for (int i = 0; i < q->nsorts && i < q->non; i++) {
         bool found = false;
@@ -590,20 +611,15 @@ static void any_var(void *ctx, int var)
     *(bool *)ctx = true;
 }
 
-static struct status *limit_expr(struct analyzer *z, struct scope *parent, const PgQuery__Node *n, const char *what,
+static struct status *limit_expr(struct analyzer *z, struct scope *sc, const PgQuery__Node *n, const char *what,
                                  struct expr **out)
 {
     *out = NULL;
     if (n == NULL) {
         return NULL;
     }
-    struct scope *sc = scope_new(z, parent);
-    sc->place = sc->srf_place = what;
-    const char *name = plain_name(n);
-    if (name != NULL) {
-        return at(z, status_sql(INVALID, "42P10", "argument of %s must not contain variables", what), n->column_ref->location);
-    }
     struct expr *e;
+    sc->place = sc->srf_place = what;
     TRY(analyze_expr(z, sc, n, &e));
     bool has_vars = false;
     expr_vars(e, any_var, &has_vars);
@@ -619,7 +635,7 @@ static struct status *limit_expr(struct analyzer *z, struct scope *parent, const
     return coerce(z, e, TYPE_INT8, -1, CAST_ASSIGNMENT, out);
 }
 
-static struct status *limit_rel(struct analyzer *z, struct scope *parent, const PgQuery__SelectStmt *s, struct rel **io)
+static struct status *limit_rel(struct analyzer *z, struct scope *sc, const PgQuery__SelectStmt *s, struct rel **io)
 {
     if (s->limit_offset == NULL && s->limit_count == NULL) {
         return NULL;
@@ -628,8 +644,8 @@ static struct status *limit_rel(struct analyzer *z, struct scope *parent, const 
         return unsupported(z, -1, "FETCH FIRST ... WITH TIES");
     }
     struct rel *r = rel_new(z->q, REL_LIMIT, *io);
-    TRY(limit_expr(z, parent, s->limit_offset, "OFFSET", &r->offset));
-    TRY(limit_expr(z, parent, s->limit_count, "LIMIT", &r->limit));
+    TRY(limit_expr(z, sc, s->limit_offset, "OFFSET", &r->offset));
+    TRY(limit_expr(z, sc, s->limit_count, "LIMIT", &r->limit));
     *io = r;
     return NULL;
 }
@@ -995,7 +1011,7 @@ struct status *analyze_select_raw(struct analyzer *z, struct scope *parent, cons
     } else {
         TRY(simple(z, sc, s, out));
     }
-    TRY(limit_rel(z, parent, s, &out->rel));
+    TRY(limit_rel(z, sc, s, &out->rel));
     if (out_scope != NULL) {
         *out_scope = sc;
     }

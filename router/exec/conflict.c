@@ -127,7 +127,9 @@ static struct status *do_update(struct run *r, const struct plan_write *pw, stru
     const struct table_write *t = &pw->t;
     struct batch both = {.ncols = t->ncolumns * 2, .nrows = 1, .cap = 1, .arena = a};
     both.cols = ARENA_ARRAY(a, struct datum *, both.ncols + 1);
+    both.types = ARENA_ARRAY(a, uint32_t, both.ncols + 1);
     for (int c = 0; c < t->ncolumns; c++) {
+        both.types[c] = both.types[t->ncolumns + c] = t->table->columns[c]->type;
         both.cols[c] = &old[c];
         both.cols[t->ncolumns + c] = &proposed[c];
     }

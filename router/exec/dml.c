@@ -47,7 +47,9 @@ struct status *returning_rows(struct run *r, const struct plan_write *pw, const 
     int ninput = input == NULL ? 0 : input->ncols;
     struct batch in = {.ncols = rows->ncols + ninput, .nrows = rows->nrows, .cap = rows->nrows, .arena = a};
     in.cols = ARENA_ARRAY(a, struct datum *, in.ncols + 1);
+    in.types = ARENA_ARRAY(a, uint32_t, in.ncols + 1);
     for (int c = 0; c < in.ncols; c++) {
+        in.types[c] = c < rows->ncols ? rows->types[c] : input->types[c - rows->ncols];
         in.cols[c] = c < rows->ncols ? rows->cols[c] : input->cols[c - rows->ncols];
     }
     uint32_t *types = ARENA_ARRAY(a, uint32_t, n);

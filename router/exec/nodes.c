@@ -53,7 +53,8 @@ struct op *op_one(struct arena *a)
 {
     struct one *o = ARENA_NEW(a, struct one);
     o->op.next = one_next;
-    o->b = shell(a, 0, NULL, 1);
+    o->op.types = ARENA_ARRAY(a, uint32_t, 1);
+    o->b = shell(a, 0, o->op.types, 1);
     return &o->op;
 }
 

@@ -50,9 +50,18 @@ static struct status *set_build(struct run *r, const struct subplan *sp, struct 
     return NULL;
 }
 
-static struct batch one_row(struct arena *a, int n, const struct datum *values)
+static uint32_t *lhs_types(struct run *r, struct arena *a, const struct subplan *sp)
 {
-    struct batch b = {.ncols = n, .nrows = 1, .cap = 1, .arena = a};
+    uint32_t *types = ARENA_ARRAY(a, uint32_t, sp->nlhs + sp->nouts + 1);
+    for (int i = 0; i < sp->nlhs; i++) {
+        types[i] = r->plan->q->vars[sp->lhs_vars[i]].type;
+    }
+    return types;
+}
+
+static struct batch one_row(struct arena *a, int n, uint32_t *types, const struct datum *values)
+{
+    struct batch b = {.ncols = n, .nrows = 1, .cap = 1, .types = types, .arena = a};
     b.cols = ARENA_ARRAY(a, struct datum *, n + 1);
     for (int i = 0; i < n; i++) {
         b.cols[i] = (struct datum *)&values[i];
@@ -66,7 +75,7 @@ static struct status *set_probe(struct run *r, const struct subplan *sp, const s
     struct arena *a = arena_create(0);
     struct eval_ctx ev = r->eval;
     ev.arena = a;
-    struct batch row = one_row(a, sp->nlhs, lhs);
+    struct batch row = one_row(a, sp->nlhs, lhs_types(r, a, sp), lhs);
     struct datum v;
     struct status *st = expr_eval(&ev, sp->hash_lhs, &row, NULL, 1, &v);
     if (st == NULL) {
@@ -95,6 +104,7 @@ static struct status *test_batch(struct run *r, struct arena *a, const struct su
     int n = sp->nlhs + sp->nouts;
     struct batch in = {.ncols = n, .nrows = b->nrows, .cap = b->nrows, .arena = a};
     in.cols = ARENA_ARRAY(a, struct datum *, n + 1);
+    in.types = lhs_types(r, a, sp);
     for (int i = 0; i < sp->nlhs; i++) {
         in.cols[i] = ARENA_ARRAY(a, struct datum, b->nrows + 1);
         for (int k = 0; k < b->nrows; k++) {
@@ -103,6 +113,7 @@ static struct status *test_batch(struct run *r, struct arena *a, const struct su
     }
     for (int i = 0; i < sp->nouts; i++) {
         in.cols[sp->nlhs + i] = b->cols[i];
+        in.types[sp->nlhs + i] = b->types[i];
     }
     struct datum *v = ARENA_ARRAY(a, struct datum, b->nrows + 1);
     TRY(expr_eval(&ev, sp->plan_test, &in, NULL, b->nrows, v));

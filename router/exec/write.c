@@ -265,7 +265,9 @@ static struct status *is_indexed(struct writer *w, const struct index_write *ix,
     }
     struct batch b = {.ncols = w->t->ncolumns, .nrows = 1, .cap = 1, .arena = w->a};
     b.cols = ARENA_ARRAY(w->a, struct datum *, w->t->ncolumns + 1);
+    b.types = ARENA_ARRAY(w->a, uint32_t, w->t->ncolumns + 1);
     for (int c = 0; c < w->t->ncolumns; c++) {
+        b.types[c] = w->t->table->columns[c]->type;
         b.cols[c] = &row[c];
     }
     struct eval_ctx ev = w->r->eval;
