@@ -42,13 +42,15 @@ struct startup {
     } settings[SETTINGS_MAX];
     int setting_count;
     struct scram *scram;
-    bool has_first; /* client-first-message was read */
+    bool has_first;         /* client-first-message was read */
+    struct status *warning; /* to be sent once the client listens to notices, or NULL */
 };
 
 void startup_free(struct startup *s)
 {
     if (s != NULL) {
         scram_destroy(s->scram);
+        status_free(s->warning);
         buf_deinit(&s->packet);
         mem_free(s);
     }
@@ -146,6 +148,20 @@ static struct status *apply_options(struct session *s, const char *options)
     return st;
 }
 
+/* A setting of the startup packet. Some drivers send their machine's time zone unasked: one that is
+ * not supported must not keep them out. They are told by a warning, and by ParameterStatus what
+ * holds. */
+static struct status *apply_setting(struct conn *c, const char *name, const char *value)
+{
+    struct status *st = session_set(c->session, slice_str(name), slice_str(value));
+    if (status_is(st, STATUS_UNSUPPORTED) && strcasecmp(name, "timezone") == 0) {
+        status_free(c->startup->warning);
+        c->startup->warning = st;
+        st = NULL;
+    }
+    return st;
+}
+
 static struct status *open_session(struct fiber *f, struct conn *c)
 {
     struct startup *s = c->startup;
@@ -158,8 +174,7 @@ static struct status *open_session(struct fiber *f, struct conn *c)
         TRY(apply_options(c->session, s->options));
     }
     for (int i = 0; i < s->setting_count; i++) {
-        TRY(session_set(c->session, slice_str(s->settings[i].name),
-                        slice_str(s->settings[i].value)));
+        TRY(apply_setting(c, s->settings[i].name, s->settings[i].value));
     }
     return NULL;
 }
@@ -176,6 +191,9 @@ static void login(struct fiber *f, struct conn *c)
         return;
     }
     put_auth(&c->out, AUTH_OK, slice_make(NULL, 0));
+    if (c->startup->warning != NULL) {
+        put_error(&c->out, 'N', "WARNING", c->startup->warning);
+    }
     put_parameters(c);
     size_t at = message_begin(&c->out, 'K');
     buf_put_u32(&c->out, session_id(c->session));

@@ -186,7 +186,9 @@ void session_cancel(struct router *r, uint32_t id, uint64_t secret)
 struct status *session_set(struct session *s, struct slice name, struct slice value)
 {
     (void)s;
-    (void)value;
+    if (slice_eq(name, slice_str("TimeZone")) && !slice_eq(value, slice_str("UTC"))) {
+        return status_new(UNSUPPORTED, "time zone is not supported");
+    }
     if (slice_eq(name, slice_str("unknown_setting"))) {
         return status_sql(NOT_FOUND, "42704",
                           "unrecognized configuration parameter \"unknown_setting\"");

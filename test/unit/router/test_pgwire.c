@@ -369,6 +369,20 @@ SCRIPT(bad_logins_are_fatal)
     client_free(cl);
 }
 
+SCRIPT(a_driver_with_its_own_time_zone_is_warned_and_let_in)
+{
+    static const char *const pairs[] = {"user", "u", "TimeZone", "Europe/Berlin", NULL};
+    struct client *cl = client_open(f);
+    startup(cl, 196608, pairs);
+    expect(cl, 'R');
+    struct answer a = expect(cl, 'N');
+    assert_string_equal(field(a, 'S'), "WARNING");
+    while (a.type != 'Z') {
+        a = next(cl);
+    }
+    logout(cl);
+}
+
 SCRIPT(connections_beyond_the_limit_are_refused)
 {
     static const char *const pairs[] = {"user", "u", NULL};
@@ -1056,6 +1070,7 @@ int main(void)
         cmocka_unit_test(bytes_sent_behind_an_ssl_request_are_refused),
         cmocka_unit_test(newer_minor_version_is_negotiated),
         cmocka_unit_test(bad_logins_are_fatal),
+        cmocka_unit_test(a_driver_with_its_own_time_zone_is_warned_and_let_in),
         cmocka_unit_test(connections_beyond_the_limit_are_refused),
         cmocka_unit_test(simple_query_sends_columns_rows_tag_and_state),
         cmocka_unit_test(errors_carry_their_fields_and_the_state_follows),
