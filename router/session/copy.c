@@ -507,7 +507,7 @@ struct status *copy_statement(struct fiber *f, struct session *s, struct parsed 
     TRY_GOTO(txn_statement_begin(f, s->txn), out);
     exec.txn = s->txn;
     exec.txn_now_us = s->txn_now_us;
-    exec.stmt_now_us = loop_wall_us(s->router->loop);
+    exec.stmt_now_us = session_wall_us(s);
     if (spec.is_from) {
         TRY_GOTO(copy_from(f, s, &spec, target, &exec, sink), out);
         rows = exec.rows_affected;

@@ -87,7 +87,7 @@ static void exec_init(struct run *x, struct catalog *c, struct arena *a, struct 
     out->params = x->params;
     out->nparams = x->nparams;
     out->txn_now_us = s->txn_now_us;
-    out->stmt_now_us = loop_wall_us(s->router->loop);
+    out->stmt_now_us = session_wall_us(s);
     out->is_last = x->is_only && !plan_is_read_only(x->plan);
 }
 
@@ -305,7 +305,7 @@ static struct status *run_ddl(struct fiber *f, struct session *s, struct parsed 
     session_env(s, c, &exec.env);
     exec.arena = arena_create(0);
     exec.txn = s->txn;
-    exec.txn_now_us = exec.stmt_now_us = loop_wall_us(s->router->loop);
+    exec.txn_now_us = exec.stmt_now_us = session_wall_us(s);
     const char *tag = "";
     struct status *st = ddl_execute(f, &exec, p, i, &tag);
     if (st == NULL) {

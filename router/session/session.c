@@ -233,7 +233,7 @@ struct status *session_need_txn(struct session *s, bool is_single_statement, boo
     }
     o.lock_timeout_ms = settings_ms(s, "lock_timeout");
     s->txn = txn_begin(s->router, &o);
-    s->txn_now_us = loop_wall_us(s->router->loop);
+    s->txn_now_us = session_wall_us(s);
     return NULL;
 }
 
@@ -384,7 +384,7 @@ static struct status *begin_block(struct session *s, const PgQuery__TransactionS
     s->in_block = true;
     s->is_implicit_block = false;
     if (s->txn == NULL) {
-        s->txn_now_us = loop_wall_us(s->router->loop);
+        s->txn_now_us = session_wall_us(s);
     }
     return NULL;
 }
@@ -431,7 +431,7 @@ struct status *session_txn_statement(struct fiber *f, struct session *s, const v
         TRY(st);
         if (chain) {
             s->in_block = true;
-            s->txn_now_us = loop_wall_us(s->router->loop);
+            s->txn_now_us = session_wall_us(s);
         }
         return sink->complete(f, sink, was_failed ? "ROLLBACK" : "COMMIT");
     }

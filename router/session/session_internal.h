@@ -120,6 +120,11 @@ bool shape_of(struct slice sql, struct shape *out);
 void shape_deinit(struct shape *s);
 
 /* ---- session.c ---- */
+/* The wall clock as timestamps count it: microseconds since 2000-01-01. */
+static inline int64_t session_wall_us(const struct session *s)
+{
+    return loop_wall_us(s->router->loop) - 946684800000000;
+}
 void session_env(struct session *s, struct catalog *c, struct plan_env *out);
 struct status *session_need_txn(struct session *s, bool is_single_statement, bool read_only) STATUS_MUST_CHECK;
 struct status *session_end_implicit(struct fiber *f, struct session *s) STATUS_MUST_CHECK;
