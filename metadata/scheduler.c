@@ -391,7 +391,11 @@ static void jobs_run(struct fiber *f, void *arg)
     tell(m, "start", meta_serving(f, m->server));
     while (!m->is_cancelled) {
         m->job_generation = m->server->fsm.job_generation;
-        tell(m, "jobs", sched_run_jobs(f, m));
+        struct status *st = sched_run_jobs(f, m);
+        if (st != NULL) { /* its own changes are no reason to try again at once */
+            m->job_generation = m->server->fsm.job_generation;
+        }
+        tell(m, "jobs", st);
         if (!m->is_cancelled) {
             tell(m, "split", sched_split_by_size(f, m));
         }

@@ -243,7 +243,8 @@ static struct status *split_map(struct fiber *f, struct meta_sched *m,
 /* ---- 2 split ---- */
 
 /* The shard says that this split can never be: the border is none of its keys, or it is too small.
- */
+ * Only the answer to the very first request proves that: an earlier one may have been done, and a
+ * replica that is behind may not know. */
 static bool is_refusal(const struct status *st)
 {
     return st->code == STATUS_INVALID || st->code == STATUS_UNSUPPORTED ||
@@ -251,7 +252,7 @@ static bool is_refusal(const struct status *st)
 }
 
 static struct status *split_finish(struct fiber *f, struct meta_sched *m,
-                                   const Sherd__V1__JobDesc *job, struct arena *a)
+                                   const Sherd__V1__JobDesc *job, bool is_first, struct arena *a)
 {
     Sherd__V1__ShardDesc *left = sched_shard_desc(m->server, a, job->shard_id);
     if (left == NULL || left->range == NULL) {
@@ -274,9 +275,8 @@ static struct status *split_finish(struct fiber *f, struct meta_sched *m,
         st = NULL;
     }
     if (st != NULL) {
-        if (is_refusal(st)) {
-            struct status *closed = sched_job_drop(f, m, job->id);
-            status_free(closed);
+        if (is_first && is_refusal(st)) {
+            status_free(sched_job_drop(f, m, job->id));
         }
         return status_wrap(st, "shard %" PRIu64, job->shard_id);
     }
@@ -299,7 +299,7 @@ static struct status *split_do(struct fiber *f, struct meta_sched *m, struct sli
     ss->is_busy = true;
     struct status *st = split_intend(f, m, key, job_id, ss->leader_node, skew, a, &job);
     if (st == NULL && job != NULL) {
-        st = split_finish(f, m, job, a);
+        st = split_finish(f, m, job, true, a);
     }
     ss->is_busy = false;
     return st;
@@ -344,7 +344,7 @@ static struct status *job_split(struct fiber *f, struct meta_sched *m,
         return NULL;
     }
     ss->is_busy = true;
-    struct status *st = split_finish(f, m, job, a);
+    struct status *st = split_finish(f, m, job, false, a);
     ss->is_busy = false;
     return st;
 }

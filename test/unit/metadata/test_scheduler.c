@@ -47,6 +47,7 @@ static size_t split_calls;
 static bool is_beating;
 static bool has_beat[NODES + 1]; /* its heartbeat fiber runs */
 static uint64_t lose_reply_percent;
+static bool refuse_splits;
 
 static struct fake *fake_find(uint64_t shard_id)
 {
@@ -140,6 +141,9 @@ static struct status *handle_split(struct fiber *f, struct rpc_context *ctx, con
     TRY(fiber_sleep(f, (1 + sim_random_below(w.sim, 5)) * MS));
     TRY(fake_lead(arg, r->shard_id, &left));
     split_calls++;
+    if (refuse_splits) {
+        return status_new(INVALID, "no");
+    }
     OK(pb_unpack(&sherd__v1__shard_desc__descriptor, ctx->arena,
                  slice_make(r->right_desc.data, r->right_desc.len), &message));
     const Sherd__V1__ShardDesc *d = message;
@@ -580,6 +584,25 @@ static void splits_survive_leader_kills_and_lost_replies(void **state)
     observer = 1;
 }
 
+static void a_refused_split_is_tried_at_the_scheduler_s_pace(void **state)
+{
+    (void)state;
+    begin(3, 3, 3);
+    observer = 1;
+    world_advance(&w, 2 * SECOND);
+    refuse_splits = true;
+    put_presplit(900, 20000, 4);
+    world_advance(&w, 4 * SECOND);
+    assert_in_range(split_calls, 5, 25); /* every 200 ms */
+    assert_int_equal(jobs_left(), 1);    /* the pre-split itself: no split is left half done */
+    refuse_splits = false;
+    world_advance(&w, 2 * SECOND);
+    look();
+    assert_int_equal(shard_count, 4);
+    assert_int_equal(jobs_left(), 0);
+    end();
+}
+
 static bool has_node(uint64_t shard_id, uint64_t node)
 {
     const struct shard_info *s = shard_map_by_id(w.nodes[observer].client, shard_id);
@@ -797,6 +820,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_presplit_is_there_within_two_seconds),
         cmocka_unit_test(splits_survive_leader_kills_and_lost_replies),
+        cmocka_unit_test(a_refused_split_is_tried_at_the_scheduler_s_pace),
         cmocka_unit_test(a_dead_nodes_replicas_are_made_anew),
         cmocka_unit_test(without_a_spare_node_nothing_shrinks),
         cmocka_unit_test(a_draining_node_is_emptied),
