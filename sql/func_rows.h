@@ -898,7 +898,12 @@
     F(4032, "pg_sequence_last_value", NULL, SCALAR, VOLATILE, NS | STRICT, 0, T(INT8), ARGS(T(REGCLASS)), fn_none) \
     F(2626, "pg_sleep", NULL, SCALAR, VOLATILE, NS | STRICT, 0, T(VOID), ARGS(T(FLOAT8)), fn_none) \
     F(1928, "pg_stat_get_numscans", NULL, SCALAR, STABLE, NS | STRICT, 0, T(INT8), ARGS(T(OID)), fn_none) \
+    F(3403, "pg_statistics_obj_is_visible", NULL, SCALAR, STABLE, NS | STRICT, 0, T(BOOL), ARGS(T(OID)), fn_none) \
     F(2079, "pg_table_is_visible", NULL, SCALAR, STABLE, NS | STRICT, 0, T(BOOL), ARGS(T(OID)), fn_none) \
+    F(3758, "pg_ts_config_is_visible", NULL, SCALAR, STABLE, NS | STRICT, 0, T(BOOL), ARGS(T(OID)), fn_none) \
+    F(3757, "pg_ts_dict_is_visible", NULL, SCALAR, STABLE, NS | STRICT, 0, T(BOOL), ARGS(T(OID)), fn_none) \
+    F(3756, "pg_ts_parser_is_visible", NULL, SCALAR, STABLE, NS | STRICT, 0, T(BOOL), ARGS(T(OID)), fn_none) \
+    F(3768, "pg_ts_template_is_visible", NULL, SCALAR, STABLE, NS | STRICT, 0, T(BOOL), ARGS(T(OID)), fn_none) \
     F(2997, "pg_table_size", NULL, SCALAR, VOLATILE, NS | STRICT, 0, T(INT8), ARGS(T(REGCLASS)), fn_none) \
     F(3778, "pg_tablespace_location", NULL, SCALAR, STABLE, NS | STRICT, 0, T(TEXT), ARGS(T(OID)), fn_none) \
     F(2096, "pg_terminate_backend", NULL, SCALAR, VOLATILE, NS | STRICT, 1, T(BOOL), ARGS(T(INT4), T(INT8)), fn_none) \

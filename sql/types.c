@@ -259,11 +259,36 @@ static const char *format_interval_typmod(struct arena *a, int32_t typmod, const
     return arena_printf(a, "interval%s(%d)%s", fields, precision, suffix);
 }
 
+/* Types of arguments only: what format_type() calls them. */
+static const char *pseudo_type_name(type_oid oid)
+{
+    switch (oid) {
+    case 0:
+        return "-";
+    case 2276:
+        return "\"any\"";
+    case 2277:
+        return "anyarray";
+    case 2283:
+        return "anyelement";
+    case 2776:
+        return "anynonarray";
+    case 5077:
+        return "anycompatible";
+    case 5078:
+        return "anycompatiblearray";
+    case 5079:
+        return "anycompatiblenonarray";
+    default:
+        return "???";
+    }
+}
+
 const char *type_format(struct arena *a, type_oid oid, int32_t typmod)
 {
     const struct type_info *t = type_find(oid);
     if (t == NULL) {
-        return oid == 0 ? "-" : "???";
+        return pseudo_type_name(oid);
     }
     const char *suffix = t->element ? "[]" : "";
     if (typmod < 0) {

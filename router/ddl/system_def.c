@@ -66,7 +66,7 @@ const char *default_text(const struct plan_env *env, struct arena *a, const Sher
 {
     (void)t;
     if (c->generated_sql != NULL && c->generated_sql[0] != '\0') {
-        return arena_printf(a, "(%s)", c->generated_sql);
+        return c->generated_sql;
     }
     if (!c->has_default || c->identity != 0) {
         return NULL;

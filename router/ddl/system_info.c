@@ -278,7 +278,7 @@ FILL(info_columns)
                                .table = t->name,
                                .name = d->name,
                                .default_text = is_generated ? NULL : default_text(&x->env, i.m.a, t, d),
-                               .generated = is_generated ? default_text(&x->env, i.m.a, t, d) : NULL,
+                               .generated = is_generated ? arena_printf(i.m.a, "(%s)", d->generated_sql) : NULL,
                                .attnum = (int)d->attnum,
                                .type = d->type,
                                .typmod = d->typmod,
