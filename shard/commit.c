@@ -310,7 +310,10 @@ static void set_flying(struct part *p, struct work *w, uint32_t attempt, uint64_
     w->state = WORK_IN_FLIGHT;
     w->flying_attempt = attempt;
     w->flying_ts = commit;
-    uint64_t pending = w->attempt != 0 && w->commit_ts < commit ? w->commit_ts : commit;
+    /* Pending at the new timestamp alone, also while PREPARED at a lower one: that attempt was
+     * refused somewhere, so it never completes. Pending at the lower one it could be waited for by
+     * somebody that it waits for (I6). */
+    uint64_t pending = commit;
     if (bug_on(BUG_TXN_IN_FLIGHT_INVISIBLE)) {
         pending = 0;
     }

@@ -191,6 +191,9 @@ static bool recover_once(struct fiber *f, struct shard_server *s, struct recover
         struct arena *a = arena_create(0);
         struct status *st = ask_participants(f, s, r, a, &d, &attempt, &commit);
         arena_destroy(a);
+        LOGD("shard", "shard %llu recovers transaction %llu/%llu: %s",
+             (unsigned long long)r->replica->shard_id, (unsigned long long)r->work->id.incarnation,
+             (unsigned long long)r->work->id.counter, st != NULL ? st->message : "asked");
         if (st != NULL) {
             status_free(st); /* somebody is away: keep the locks */
             return is_prepared(r);
