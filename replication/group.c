@@ -705,15 +705,16 @@ struct status *group_open(struct fiber *f, struct group_host *h, uint64_t group_
         bump.op.replica_id = g->replica_id;
         op_wait_run(f, h, &bump);
     }
+    *out_group = g; /* the state machine may be called from here on */
     group_start_library(g);
     if (g->state == GROUP_DAMAGED) {
+        *out_group = NULL;
         group_stop_library(g);
         host_remove(h, g);
         group_free(g);
         return status_new(CORRUPT, "raft log of group %llu does not start",
                           (unsigned long long)group_id);
     }
-    *out_group = g;
     return NULL;
 }
 

@@ -108,7 +108,7 @@ enum group_role {
 
 struct key_range {
     struct buf start; /* inclusive */
-    struct buf end;   /* exclusive */
+    struct buf end;   /* exclusive; never empty */
 };
 
 struct group_fsm {
@@ -121,7 +121,9 @@ struct group_fsm {
     /* Role or term changed. Proposals of an earlier term that were not applied have an unknown
      * fate: each has been or will be reported by group_proposal.done. */
     void (*role_changed)(struct group_fsm *fsm, enum group_role role, uint64_t term);
-    /* State was replaced by a snapshot from the leader: rebuild whatever is cached. */
+    /* State was replaced by a snapshot from the leader: rebuild whatever is cached. The next
+     * apply() goes on behind the snapshot. (A re-load of the log alone is not seen here: nothing is
+     * applied twice within a process.) */
     void (*reloaded)(struct group_fsm *fsm);
     /* Key ranges of the state store that belong to this group: streamed to a follower, wiped
      * before an install and on group_destroy_replica(). Appends to out (mem); returns how many. */
@@ -141,7 +143,7 @@ struct status *group_bootstrap(struct fiber *f, struct group_host *h, uint64_t g
                                size_t count) STATUS_MUST_CHECK;
 /* Starts a replica that is on disk. fsm is borrowed until group_close() has returned. Entries
  * between the applied index and the end of the log are applied again before this returns or soon
- * after. */
+ * after. *out_group is set before the first call of the state machine, NULL when it fails. */
 struct status *group_open(struct fiber *f, struct group_host *h, uint64_t group_id,
                           struct group_fsm *fsm, struct group **out_group) STATUS_MUST_CHECK;
 void group_close(struct fiber *f, struct group *g);
@@ -212,7 +214,8 @@ struct status *group_transfer(struct fiber *f, struct group *g,
 /* Wakes a quiesced group. Called by group_propose and reads themselves. */
 void group_wake(struct group *g);
 
-/* Starts a checkpoint now (normally by size). */
+/* Starts a checkpoint now (normally by size): on a leader at once, on a follower with the next
+ * entry that it applies. */
 void group_checkpoint(struct group *g);
 
 #endif
