@@ -381,8 +381,6 @@ static struct status *on_conflict(struct insert_state *in, struct nsitem *target
     }
     TRY(scope_add(z, sc, target, -1));
     TRY(scope_add(z, sc, ex, -1));
-    sc->first = 0;
-    ex->hides_columns = true; /* a bare name means the table's own column */
     TRY(set_list(z, sc, d, oc->target_list, oc->n_target_list));
     if (oc->where_clause != NULL) {
         TRY(analyze_cond(z, sc, oc->where_clause, "WHERE", &d->conflict_where));

@@ -7,6 +7,7 @@
  */
 #include "analyze.h"
 
+#include "ddl/system.h"
 #include "sql/array.h"
 
 #include <errno.h>
@@ -24,6 +25,78 @@ static void param_resolve(struct analyzer *z, int index, type_oid type)
     }
 }
 
+/* 'schema.name' or '"Name"' in parts; names without quotes are folded. */
+static int name_parts(struct slice text, char parts[2][64])
+{
+    int n = 0;
+    size_t len = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = (char)text.data[i];
+        if (c == '"') {
+            quoted = !quoted;
+        } else if (c == '.' && !quoted && n == 0) {
+            parts[n++][len] = '\0';
+            len = 0;
+        } else if (len < 63) {
+            parts[n][len++] = quoted || c < 'A' || c > 'Z' ? c : (char)(c + 32);
+        }
+    }
+    parts[n][len] = '\0';
+    return n + 1;
+}
+
+static uint32_t relation_oid(struct analyzer *z, uint32_t schema, const char *name)
+{
+    const Sherd__V1__TableDesc *t = catalog_table(z->env->catalog, schema, slice_str(name));
+    if (t != NULL) {
+        return t->id;
+    }
+    const Sherd__V1__SequenceDesc *s = catalog_sequence(z->env->catalog, schema, slice_str(name));
+    if (s != NULL) {
+        return (uint32_t)s->id;
+    }
+    const Sherd__V1__IndexDesc *ix = NULL;
+    return catalog_index(z->env->catalog, schema, slice_str(name), &ix) != NULL && ix != NULL ? ix->oid : 0;
+}
+
+/* 'name'::regclass of a literal is looked up here, as PostgreSQL does when it reads the literal. */
+static struct status *regclass_literal(struct analyzer *z, const struct expr *e, struct expr **out)
+{
+    struct slice text = datum_slice(&e->value);
+    bool digits = text.len > 0 && text.len < 11;
+    uint64_t oid = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        digits &= text.data[i] >= '0' && text.data[i] <= '9';
+        oid = digits ? oid * 10 + (text.data[i] - '0') : 0;
+    }
+    if (!digits) {
+        char parts[2][64];
+        int n = name_parts(text, parts);
+        const struct system_table *sys = n == 1 ? system_table_find(slice_str("pg_catalog"), slice_str(parts[0]))
+                                                : system_table_find(slice_str(parts[0]), slice_str(parts[1]));
+        oid = sys != NULL ? sys->oid : 0;
+        const Sherd__V1__SchemaDesc *sd =
+            n == 2 ? catalog_schema(z->env->catalog, z->env->database_id, slice_str(parts[0])) : NULL;
+        if (oid == 0 && sd != NULL) {
+            oid = relation_oid(z, sd->id, parts[1]);
+        }
+        for (int i = 0; n == 1 && oid == 0 && i < z->env->search_path_count; i++) {
+            oid = relation_oid(z, z->env->search_path[i], parts[0]);
+        }
+        if (oid == 0) {
+            return at(z,
+                      status_sql(INVALID, "42P01", "relation \"%.*s\" does not exist", (int)text.len,
+                                 (const char *)text.data),
+                      e->location);
+        }
+    }
+    *out = expr_const(z->a, TYPE_REGCLASS, datum_int((int64_t)oid));
+    (*out)->typmod = -1;
+    (*out)->location = e->location;
+    return NULL;
+}
+
 struct status *coerce(struct analyzer *z, struct expr *e, type_oid to, int32_t typmod, enum cast_context cc,
                       struct expr **out)
 {
@@ -33,6 +106,9 @@ struct status *coerce(struct analyzer *z, struct expr *e, type_oid to, int32_t t
     if (e->type == to && (typmod < 0 || typmod == e->typmod)) {
         *out = e;
         return NULL;
+    }
+    if (to == TYPE_REGCLASS && e->kind == EXPR_CONST && e->type == TYPE_UNKNOWN && !e->value.is_null) {
+        return regclass_literal(z, e, out);
     }
     int location = e->location;
     TRY(at(z, expr_cast(z->a, e, to, typmod, cc, out), location));

@@ -52,7 +52,8 @@ static struct scope *agg_owner(struct scope *sc, int nargs, struct expr **args)
     return sc;
 }
 
-static struct status *agg_order_by(struct analyzer *z, struct scope *sc, const PgQuery__FuncCall *fc)
+static struct status *agg_order_by(struct analyzer *z, struct scope *sc, const PgQuery__FuncCall *fc,
+                                   const struct agg_call *call)
 {
     int n = (int)fc->n_agg_order;
     struct expr **keys = ARENA_ARRAY(z->a, struct expr *, n);
@@ -61,6 +62,16 @@ static struct status *agg_order_by(struct analyzer *z, struct scope *sc, const P
         const PgQuery__SortBy *sb = fc->agg_order[i]->sort_by;
         TRY(analyze_expr(z, sc, sb->node, &keys[i]));
         TRY(coerce_unknown(z, &keys[i]));
+        bool listed = !call->is_distinct;
+        for (int k = 0; k < call->nargs; k++) {
+            listed |= expr_equal(call->args[k], keys[i]);
+        }
+        if (!listed) {
+            return at(z,
+                      status_sql(INVALID, "42P10",
+                                 "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list"),
+                      keys[i]->location);
+        }
         sorts[i].is_desc = sb->sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_DESC;
         sorts[i].nulls_first = sb->sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST ||
                                (sorts[i].is_desc && sb->sortby_nulls != PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_LAST);
@@ -146,7 +157,7 @@ static struct status *call_aggregate(struct analyzer *z, struct scope *sc, const
         st = st != NULL ? st : coerce_bool(z, call.filter, "FILTER", &call.filter);
     }
     if (st == NULL && fc->n_agg_order > 0) {
-        st = agg_order_by(z, sc, fc);
+        st = agg_order_by(z, sc, fc, &call);
     }
     sc->in_agg = saved;
     TRY(st);

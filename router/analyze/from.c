@@ -146,8 +146,8 @@ static struct status *from_view(struct analyzer *z, struct scope *sc, const PgQu
     }
     arena_on_free(z->a, parsed_cleanup, p);
     query_depends(z->q, t);
-    const PgQuery__Node *n = parsed_node(p, 0);
-    if (n->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) {
+    const PgQuery__Node *n = parsed_count(p) == 1 ? parsed_node(p, 0) : NULL;
+    if (n == NULL || n->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) {
         return status_new(CORRUPT, "view \"%s\" is not a SELECT", t->name);
     }
     const char *sql = z->sql;

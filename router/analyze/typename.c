@@ -24,11 +24,10 @@ static struct status *unknown_type(struct analyzer *z, const PgQuery__TypeName *
               t->location);
 }
 
-/* Interval's modifiers are a mask of fields and a precision: accepted without effect. */
 static struct status *typmods(struct analyzer *z, const PgQuery__TypeName *t, type_oid type, int32_t *out)
 {
     *out = -1;
-    if (t->n_typmods == 0 || type == TYPE_INTERVAL) {
+    if (t->n_typmods == 0) {
         return NULL;
     }
     int32_t mods[8];

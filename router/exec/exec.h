@@ -101,6 +101,7 @@ struct write_op {
     const struct index_write *index; /* INSERT: whose key must be new */
     const struct foreign_key *fk;    /* EXISTS, ABSENT */
     struct datum *row;
+    bool is_update; /* a key that an existing row moves to: never looked up again */
 };
 
 struct op_list {
@@ -118,6 +119,7 @@ struct writer {
     bool may_finish;      /* the statement's last call may carry the commit */
     const struct index_write *failed_index; /* flush: an INSERT's key was there */
     struct datum *failed_row;
+    bool in_update;
     int calls; /* made by the flush before the one that failed */
     bool wants_conflicts; /* report it through failed_index instead of an error */
 };

@@ -131,12 +131,15 @@ static struct status *failing_row(struct status *st, const struct table_write *t
     return st;
 }
 
-/* Hidden keys: milliseconds, then random bits, rising within a statement. One that exists makes the insert fail and is drawn
- * again (insert_rows). */
+/* Hidden keys: milliseconds, then random bits, rising on a router. One that exists (of another router) makes the insert fail
+ * and is drawn again (insert_rows). */
 static void fill_rowids(struct run *r, struct arena *a, struct batch *rows, int ordinal)
 {
+    static uint64_t last; /* one loop per process; in a simulation the nodes share it, harmlessly */
     struct loop *l = fiber_loop(r->f);
     uint64_t base = ((uint64_t)loop_wall_ms(l) << 21) + loop_random_below(l, 1u << 20);
+    base = base > last ? base : last + 1;
+    last = base + (uint64_t)rows->nrows;
     struct datum *col = ARENA_ARRAY(a, struct datum, rows->nrows + 1);
     for (int i = 0; i < rows->nrows; i++) {
         col[i] = datum_int((int64_t)((base + (uint64_t)i) & INT64_MAX));
@@ -221,7 +224,7 @@ struct write_op *writer_add(struct writer *w, enum write_phase ph, Sherd__V1__Op
         l->cap = cap;
     }
     struct write_op *op = &l->ops[l->n++];
-    *op = (struct write_op){.op = {.kind = kind, .key = key, .value = value}};
+    *op = (struct write_op){.op = {.kind = kind, .key = key, .value = value}, .is_update = w->in_update};
     return op;
 }
 
@@ -359,7 +362,7 @@ static struct status *update_entry(struct writer *w, const struct index_write *i
     return is ? put_entry(w, ix, new_key, pk, new_row) : NULL;
 }
 
-struct status *write_update(struct writer *w, struct datum *old, struct datum *new_row)
+static struct status *update_ops(struct writer *w, struct datum *old, struct datum *new_row)
 {
     struct status *st = NULL;
     const struct table_write *t = w->t;
@@ -392,6 +395,14 @@ struct status *write_update(struct writer *w, struct datum *old, struct datum *n
     return foreign_children(w, old, new_row);
 }
 
+struct status *write_update(struct writer *w, struct datum *old, struct datum *new_row)
+{
+    w->in_update = true;
+    struct status *st = update_ops(w, old, new_row);
+    w->in_update = false;
+    return st;
+}
+
 /* ---- sending ---- */
 
 static struct status *op_failed(struct writer *w, const struct write_op *op)
@@ -404,7 +415,7 @@ static struct status *op_failed(struct writer *w, const struct write_op *op)
     }
     w->failed_index = op->index;
     w->failed_row = op->row;
-    if (w->wants_conflicts) {
+    if (w->wants_conflicts && !op->is_update) {
         return NULL;
     }
     return unique_violation(w->t->table, op->index->desc, op->row);

@@ -359,6 +359,9 @@ static struct status *constraint(struct catalog *c, Sherd__V1__TableDesc *t, con
         d->on_delete = d->on_update = 'a';
         memcpy(d->ordinals, ords, sizeof(*ords) * (size_t)n);
         for (int i = 0; i < n; i++) {
+            if ((size_t)i >= p->indexes[0]->n_columns) {
+                return status_sql(INVALID, "42830", "number of referencing and referenced columns differs");
+            }
             d->ref_ordinals[i] = p->indexes[0]->columns[i]->ordinal;
         }
         uint32_t *refs = ARENA_ARRAY(c->a, uint32_t, p->n_referenced_by + 1);
@@ -543,8 +546,10 @@ static struct status *create_view(struct fiber *f, const struct plan_env *env, s
     t->version = 1;
     t->name = arena_strdup(c->a, v->view->relname);
     const char *as = strcasestr(sql, " as ");
+    as = as == NULL ? strcasestr(sql, " as\n") : as;
     as = as == NULL ? strcasestr(sql, "\nas") : as;
-    t->view_sql = arena_strdup(c->a, as == NULL ? "" : as + 4);
+    as = as == NULL ? sql : as;
+    t->view_sql = arena_strdup(c->a, strcasestr(as, "as") + 2);
     char *semi = strchr(t->view_sql, ';');
     if (semi != NULL) {
         *semi = '\0';
