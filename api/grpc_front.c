@@ -347,6 +347,7 @@ void grpc_front_destroy(struct fiber *f, struct grpc_front *g)
     g->is_stopping = true;
     g->stopper = f;
     g->shutdown_tag.done = shutdown_done;
+    GRPC_TAG_GIVE(&g->shutdown_tag);
     grpc_server_shutdown_and_notify(g->server, grpc_hub_queue(g->hub), &g->shutdown_tag);
     grpc_server_cancel_all_calls(g->server);
     while (!g->is_shut || g->slots > 0 || g->raw > 0 || !list_is_empty(&g->streams)) {
@@ -774,6 +775,7 @@ static void slot_post(struct method *m)
     grpc_metadata_array_init(&slot->metadata);
     grpc_completion_queue *q = grpc_hub_queue(g->hub);
     grpc_call_error e;
+    GRPC_TAG_GIVE(&slot->tag);
     if (m->registered == NULL) {
         grpc_call_details_init(&slot->details);
         e = grpc_server_request_call(g->server, &slot->call, &slot->details, &slot->metadata, q, q,

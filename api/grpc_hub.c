@@ -37,6 +37,7 @@ static void *hub_main(void *arg)
         list_head_init(&batch);
         for (int n = 0; ev.type == GRPC_OP_COMPLETE; n++) {
             struct grpc_tag *t = ev.tag;
+            GRPC_TAG_TAKE(t);
             t->ok = ev.success != 0;
             list_push_back(&batch, &t->link);
             if (n == BATCH_MAX) {

@@ -29,6 +29,19 @@ struct grpc_tag {
     bool ok;
 };
 
+/* To be called when a tag is handed to the library by other means than grpc_start(). The library is
+ * not instrumented, so that the thread sanitizer must be told that what was done before is seen
+ * after. */
+#ifdef SHERD_TSAN
+void __tsan_acquire(void *address);
+void __tsan_release(void *address);
+#define GRPC_TAG_GIVE(tag) __tsan_release(tag)
+#define GRPC_TAG_TAKE(tag) __tsan_acquire(tag)
+#else
+#define GRPC_TAG_GIVE(tag) ((void)(tag))
+#define GRPC_TAG_TAKE(tag) ((void)(tag))
+#endif
+
 struct grpc_hub;
 
 /* The loop's hub, made at the first call; each get wants a put, on the loop, with all operations of

@@ -453,7 +453,7 @@ bool shell_include(struct shell *sh, const char *path)
         (void)fclose(file);
         return false;
     }
-    struct source s = {.file = file, .name = mem_strdup(path)};
+    struct source s = {.file = file, .name = mem_strdup(file == stdin ? "<stdin>" : path)};
     sh->depth++;
     bool is_well = read_source(sh, &s);
     sh->depth--;
