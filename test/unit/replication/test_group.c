@@ -5,6 +5,7 @@
 #include "../../lib/sim_net.h"
 #include "group_impl.h"
 
+#include "base/buggify.h"
 #include "base/sim.h"
 
 #include <setjmp.h>
@@ -22,7 +23,7 @@
 #define __lsan_enable() ((void)0)
 #endif
 
-#define NODES 4u
+#define NODES 5u
 #define GROUP 7u
 #define MS UINT64_C(1000000)
 
@@ -31,6 +32,8 @@ struct cluster;
 struct node {
     struct cluster *c;
     unsigned id;
+    struct group_proposal proposal;
+    bool is_acknowledged;
     struct loop *loop;
     struct mem_disk *disk;
     struct store *log, *state;
@@ -693,6 +696,208 @@ static void an_idle_group_sleeps_and_wakes(void **state)
     cluster_stop(&c);
 }
 
+/* ---- the two histories that lose writes with the library as packaged ---- */
+
+struct stage {
+    uint64_t electable;  /* the only node whose vote requests pass; 0 = none */
+    uint64_t term_max;   /* entries of later terms do not pass */
+    uint64_t entries_to; /* entries pass to this node only; 0 = to all */
+};
+
+/* True: drop. One message is one item (envelope_items_max = 1). */
+static bool stage_drops(void *ctx, uint64_t from, uint64_t to, struct slice bytes)
+{
+    const struct stage *s = ctx;
+    struct wire_reader wr;
+    struct wire_message m;
+    bool more = false;
+    struct wire_entry e = {0};
+    assert_ok(wire_open(&wr, bytes));
+    assert_ok(wire_next(&wr, &m, &more));
+    if (m.kind == WIRE_VOTE) {
+        return from != s->electable;
+    }
+    if (m.kind == WIRE_APPEND && m.append.entry_count > 0) {
+        struct reader r;
+        reader_init(&r, m.append.entries);
+        while (wire_entry_next(&r, &e)) {
+        }
+        return e.term > s->term_max || (s->entries_to != 0 && to != s->entries_to);
+    }
+    return false;
+}
+
+static void stage_start(struct cluster *c, struct stage *s)
+{
+    cluster_start(c, 5, 5);
+    wait_leader(c);
+    settle(c);
+    for (unsigned i = 1; i <= 5; i++) {
+        c->nodes[i].host->envelope_items_max = 1;
+        c->nodes[i].host->part_entries_max = 1;
+    }
+    *s = (struct stage){.electable = 0, .term_max = UINT64_MAX};
+    sim_net_filter(c->net, stage_drops, s);
+}
+
+static void isolate(struct cluster *c, uint64_t mask)
+{
+    sim_net_unblock_all(c->net);
+    for (unsigned a = 1; a <= 5; a++) {
+        for (unsigned b = 1; b <= 5; b++) {
+            if (((mask >> a) & 1) != ((mask >> b) & 1)) {
+                sim_net_block(c->net, a, b, true);
+            }
+        }
+    }
+}
+
+static void proposal_done(struct group_proposal *p, struct status *st)
+{
+    struct node *n = CONTAINER_OF(p, struct node, proposal);
+    n->is_acknowledged = st == NULL;
+    status_free(st);
+}
+
+static void propose_once(struct fiber *f, struct node *n)
+{
+    (void)f;
+    n->proposal.done = proposal_done;
+    n->is_acknowledged = false;
+    assert_ok(group_propose(n->group, slice_str("X"), &n->proposal));
+}
+
+static bool leads(void *ctx)
+{
+    struct node *n = ctx;
+    return n->group != NULL && group_is_leader(n->group);
+}
+
+static void elect(struct cluster *c, struct stage *s, unsigned id)
+{
+    s->electable = id;
+    assert_true(sim_run(c->sim, sim_now_ns(c->sim) + 20000 * MS, leads, &c->nodes[id]));
+}
+
+/* Figure 8 of the Raft paper: node 1 leads again and its entry of an old term is on a majority. */
+static uint64_t figure_8(struct cluster *c, struct stage *s, uint64_t *out_index)
+{
+    stage_start(c, s);
+    struct node *n = leader(c);
+    assert_int_equal(n->id, 1);
+    uint64_t old_term = group_term(n->group);
+    s->entries_to = 2;
+    on(n, propose_once);
+    pass(c, 100);
+    *out_index = group_last_index(n->group);
+    isolate(c, 0x06); /* nodes 1 and 2 */
+    s->entries_to = UINT64_MAX;
+    elect(c, s, 5);
+    if (raft_rule_off[1]) {
+        on(&c->nodes[5], propose_once); /* else the barrier stands in its place */
+    }
+    pass(c, 100);
+    isolate(c, 0x20); /* node 5 */
+    s->electable = 0;
+    pass(c, 2000); /* whoever led has stepped down */
+    s->entries_to = 0;
+    s->term_max = old_term;
+    elect(c, s, 1);
+    pass(c, 1000);
+    uint64_t commit = group_commit_index(n->group);
+    for (unsigned i = 2; i <= 4; i++) {
+        assert_int_equal(raft_log_term(&c->nodes[i].group->raft, *out_index), old_term);
+    }
+    return commit;
+}
+
+/* An entry of an old term is not committed by counting its replicas. */
+static void figure_8_is_not_committed(void **state)
+{
+    (void)state;
+    struct cluster c = {0};
+    struct stage s;
+    uint64_t index;
+    assert_true(figure_8(&c, &s, &index) < index);
+    assert_false(c.nodes[1].is_acknowledged);
+    isolate(&c, 0x06); /* node 5 wins with 3 and 4, which hold the entry, and replaces it */
+    s.term_max = UINT64_MAX;
+    elect(&c, &s, 5);
+    pass(&c, 200);
+    isolate(&c, 0);
+    settle(&c);
+    assert_false(c.nodes[1].is_acknowledged);
+    sim_net_filter(c.net, NULL, NULL);
+    cluster_stop(&c);
+}
+
+/* Without rules 1 and 2 it is: the schedule does provoke the defect. */
+static void figure_8_happens_without_rules_1_and_2(void **state)
+{
+    (void)state;
+    struct cluster c = {0};
+    struct stage s;
+    uint64_t index;
+    raft_rule_off[1] = raft_rule_off[2] = 1;
+    uint64_t commit = figure_8(&c, &s, &index);
+    raft_rule_off[1] = raft_rule_off[2] = 0;
+    assert_true(commit >= index);
+    sim_net_filter(c.net, NULL, NULL);
+    cluster_stop(&c);
+}
+
+/* Nodes 1 and 2 hold a suffix of an old term; node 5 leads and its first entry reaches nobody. */
+static uint64_t false_acknowledgement(struct cluster *c, struct stage *s, uint64_t *out_index)
+{
+    stage_start(c, s);
+    assert_int_equal(leader(c)->id, 1);
+    s->entries_to = 2;
+    for (unsigned i = 0; i < 3; i++) {
+        on(&c->nodes[1], propose_once);
+        pass(c, 20);
+    }
+    *out_index = group_last_index(c->nodes[5].group) + 1;
+    isolate(c, 0x06);
+    pass(c, 2000); /* node 1 steps down */
+    s->entries_to = UINT64_MAX;
+    isolate(c, 0);
+    elect(c, s, 5); /* by 3, 4 and itself; 1 and 2 hear its first heartbeat */
+    pass(c, 1000);
+    for (unsigned i = 3; i <= 4; i++) {
+        assert_true(group_last_index(c->nodes[i].group) < *out_index);
+    }
+    return group_commit_index(c->nodes[5].group);
+}
+
+/* A follower's longer log does not acknowledge what it never got. */
+static void a_stale_suffix_acknowledges_nothing(void **state)
+{
+    (void)state;
+    struct cluster c = {0};
+    struct stage s;
+    uint64_t index;
+    assert_true(false_acknowledgement(&c, &s, &index) < index);
+    s.entries_to = 0;
+    settle(&c);
+    sim_net_filter(c.net, NULL, NULL);
+    cluster_stop(&c);
+}
+
+/* Without rule 3 it does. */
+static void a_stale_suffix_acknowledges_without_rule_3(void **state)
+{
+    (void)state;
+    struct cluster c = {0};
+    struct stage s;
+    uint64_t index;
+    raft_rule_off[3] = 1;
+    uint64_t commit = false_acknowledgement(&c, &s, &index);
+    raft_rule_off[3] = 0;
+    assert_true(commit >= index);
+    sim_net_filter(c.net, NULL, NULL);
+    cluster_stop(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -711,6 +916,10 @@ int main(void)
         cmocka_unit_test(transfer_is_quick),
         cmocka_unit_test(a_cut_off_leader_reads_nothing),
         cmocka_unit_test(an_idle_group_sleeps_and_wakes),
+        cmocka_unit_test(figure_8_is_not_committed),
+        cmocka_unit_test(figure_8_happens_without_rules_1_and_2),
+        cmocka_unit_test(a_stale_suffix_acknowledges_nothing),
+        cmocka_unit_test(a_stale_suffix_acknowledges_without_rule_3),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
