@@ -219,12 +219,11 @@ static struct status *fetch(struct fiber *f, struct scan *sc, struct scan_part *
         st = txn_learn_handle(txn_part(t, p->shard_id), reply->handle);
     }
     if (st != NULL) {
+        if (q.seq != 0) {
+            txn_part(t, p->shard_id)->seq--; /* an error gives its number back: the next request has it (W1) */
+        }
         arena_destroy(p->page_arena);
         p->page_arena = NULL;
-        if (st->code == STATUS_CONFLICT) {
-            /* A lost workspace cannot come back; a newer version may be got over by a refresh. */
-            return st;
-        }
         return st;
     }
     p->page = reply;

@@ -142,11 +142,11 @@ static struct status *send_chunk(struct fiber *f, struct write_call *c, struct w
                                    (void **)&reply, NULL);
     p = txn_part(t, g->shard_id); /* the array may have moved */
     if (st != NULL) {
+        p->seq--; /* an error gives its number back: the next request has it (W1) */
         if (c->with_commit && st->code == STATUS_UNKNOWN_OUTCOME) {
             st = resolve_commit(f, t, g, a, st);
         } else if (st->code == STATUS_MOVED && is_first_contact) {
-            p->seq--; /* refused before it was looked at */
-            if (p->seq == 0) {
+            if (p->seq == 0) { /* refused before it was looked at */
                 p->has_writes = p->has_locks = false;
             }
         } else if (st->code == STATUS_MOVED && st->hint == NULL) {
