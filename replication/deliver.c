@@ -350,6 +350,23 @@ static void hurry_first_election(struct group *g)
     r->election_timer_start = r->io->time(r->io) - 2 * (raft_time)r->election_timeout;
 }
 
+/*
+ * A pre-vote that nobody answered is asked again after a part of the timeout: it binds nobody, and
+ * a voter may have dropped it because its promise to the old leader ended a moment later.
+ */
+static void repeat_prevote(struct group *g)
+{
+    struct raft *r = &g->raft;
+    if (r->state != RAFT_CANDIDATE || !r->candidate_state.in_pre_vote) {
+        return;
+    }
+    raft_time waited = r->io->time(r->io) - r->election_timer_start;
+    raft_time part = r->election_timeout / 4;
+    if (waited >= part + loop_random_below(g->host->loop, part)) {
+        r->election_timer_start = r->io->time(r->io) - 2 * (raft_time)r->election_timeout;
+    }
+}
+
 void group_tick(struct group *g)
 {
     if (g->state != GROUP_RUNNING) {
@@ -365,6 +382,7 @@ void group_tick(struct group *g)
         return;
     }
     hurry_first_election(g);
+    repeat_prevote(g);
     rule_rearm_prevote(g);
     g->tick(&g->io);
     group_after(g);

@@ -344,7 +344,7 @@ static void a_dead_leader_is_replaced(void **state)
         halt(old, 100);
         struct node *next = wait_leader(&c);
         uint64_t took_ms = (sim_now_ns(c.sim) - start) / MS;
-        assert_in_range(took_ms, 500, 1300);
+        assert_in_range(took_ms, 590, 1100);
         write_many(next, 1);
         boot(old);
         on(old, open_group);
