@@ -127,27 +127,60 @@ static struct status *write_file(const char *path, const char *text)
     return st;
 }
 
+/* The whole of a small file with a NUL, or NULL (errno). */
+static char *read_small(const char *path, char *text, size_t size)
+{
+    FILE *f = fopen(path, "r");
+    if (f == NULL) {
+        return NULL;
+    }
+    text[fread(text, 1, size - 1, f)] = '\0';
+    (void)fclose(f);
+    return text;
+}
+
+/* Takes blanks, the word and a number of at most max off *text. */
+static bool take_number(const char **text, const char *word, uint64_t max, uint64_t *out)
+{
+    const char *p = *text + strspn(*text, " \n");
+    size_t len = strlen(word);
+    if (strncmp(p, word, len) != 0) {
+        return false;
+    }
+    p += len + strspn(p + len, " ");
+    uint64_t v = 0;
+    const char *digits = p;
+    while (*p >= '0' && *p <= '9' && v <= max / 10) {
+        v = v * 10 + (uint64_t)(*p++ - '0');
+    }
+    if (p == digits || (*p >= '0' && *p <= '9') || v > max) {
+        return false;
+    }
+    *text = p;
+    *out = v;
+    return true;
+}
+
 /* The cluster's own file. */
 static struct status *read_cluster(struct cluster *c)
 {
     char *path = mem_printf("%s/cluster", c->dir);
-    FILE *f = fopen(path, "r");
+    char text[256];
     struct status *st = NULL;
-    if (f != NULL) {
-        int nodes = 0;
-        unsigned port = 0;
-        int n = fscanf(f, "nodes %d sql_port %u", &nodes, &port);
-        (void)fclose(f);
-        if (n != 2 || nodes < 1 || nodes > NODES_MAX || port < 1 || port > 65535) {
-            st = status_hint(status_new(CORRUPT, "\"%s\" is damaged", path),
-                             "It has two lines: \"nodes 3\" and \"sql_port 7432\".");
-        } else {
-            c->exists = true;
-            c->node_count = nodes;
-            c->sql_port = (uint16_t)port;
-        }
-    } else if (errno != ENOENT) {
-        st = status_new(IO, "cannot read \"%s\": %s", path, strerror(errno));
+    const char *p = read_small(path, text, sizeof(text));
+    uint64_t nodes = 0;
+    uint64_t port = 0;
+    if (p == NULL) {
+        st = errno == ENOENT ? NULL
+                             : status_new(IO, "cannot read \"%s\": %s", path, strerror(errno));
+    } else if (!take_number(&p, "nodes", NODES_MAX, &nodes) ||
+               !take_number(&p, "sql_port", 65535, &port) || nodes == 0 || port == 0) {
+        st = status_hint(status_new(CORRUPT, "\"%s\" is damaged", path),
+                         "It has two lines: \"nodes 3\" and \"sql_port 7432\".");
+    } else {
+        c->exists = true;
+        c->node_count = (int)nodes;
+        c->sql_port = (uint16_t)port;
     }
     mem_free(path);
     return st;
@@ -218,18 +251,16 @@ static void find_process(const struct cluster *c, struct node *n)
     n->pid = 0;
     n->pidfd = -1;
     char *path = node_path(c, n->number, "pid");
-    FILE *f = fopen(path, "r");
+    char text[64];
+    const char *p = read_small(path, text, sizeof(text));
     mem_free(path);
-    if (f == NULL) {
+    uint64_t number = 0;
+    uint64_t started = 0;
+    if (p == NULL || !take_number(&p, "", INT32_MAX, &number) ||
+        !take_number(&p, "", UINT64_MAX, &started) || number <= 1) {
         return;
     }
-    int pid = 0;
-    unsigned long long started = 0;
-    int got = fscanf(f, "%d %llu", &pid, &started);
-    (void)fclose(f);
-    if (got != 2 || pid <= 1) {
-        return;
-    }
+    pid_t pid = (pid_t)number;
     int fd = open_pidfd(pid);
     if (fd >= 0 && start_time(pid) == started && started != 0) {
         n->pid = pid;
@@ -498,6 +529,11 @@ static struct status *await_ready(struct cluster *c, bool with_sql)
             }
             if (n->is_ours && !n->is_ready) {
                 n->is_ready = is_serving(c, n->number);
+                if (n->is_ready && with_sql) { /* it listens; does it answer? */
+                    status_free(last);
+                    last = try_sql(c, n->number);
+                    n->is_ready = last == NULL;
+                }
                 is_all = is_all && n->is_ready;
             }
             asked = asked == 0 && is_running(n) ? n->number : asked;
@@ -715,7 +751,12 @@ static struct status *start(struct cluster *c, struct node *n)
     }
     TRY(check_ports(c, n->number));
     TRY(start_node(c, n));
-    TRY(await_ready(c, false));
+    int running = 0;
+    for (int i = 0; i < c->node_count; i++) {
+        running += is_running(&c->nodes[i]);
+    }
+    /* Without a majority it can only wait for the others. */
+    TRY(await_ready(c, running > c->node_count / 2));
     printf("Node %d is started (process %d).\n", n->number, (int)n->pid);
     return NULL;
 }
