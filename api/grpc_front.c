@@ -42,7 +42,8 @@
 #define RECEIVE_MEMORY_MAX                                                                         \
     ((size_t)512 << 20)                    /* what the library may hold of all clients' messages */
 #define DEADLINE_FAR_S INT64_C(3153600000) /* a hundred years: as good as none */
-#define STATUS_TEXT_MAX 512                /* gRPC percent-encodes it: up to three times that */
+#define APPEND_MAX ((size_t)256 << 10)
+#define STATUS_TEXT_MAX 512 /* gRPC percent-encodes it: up to three times that */
 
 enum method_kind { METHOD_UNARY, METHOD_STREAMING, METHOD_BIDI, METHOD_RAW };
 
@@ -88,7 +89,8 @@ struct grpc_stream {
     struct task flush;
     struct grpc_tag send_tag;
     grpc_byte_buffer *sending;
-    grpc_byte_buffer *held;
+    struct buf held; /* packed */
+    bool has_held;
     struct fiber *send_waiter;
     bool is_metadata_sent;
 
@@ -371,8 +373,9 @@ void grpc_front_destroy(struct fiber *f, struct grpc_front *g)
 static void stream_free(struct grpc_stream *s)
 {
     struct grpc_front *g = s->front;
-    ASSERT(s->fiber == NULL && s->sending == NULL && s->held == NULL);
+    ASSERT(s->fiber == NULL && s->sending == NULL && !s->has_held);
     loop_defer_cancel(&s->flush);
+    buf_deinit(&s->held);
     if (s->received != NULL) {
         grpc_byte_buffer_destroy(s->received);
     }
@@ -413,6 +416,14 @@ static void status_done(struct grpc_tag *t, bool ok)
     op_done(s);
 }
 
+/* What is held becomes what is being sent. */
+static void take_held(struct grpc_stream *s)
+{
+    ASSERT(s->sending == NULL && s->has_held);
+    s->sending = grpc_buffer_take(&s->held);
+    s->has_held = false;
+}
+
 /* The last batch: what is held, and the handler's outcome. */
 static void send_status(struct grpc_stream *s)
 {
@@ -420,9 +431,8 @@ static void send_status(struct grpc_stream *s)
     s->is_status_sent = true;
     grpc_op ops[3];
     size_t n = metadata_op(s, ops);
-    if (s->held != NULL) {
-        s->sending = s->held;
-        s->held = NULL;
+    if (s->has_held) {
+        take_held(s);
         ops[n] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE};
         ops[n++].data.send_message.send_message = s->sending;
     }
@@ -466,7 +476,7 @@ static void send_done(struct grpc_tag *t, bool ok)
     s->is_dead = s->is_dead || !ok;
     if (s->is_finished) {
         send_status(s);
-    } else if (s->held != NULL) {
+    } else if (s->has_held) {
         start_send(s);
     }
     if (s->send_waiter != NULL) {
@@ -477,9 +487,7 @@ static void send_done(struct grpc_tag *t, bool ok)
 
 static void start_send(struct grpc_stream *s)
 {
-    ASSERT(s->sending == NULL && s->held != NULL);
-    s->sending = s->held;
-    s->held = NULL;
+    take_held(s);
     grpc_op ops[2];
     size_t n = metadata_op(s, ops);
     ops[n] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE};
@@ -492,9 +500,17 @@ static void start_send(struct grpc_stream *s)
 static void flush_run(struct task *t)
 {
     struct grpc_stream *s = CONTAINER_OF(t, struct grpc_stream, flush);
-    if (s->held != NULL && s->sending == NULL && !s->is_finished) {
+    if (s->has_held && s->sending == NULL && !s->is_finished) {
         start_send(s);
     }
+}
+
+/* Adds to what is held, or begins it. */
+static void hold(struct grpc_stream *s, const ProtobufCMessage *message)
+{
+    pb_pack(message, &s->held);
+    s->has_held = true;
+    loop_defer(s->front->loop, &s->flush);
 }
 
 struct status *grpc_stream_send(struct fiber *f, struct grpc_stream *s,
@@ -505,7 +521,7 @@ struct status *grpc_stream_send(struct fiber *f, struct grpc_stream *s,
         return status_sql(LIMIT, "54000", "a %s of %zu bytes is over the limit of %zu bytes",
                           message->descriptor->short_name, size, RPC_MESSAGE_MAX);
     }
-    while (s->held != NULL && !s->is_dead) {
+    while (s->has_held && !s->is_dead) {
         if (s->sending == NULL) {
             start_send(s);
             break;
@@ -518,8 +534,17 @@ struct status *grpc_stream_send(struct fiber *f, struct grpc_stream *s,
     if (s->is_dead) {
         return &status_cancelled;
     }
-    s->held = grpc_pack(message);
-    loop_defer(s->front->loop, &s->flush);
+    hold(s, message);
+    return NULL;
+}
+
+struct status *grpc_stream_append(struct fiber *f, struct grpc_stream *s,
+                                  const ProtobufCMessage *message)
+{
+    if (s->is_dead || !s->has_held || s->held.len + pb_packed_size(message) > APPEND_MAX) {
+        return grpc_stream_send(f, s, message);
+    }
+    hold(s, message);
     return NULL;
 }
 

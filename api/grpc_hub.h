@@ -11,6 +11,7 @@
 #ifndef API_GRPC_HUB_H
 #define API_GRPC_HUB_H
 
+#include "base/buf.h"
 #include "base/list.h"
 #include "base/loop.h"
 #include "base/slice.h"
@@ -70,6 +71,8 @@ void grpc_bytes_close(struct grpc_bytes *b);
 /* A generated message, or bytes (copied), as a buffer. */
 grpc_byte_buffer *grpc_pack(const void *message);
 grpc_byte_buffer *grpc_buffer_of(struct slice bytes);
+/* The buffer's own memory, without a copy; it is empty afterwards. */
+grpc_byte_buffer *grpc_buffer_take(struct buf *bytes);
 
 /* A slice as a slice of ours: as long as the former lives. */
 struct slice grpc_view(const grpc_slice *s);

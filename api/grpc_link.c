@@ -238,11 +238,6 @@ static void stream_break(struct node_stream *s)
     }
 }
 
-static void release_bytes(void *data)
-{
-    mem_free(data);
-}
-
 static void send_next(struct node_stream *s);
 
 static void send_done(struct grpc_tag *t, bool ok)
@@ -278,12 +273,8 @@ static void send_next(struct node_stream *s)
 {
     struct chunk *c = LIST_ITEM(list_pop_front(&s->chunks), struct chunk, link);
     s->pending -= c->bytes.len;
-    size_t len;
-    uint8_t *data = buf_take(&c->bytes, &len);
+    grpc_byte_buffer *buffer = grpc_buffer_take(&c->bytes);
     mem_free(c);
-    grpc_slice slice = grpc_slice_new_with_user_data(data, len, release_bytes, data);
-    grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(&slice, 1);
-    grpc_slice_unref(slice);
     start_send(s, buffer, false);
 }
 

@@ -7,6 +7,7 @@
 #include "api/pb.h"
 #include "api/status_pb.h"
 #include "base/check.h"
+#include "base/mem.h"
 #include "rpc_wire.h"
 
 #include <pthread.h>
@@ -103,6 +104,24 @@ grpc_byte_buffer *grpc_pack(const void *message)
 grpc_byte_buffer *grpc_buffer_of(struct slice bytes)
 {
     grpc_slice s = grpc_slice_from_copied_buffer((const char *)bytes.data, bytes.len);
+    grpc_byte_buffer *b = grpc_raw_byte_buffer_create(&s, 1);
+    grpc_slice_unref(s);
+    return b;
+}
+
+static void release_bytes(void *data)
+{
+    mem_free(data);
+}
+
+grpc_byte_buffer *grpc_buffer_take(struct buf *bytes)
+{
+    if (bytes->len == 0) {
+        return grpc_buffer_of(slice_make("", 0));
+    }
+    size_t len;
+    uint8_t *data = buf_take(bytes, &len);
+    grpc_slice s = grpc_slice_new_with_user_data(data, len, release_bytes, data);
     grpc_byte_buffer *b = grpc_raw_byte_buffer_create(&s, 1);
     grpc_slice_unref(s);
     return b;

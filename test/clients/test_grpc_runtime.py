@@ -53,6 +53,8 @@ def server_streams():
     for n in (0, 1, 2, 500):
         replies = client.call("/sherd.v1.Sql/Execute", sql=str(n))
         assert [r.row_count for r in replies] == list(range(n))
+    replies = client.call("/sherd.v1.Sql/Execute", sql="-3")  # parts that join
+    assert [(len(r.columns), len(r.rows), r.done, r.tag) for r in replies] == [(1, 2, True, "DONE")] * 3
     call, request = client.method("/sherd.v1.Sql/Execute")
     replies = []
     e = fails(grpc.StatusCode.ABORTED, lambda: replies.extend(call(request(sql="7"), timeout=10)))

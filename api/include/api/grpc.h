@@ -16,6 +16,11 @@ typedef struct status *(*grpc_unary_handler)(struct fiber *f, struct rpc_context
 /* Server streaming: calls send (which may park for back-pressure) any number of times. */
 struct grpc_stream;
 struct status *grpc_stream_send(struct fiber *f, struct grpc_stream *s, const ProtobufCMessage *message) STATUS_MUST_CHECK;
+/* The same, but may join the message that has not left yet: the client then gets one message whose
+ * repeated fields are both one after the other and whose single fields are the later ones where they are
+ * set. For results whose parts are made one by one; each message of its own costs two thread changes. */
+struct status *grpc_stream_append(struct fiber *f, struct grpc_stream *s,
+                                  const ProtobufCMessage *message) STATUS_MUST_CHECK;
 typedef struct status *(*grpc_stream_handler)(struct fiber *f, struct rpc_context *ctx, const void *request,
                                               struct grpc_stream *stream, void *handler_ctx);
 

@@ -124,6 +124,28 @@ static struct status *execute(struct fiber *f, struct rpc_context *ctx, const vo
     (void)ctx, (void)handler_ctx;
     const Sherd__V1__ExecuteRequest *r = request;
     int n = atoi(r->sql);
+    if (n < 0) { /* three parts of one message, -n times */
+        for (int i = 0; i < -n; i++) {
+            Sherd__V1__Column column = SHERD__V1__COLUMN__INIT;
+            Sherd__V1__Column *columns = &column;
+            Sherd__V1__Row row = SHERD__V1__ROW__INIT;
+            Sherd__V1__Row *rows[] = {&row, &row};
+            Sherd__V1__ExecuteReply head = SHERD__V1__EXECUTE_REPLY__INIT;
+            Sherd__V1__ExecuteReply body = SHERD__V1__EXECUTE_REPLY__INIT;
+            Sherd__V1__ExecuteReply tail = SHERD__V1__EXECUTE_REPLY__INIT;
+            column.name = (char *)"c";
+            head.n_columns = 1;
+            head.columns = &columns;
+            body.n_rows = 2;
+            body.rows = rows;
+            tail.done = 1;
+            tail.tag = (char *)"DONE";
+            TRY(grpc_stream_send(f, stream, &head.base));
+            TRY(grpc_stream_append(f, stream, &body.base));
+            TRY(grpc_stream_append(f, stream, &tail.base));
+        }
+        return NULL;
+    }
     for (int i = 0; i < n; i++) {
         Sherd__V1__ExecuteReply reply = SHERD__V1__EXECUTE_REPLY__INIT;
         reply.row_count = (uint64_t)i;
