@@ -16,6 +16,7 @@
 #include <strings.h>
 
 #define RETRIES_MAX 30
+#define SCHEMA_WAIT_MS 60000 /* how long a statement waits for a schema change that keeps its table */
 
 /* DDL, in ddl/. */
 
@@ -169,10 +170,22 @@ static bool may_retry(struct session *s, const struct run *x, const struct statu
            strcmp(auto_retry != NULL ? auto_retry : "on", "on") == 0;
 }
 
-/* A plan's descriptors have changed under it (fence): plan again from a fresh catalog. */
-static struct status *wait_newer_catalog(struct fiber *f, struct session *s)
+/* A shard has turned the plan away (fence): its table is being changed. Waits until the catalog has the new descriptor,
+ * which for a change that moves rows comes only when they are moved. */
+static struct status *wait_newer_catalog(struct fiber *f, struct session *s, const struct plan *plan)
 {
-    return meta_refresh(f, s->router->meta);
+    for (uint64_t waited = 0, step = 1; waited < SCHEMA_WAIT_MS; waited += step, step = step < 50 ? step * 2 : step) {
+        TRY(meta_refresh(f, s->router->meta));
+        struct catalog *c = catalog_current(s->router->catalog);
+        bool is_same = plan_is_valid(plan, c);
+        catalog_unref(c);
+        if (!is_same) {
+            return NULL;
+        }
+        TRY(fiber_sleep(f, ms_to_ns(step)));
+    }
+    return status_hint(status_sql(UNAVAILABLE, "55P03", "a schema change keeps the table busy"),
+                       "Try again when it has ended; if its server was stopped, any ALTER TABLE of the table ends it.");
 }
 
 static struct status *run_plan(struct fiber *f, struct run *x, bool *out_replan)
@@ -193,7 +206,7 @@ static struct status *run_plan(struct fiber *f, struct run *x, bool *out_replan)
             if (!s->in_block && x->is_only) {
                 session_drop_txn(f, s);
             }
-            st = wait_newer_catalog(f, s);
+            st = wait_newer_catalog(f, s, x->plan);
             if (st == NULL) {
                 *out_replan = true;
             }
@@ -256,9 +269,12 @@ static struct status *run_query(struct fiber *f, struct session *s, struct slice
         struct run x = {.s = s, .plan = plan, .sink = sink, .is_only = is_only, .want_columns = true};
         bool replan;
         st = run_plan(f, &x, &replan);
-        if (st == NULL && replan && tries < 10) {
+        if (st == NULL && replan && tries < RETRIES_MAX) {
             plan_unref(plan);
             continue;
+        }
+        if (st == NULL && replan) { /* it has not run */
+            st = status_new(CONFLICT, "the table was changed while the statement ran");
         }
         if (st == NULL) {
             char tag[64];
