@@ -398,11 +398,20 @@ static struct status *apply_join(struct planner *p, struct rel *r, struct pnode 
     return p->st;
 }
 
+static bool is_locked(const struct rel *r)
+{
+    const struct rel *t = r->kind == REL_FILTER ? r->left : r;
+    return t->kind == REL_TABLE && t->lock != LOCK_NONE;
+}
+
 static struct status *lookup_join(struct planner *p, struct rel *r, struct pnode *left, struct pnode **out)
 {
     *out = NULL;
+    if (is_locked(r->left) && !is_locked(r->right)) {
+        return NULL; /* the other way round reads and locks less */
+    }
     if ((r->join != JOIN_INNER && r->join != JOIN_LEFT && r->join != JOIN_SEMI && r->join != JOIN_ANTI) ||
-        left->rows > 200) {
+        (left->rows > 200 && !is_locked(r->right))) {
         return NULL;
     }
     struct pnode *inner;

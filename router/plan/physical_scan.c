@@ -188,7 +188,8 @@ struct status *physical_lookup(struct planner *p, const struct rel *outer, const
     bool *alone_used = ARENA_ARRAY(p->a, bool, own + 1);
     alone = access_path(p, t, own, all, NULL, 0, NULL, &sorted, &reverse, &nalone, alone_used);
     double lookups = outer_node->rows * scan_rows(s, 0) * (s->index->primary ? 2 : 4);
-    if (!by_outer || (alone != NULL && lookups >= alone->rows * (alone->index->primary ? 1 : 3) * 2)) {
+    bool locks = t->lock != LOCK_NONE; /* then rows that do not join must not be touched */
+    if (!by_outer || (alone != NULL && !locks && lookups >= alone->rows * (alone->index->primary ? 1 : 3) * 2)) {
         return NULL;
     }
     template_init(p, t, s);
