@@ -39,6 +39,8 @@
 #define SLOTS_PER_METHOD 16
 #define SLOTS_CATCH_ALL 4
 #define METHODS_MAX 64
+#define CALLS_MAX 4096            /* under way, of all clients; each has a fiber */
+#define CALLS_PER_CONNECTION 1024 /* more wait in the client */
 #define RECEIVE_MEMORY_MAX                                                                         \
     ((size_t)512 << 20)                    /* what the library may hold of all clients' messages */
 #define DEADLINE_FAR_S INT64_C(3153600000) /* a hundred years: as good as none */
@@ -115,6 +117,7 @@ struct grpc_front {
     size_t method_count;
     struct method catch_all;
     struct list streams;
+    int calls; /* in streams */
     int slots; /* posted */
     int raw;   /* raw calls that are open */
     bool is_started;
@@ -178,6 +181,7 @@ struct status *grpc_front_create(struct loop *l, const char *host, uint16_t port
     grpc_arg args[] = {
         int_arg(GRPC_ARG_ALLOW_REUSEPORT, 0),
         int_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
+        int_arg(GRPC_ARG_MAX_CONCURRENT_STREAMS, CALLS_PER_CONNECTION),
         int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)RPC_WIRE_ENVELOPE_MAX),
         {.type = GRPC_ARG_POINTER,
          .key = (char *)GRPC_ARG_RESOURCE_QUOTA,
@@ -380,6 +384,7 @@ static void stream_free(struct grpc_stream *s)
         grpc_byte_buffer_destroy(s->received);
     }
     list_unlink(&s->link);
+    g->calls--;
     grpc_call_unref(s->call);
     status_free(s->outcome);
     arena_destroy(s->arena); /* the stream itself lives in it */
@@ -708,6 +713,7 @@ static struct grpc_stream *stream_create(struct slot *slot)
     s->deadline_ns = deadline_of(g->loop, slot->deadline);
     s->flush.run = flush_run;
     list_push_back(&g->streams, &s->link);
+    g->calls++;
     grpc_op op = {.op = GRPC_OP_RECV_CLOSE_ON_SERVER};
     op.data.recv_close_on_server.cancelled = &s->close_cancelled;
     s->close_tag.done = close_done;
@@ -748,7 +754,10 @@ static void accept_call(struct slot *slot)
     }
     struct grpc_stream *s = stream_create(slot);
     struct status *st = NULL;
-    if (m->request != NULL) {
+    if (g->calls > CALLS_MAX) {
+        st = status_hint(status_sql(LIMIT, "53300", "the node has %d calls under way", CALLS_MAX),
+                         "Try again, or another node.");
+    } else if (m->request != NULL) {
         st = slot->payload == NULL ? status_new(INVALID, "%s was called without a message", m->name)
                                    : unpack(m->request, s->arena, slot->payload, &s->request);
     }

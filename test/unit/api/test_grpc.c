@@ -619,16 +619,15 @@ static void stranger_body(struct fiber *f, struct world *w)
         assert_false(w->links[2]->is_connected(w->links[2], 1));
         assert_null(fiber_sleep(f, ms_to_ns(10)));
     }
-    w->clusters[2] = CLUSTER;
-    grpc_link_identity(w->links[2], 2, CLUSTER);
+    node_down(f, w, 2);
     w->ports[2] = w->ports[1];
-    uint16_t real = port;
     end = loop_clock_ns(w->loop) + ms_to_ns(150);
     while (loop_clock_ns(w->loop) < end) {
         assert_false(w->links[1]->is_connected(w->links[1], 2)); /* node 1 answers there */
         assert_null(fiber_sleep(f, ms_to_ns(10)));
     }
-    w->ports[2] = real;
+    w->clusters[2] = CLUSTER;
+    node_up(w, 2, port);
     connect_link(f, w, 1, 2);
 }
 static void a_node_of_another_cluster_or_at_a_wrong_address_is_refused(void **state)
