@@ -31,6 +31,7 @@
 #include "roster.h"
 #include "wire.h"
 
+#include "base/buggify.h"
 #include "base/check.h"
 #include "base/fiber.h"
 #include "base/loop.h"
@@ -280,7 +281,6 @@ struct group_host {
 
 static inline bool rule_on(unsigned n)
 {
-    extern uint8_t raft_rule_off[];
     return __builtin_expect(raft_rule_off[n] == 0, 1);
 }
 static inline uint64_t raft_log_last(const struct raft *r)

@@ -312,7 +312,8 @@ static void transfer_event(void *ctx)
     if (w->is_healed) {
         return;
     }
-    later(w, 20000, 400000, transfer_event, w);
+    later(w, w->transfers_often ? 3000 : 20000, w->transfers_often ? 60000 : 400000, transfer_event,
+          w);
     if (leader == NULL || leader->is_changing || !is_usable(leader)) {
         return;
     }

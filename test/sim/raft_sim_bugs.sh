@@ -20,19 +20,14 @@ expect() { # limit, option, value
 for rule in 1 2 3 8 9 10 11 12 18 26; do
     expect 400 --off "$rule"
 done
-for rule in 15 22; do
-    expect 1500 --off "$rule"
-done
+expect 1500 --off 22
 for bug in RAFT_ACK_BEFORE_QUORUM LOG_SKIP_SYNC RAFT_VOTE_TWICE READ_AFTER_LEASE \
     APPLY_OUT_OF_ORDER; do
-    expect 1000 --bug "$bug"
+    expect 1500 --bug "$bug"
 done
 
 if [ "${2-}" = --long ]; then
-    for rule in 7 17; do
-        expect 10000 --off "$rule"
-    done
-    for rule in 6 14 16 23 24,25; do
+    for rule in 6 7 14 15 16 17 23 24,25; do
         expect 100000 --off "$rule"
     done
 fi

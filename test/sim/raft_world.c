@@ -456,6 +456,7 @@ static void world_draw(struct world *w)
     w->options.checkpoint_log_bytes =
         w->has_checkpoints ? 160 * (uint64_t[]){3, 8, 20, 60}[world_between(w, 0, 3)] : UINT64_MAX;
     w->options.quiesce_after_ms = world_chance(w, 500) ? 100 : 1000000;
+    w->transfers_often = w->has_transfers && world_chance(w, 250);
     w->envelope_items = world_chance(w, 500) ? 1 : 0;
     w->part_entries = world_chance(w, 500) ? 8 : 1024;
     w->chunk_bytes = world_chance(w, 500) ? 60 : 262144;

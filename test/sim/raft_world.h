@@ -103,7 +103,7 @@ struct world {
     unsigned envelope_items, part_entries;
     size_t chunk_bytes;
     unsigned profile;
-    bool has_membership, has_checkpoints, has_transfers, has_write_failures;
+    bool has_membership, has_checkpoints, has_transfers, has_write_failures, transfers_often;
     unsigned propose_every_us;
     uint64_t uid_next;
     uint64_t heal_at_ns;
