@@ -322,6 +322,9 @@ struct status *part_lock(struct fiber *f, struct part *p, struct work *w, struct
                          enum lock_mode mode, enum lock_wait wait, uint64_t timeout_ms,
                          struct lock_hold **out)
 {
+    if (p->is_dead || w->state == WORK_GONE) { /* since the caller's last park: it would keep the lock for ever */
+        return p->is_dead ? p->env->not_leader(p->env->ctx) : part_gone();
+    }
     if (w->owner.hold_count >= SHARD_LOCKS_MAX) {
         return status_sql(LIMIT, "53200", "transaction holds more than %d locks in one shard",
                           SHARD_LOCKS_MAX);
