@@ -8,6 +8,7 @@
 #include "router/txn.h"
 
 struct plan_cache;
+struct sequence_block;
 
 struct router {
     struct loop *loop;
@@ -23,6 +24,7 @@ struct router {
     struct list sessions; /* struct session.link */
     struct list txns;     /* struct txn.link: every one that may be asked about (Coordinator.Outcome) */
     struct plan_cache *plans;
+    struct sequence_block *sequences; /* session/functions.c */
     int background; /* fibers that finalize transactions */
     bool is_closing;
     struct cond background_done;

@@ -60,6 +60,7 @@ struct analyzer {
     struct param_node *param_nodes;
     int view_depth;
     int ntables;
+    size_t margin; /* bytes that must be left in the arena; 0 = its owner's care */
     /* Expressions of descriptors: columns of this table by ordinal. */
     const Sherd__V1__TableDesc *table_expr;
 };

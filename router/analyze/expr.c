@@ -842,6 +842,7 @@ static struct status *node_subscript(struct analyzer *z, struct scope *sc, const
 struct status *analyze_expr(struct analyzer *z, struct scope *sc, const PgQuery__Node *n, struct expr **out)
 {
     TRY(analyze_stack_check());
+    TRY(arena_reserve(z->a, z->margin));
     if (n == NULL) {
         return unsupported(z, -1, "empty expression");
     }

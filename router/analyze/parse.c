@@ -2,7 +2,7 @@
  * Statement text to libpg_query's tree. The only file that calls libpg_query.
  *
  * The parser recurses with the nesting of the text, so (1) a scanner bounds nesting and chains first (parse_depth.c), (2) the
- * parse and the unpacking of its protobuf run on a fiber with an 8 MB stack. The tree is unpacked into an arena
+ * parse and the unpacking of its protobuf run on a fiber with an 8 MB stack, a long text's on a worker thread. The tree is unpacked into an arena
  * with a budget by the size of the text: a bump of a pointer per node, freed all at once. Fields of a newer library are
  * not kept. Nothing of libpg_query's memory survives the call.
  */
@@ -10,7 +10,7 @@
 #include "limits.h"
 #include "parse_depth.h"
 
-#include "base/mem.h"
+#include "base/loop.h"
 
 #include <pg_query.h>
 
@@ -80,6 +80,11 @@ static void parse_fiber(struct fiber *f, void *arg)
     parse_run(arg);
 }
 
+static void parse_work(void *arg)
+{
+    parse_run(arg);
+}
+
 static struct status *parse_check(struct slice sql)
 {
     if (sql.len > PARSE_BYTES_MAX) {
@@ -108,7 +113,12 @@ struct status *parse_sql(struct fiber *f, struct slice sql, struct parsed **out)
     p->arena = a;
     p->sql = slice_make(arena_strndup(a, sql.len == 0 ? (const void *)"" : sql.data, sql.len), sql.len);
     struct parse_job job = {.sql = p->sql, .out = p};
-    if (f == NULL || fiber_stack_left() > ((size_t)6 << 20)) {
+    if (f != NULL && sql.len > PARSE_INLINE_MAX) {
+        /* Rare, and so long that the start of a thread does not matter; the loop goes on meanwhile. */
+        struct worker *w = worker_create(fiber_loop(f), "parse");
+        fiber_run_on(f, w, parse_work, &job);
+        worker_destroy(w);
+    } else if (f == NULL || fiber_stack_left() > ((size_t)6 << 20)) {
         parse_run(&job);
     } else {
         struct fan fan;

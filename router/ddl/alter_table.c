@@ -54,6 +54,7 @@ static struct status *add_column_command(struct ddl *d, const Sherd__V1__TableDe
     if (col->has_default) {
         struct expr *e;
         TRY(analyze_table_expr(d->f, &d->x->env, t, col->default_sql, d->a, &e));
+        TRY(refuse_columns(e));
         if (expr_is_volatile(e)) {
             return status_hint(status_new(UNSUPPORTED, "ADD COLUMN with a volatile default is not supported"),
                                "Add the column without it, then set the default.");
@@ -96,6 +97,29 @@ static bool uses_ordinal(const Sherd__V1__IndexDesc *ix, uint32_t ordinal)
     return false;
 }
 
+/* A key that another table refers to stays. */
+static struct status *refuse_referenced(struct ddl *d, const Sherd__V1__TableDesc *t, const Sherd__V1__ColumnDesc *col)
+{
+    for (size_t i = 0; i < t->n_referenced_by; i++) {
+        const Sherd__V1__TableDesc *by = catalog_table_by_id(d->catalog, t->referenced_by[i]);
+        for (size_t k = 0; by != NULL && k < by->n_constraints; k++) {
+            const Sherd__V1__ConstraintDesc *c = by->constraints[k];
+            for (size_t n = 0; c->ref_table_id == t->id && n < c->n_ref_ordinals; n++) {
+                if (c->ref_ordinals[n] == col->ordinal) {
+                    return status_hint(
+                        status_detail(status_sql(CONSTRAINT, "2BP01",
+                                                 "cannot drop column %s of table %s because other objects depend on it",
+                                                 col->name, t->name),
+                                      "constraint %s on table %s depends on column %s of table %s", c->name, by->name,
+                                      col->name, t->name),
+                        "Drop the constraint first.");
+                }
+            }
+        }
+    }
+    return NULL;
+}
+
 static struct status *drop_column_command(struct ddl *d, const Sherd__V1__TableDesc *old, const PgQuery__AlterTableCmd *c)
 {
     const Sherd__V1__ColumnDesc *col = find_column(old, c->name);
@@ -106,6 +130,18 @@ static struct status *drop_column_command(struct ddl *d, const Sherd__V1__TableD
         }
         return no_column(old, c->name);
     }
+    for (size_t i = 0; i < old->n_columns; i++) {
+        const Sherd__V1__ColumnDesc *g = old->columns[i];
+        if (!g->dropped && g != col && g->generated_sql != NULL && text_mentions(g->generated_sql, col->name)) {
+            return status_detail(status_sql(CONSTRAINT, "2BP01",
+                                            "cannot drop column %s of table %s because other objects depend on it",
+                                            col->name, old->name),
+                                 "column %s of table %s depends on column %s of table %s", g->name, old->name, col->name,
+                                 old->name);
+        }
+    }
+    TRY(views_refuse_column(d, old, col->name));
+    TRY(refuse_referenced(d, old, col));
     Sherd__V1__TableDesc *t;
     TRY(copy_table(d, old, &t));
     size_t n = 0;
@@ -124,7 +160,7 @@ static struct status *drop_column_command(struct ddl *d, const Sherd__V1__TableD
     n = 0;
     for (size_t i = 0; i < t->n_constraints; i++) {
         bool uses = t->constraints[i]->kind == SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_CHECK &&
-                    strstr(t->constraints[i]->check_sql, col->name) != NULL;
+                    text_mentions(t->constraints[i]->check_sql, col->name);
         for (size_t k = 0; k < t->constraints[i]->n_ordinals; k++) {
             uses |= t->constraints[i]->ordinals[k] == col->ordinal;
         }
@@ -165,6 +201,7 @@ static struct status *column_default_command(struct ddl *d, const Sherd__V1__Tab
         TRY(deparse_expr(d, c->def, &sql));
         struct expr *e;
         TRY(analyze_table_expr(d->f, &d->x->env, t, sql, d->a, &e));
+        TRY(refuse_columns(e));
         TRY(expr_cast(d->a, e, col->type, col->typmod, CAST_ASSIGNMENT, &e));
         col->has_default = true;
         col->default_sql = sql;
@@ -243,7 +280,11 @@ static char *null_match(struct ddl *d, const Sherd__V1__TableDesc *t, const Sher
                         const Sherd__V1__ConstraintDesc *k)
 {
     struct buf b = {0};
-    buf_printf(&b, "SELECT 1 FROM %s AS c WHERE ", table_ref(d, t));
+    buf_printf(&b, "SELECT ");
+    for (size_t i = 0; i < k->n_ordinals; i++) {
+        buf_printf(&b, "%sc.\"%s\"", i > 0 ? ", " : "", t->columns[k->ordinals[i]]->name);
+    }
+    buf_printf(&b, " FROM %s AS c WHERE ", table_ref(d, t));
     for (size_t i = 0; i < k->n_ordinals; i++) {
         buf_printf(&b, "c.\"%s\" IS NOT NULL AND ", t->columns[k->ordinals[i]]->name);
     }
@@ -256,6 +297,18 @@ static char *null_match(struct ddl *d, const Sherd__V1__TableDesc *t, const Sher
     char *sql = arena_strndup(d->a, b.data, b.len);
     buf_deinit(&b);
     return sql;
+}
+
+static const char *column_names(struct ddl *d, const Sherd__V1__TableDesc *t, const Sherd__V1__ConstraintDesc *k)
+{
+    struct buf b = {0};
+    for (size_t i = 0; i < k->n_ordinals; i++) {
+        buf_printf(&b, "%s%s", i > 0 ? ", " : "(", t->columns[k->ordinals[i]]->name);
+    }
+    buf_printf(&b, ")");
+    char *text = arena_strndup(d->a, b.data, b.len);
+    buf_deinit(&b);
+    return text;
 }
 
 static struct status *validate(struct ddl *d, const Sherd__V1__TableDesc *t, const Sherd__V1__ConstraintDesc *k)
@@ -272,14 +325,15 @@ static struct status *validate(struct ddl *d, const Sherd__V1__TableDesc *t, con
         }
     } else {
         const Sherd__V1__TableDesc *ref = catalog_table_by_id(d->catalog, k->ref_table_id);
+        char *key = NULL;
         st = ref == NULL ? status_new(CONFLICT, "the referenced table is gone")
-                         : query_has_rows(d, null_match(d, t, ref, k), &any);
+                         : query_first_row(d, null_match(d, t, ref, k), &any, &key);
         if (st == NULL && any) {
             st = status_about(
                 status_detail(status_sql(CONSTRAINT, "23503",
                                          "insert or update on table \"%s\" violates foreign key constraint \"%s\"", t->name,
                                          k->name),
-                              "A row has no match in table \"%s\".", ref->name),
+                              "Key %s=(%s) is not present in table \"%s\".", column_names(d, t, k), key, ref->name),
                 t->name, NULL, k->name);
         }
     }
@@ -407,6 +461,20 @@ static struct status *drop_constraint_command(struct ddl *d, const Sherd__V1__Ta
             return status_hint(status_new(UNSUPPORTED, "dropping a primary key is not supported"),
                                "Create a new table and copy the rows.");
         }
+        for (size_t r = 0; r < t->n_referenced_by; r++) {
+            const Sherd__V1__TableDesc *by = catalog_table_by_id(d->catalog, t->referenced_by[r]);
+            for (size_t k = 0; by != NULL && k < by->n_constraints; k++) {
+                if (by->constraints[k]->ref_table_id == t->id &&
+                    by->constraints[k]->ref_index_id == t->indexes[i]->index_id) {
+                    return status_detail(status_sql(CONSTRAINT, "2BP01",
+                                                    "cannot drop constraint %s on table %s because other objects "
+                                                    "depend on it",
+                                                    c->name, t->name),
+                                         "constraint %s on table %s depends on index %s", by->constraints[k]->name,
+                                         by->name, c->name);
+                }
+            }
+        }
         Sherd__V1__TableDesc *next;
         uint32_t id = t->indexes[i]->index_id;
         TRY(copy_table(d, t, &next));
@@ -486,49 +554,186 @@ struct status *ddl_alter_table(struct ddl *d, const PgQuery__AlterTableStmt *s)
     return NULL;
 }
 
+/* ---- RENAME ---- */
+
+static struct status *name_taken(struct ddl *d, uint32_t schema, const char *name)
+{
+    TRY(check_name(name));
+    return relation_exists(d, schema, name)
+               ? status_sql(ALREADY_EXISTS, "42P07", "relation \"%s\" already exists", name)
+               : NULL;
+}
+
+/* Moves a name of the schema; the change gets the descriptor from the caller. */
+static void move_name(struct ddl *d, uint32_t db, uint32_t schema, const char *from, const char *to, char kind, uint64_t id)
+{
+    struct slice key = key_rel_name(d, db, schema, to);
+    ddl_delete(d, key_rel_name(d, db, schema, from));
+    ddl_must_not_exist(d, key);
+    ddl_put_bytes(d, key, rel_value(d, kind, id));
+}
+
+static struct status *rename_relation(struct ddl *d, const PgQuery__RenameStmt *s, bool is_view)
+{
+    const Sherd__V1__TableDesc *old = find_any_table(d, s->relation->schemaname, s->relation->relname);
+    if (old == NULL) {
+        if (s->missing_ok) {
+            ddl_notice(d, "relation \"%s\" does not exist, skipping", s->relation->relname);
+            return NULL;
+        }
+        return status_sql(NOT_FOUND, "42P01", "relation \"%s\" does not exist", s->relation->relname);
+    }
+    bool was_view = old->view_sql != NULL && old->view_sql[0] != '\0';
+    if (is_view && !was_view) {
+        return status_sql(INVALID, "42809", "\"%s\" is not a view", old->name);
+    }
+    TRY(name_taken(d, old->schema_id, s->newname));
+    Sherd__V1__TableDesc *t;
+    TRY(copy_table(d, old, &t));
+    move_name(d, t->database_id, t->schema_id, t->name, s->newname, was_view ? 'v' : 'r', t->id);
+    TRY(views_follow_rename(d, old, s->newname));
+    t->name = arena_strdup(d->a, s->newname);
+    return commit_table(d, t);
+}
+
+static struct status *rename_sequence(struct ddl *d, const PgQuery__RenameStmt *s)
+{
+    const Sherd__V1__SequenceDesc *old = find_sequence(d, s->relation->schemaname, s->relation->relname);
+    if (old == NULL) {
+        if (s->missing_ok) {
+            ddl_notice(d, "relation \"%s\" does not exist, skipping", s->relation->relname);
+            return NULL;
+        }
+        return status_sql(NOT_FOUND, "42P01", "relation \"%s\" does not exist", s->relation->relname);
+    }
+    TRY(name_taken(d, old->schema_id, s->newname));
+    Sherd__V1__SequenceDesc *q;
+    TRY(pb_copy(old, d->a, (void **)&q));
+    move_name(d, q->database_id, q->schema_id, q->name, s->newname, 'S', q->id);
+    q->name = arena_strdup(d->a, s->newname);
+    ddl_compare(d, key_id8(d, "seq/", q->id));
+    ddl_put(d, key_id8(d, "seq/", q->id), q);
+    return ddl_commit(d);
+}
+
+static struct status *rename_index_of(struct ddl *d, const Sherd__V1__TableDesc *old, const Sherd__V1__IndexDesc *ix,
+                                      const char *name)
+{
+    TRY(name_taken(d, old->schema_id, name));
+    Sherd__V1__TableDesc *t;
+    TRY(copy_table(d, old, &t));
+    move_name(d, t->database_id, t->schema_id, ix->name, name, 'i', t->id);
+    for (size_t i = 0; i < t->n_indexes; i++) {
+        if (t->indexes[i]->index_id == ix->index_id) {
+            t->indexes[i]->name = arena_strdup(d->a, name);
+        }
+    }
+    return commit_table(d, t);
+}
+
+static struct status *rename_index(struct ddl *d, const PgQuery__RenameStmt *s)
+{
+    d->tag = "ALTER INDEX";
+    const Sherd__V1__IndexDesc *ix = NULL;
+    const Sherd__V1__TableDesc *t = find_index(d, s->relation->schemaname, s->relation->relname, &ix);
+    if (t == NULL) {
+        if (s->missing_ok) {
+            ddl_notice(d, "relation \"%s\" does not exist, skipping", s->relation->relname);
+            return NULL;
+        }
+        return status_sql(NOT_FOUND, "42P01", "relation \"%s\" does not exist", s->relation->relname);
+    }
+    return rename_index_of(d, t, ix, s->newname);
+}
+
+static struct status *rename_constraint(struct ddl *d, const PgQuery__RenameStmt *s)
+{
+    const Sherd__V1__TableDesc *old;
+    TRY(find_table(d, s->relation->schemaname, s->relation->relname, s->missing_ok, &old));
+    if (old == NULL) {
+        ddl_notice(d, "relation \"%s\" does not exist, skipping", s->relation->relname);
+        return NULL;
+    }
+    for (size_t i = 0; i < old->n_indexes; i++) {
+        const Sherd__V1__IndexDesc *ix = old->indexes[i];
+        bool is_constraint = ix->constraint || (ix->primary && !old->hidden_primary_key);
+        if (is_constraint && strcmp(ix->name, s->subname) == 0) {
+            return rename_index_of(d, old, ix, s->newname);
+        }
+    }
+    Sherd__V1__TableDesc *t;
+    TRY(copy_table(d, old, &t));
+    Sherd__V1__ConstraintDesc *found = NULL;
+    for (size_t i = 0; i < t->n_constraints; i++) {
+        if (strcmp(t->constraints[i]->name, s->newname) == 0) {
+            return status_sql(ALREADY_EXISTS, "42710", "constraint \"%s\" for relation \"%s\" already exists",
+                              s->newname, t->name);
+        }
+        found = strcmp(t->constraints[i]->name, s->subname) == 0 ? t->constraints[i] : found;
+    }
+    if (found == NULL) {
+        return status_sql(NOT_FOUND, "42704", "constraint \"%s\" for table \"%s\" does not exist", s->subname, t->name);
+    }
+    found->name = arena_strdup(d->a, s->newname);
+    return commit_table(d, t);
+}
+
+static struct status *rename_column(struct ddl *d, const PgQuery__RenameStmt *s)
+{
+    const Sherd__V1__TableDesc *old;
+    TRY(find_table(d, s->relation->schemaname, s->relation->relname, s->missing_ok, &old));
+    if (old == NULL) {
+        ddl_notice(d, "relation \"%s\" does not exist, skipping", s->relation->relname);
+        return NULL;
+    }
+    if (find_column(old, s->subname) == NULL) {
+        return status_sql(NOT_FOUND, "42703", "column \"%s\" does not exist", s->subname);
+    }
+    if (find_column(old, s->newname) != NULL) {
+        return status_sql(ALREADY_EXISTS, "42701", "column \"%s\" of relation \"%s\" already exists", s->newname,
+                          old->name);
+    }
+    for (size_t i = 0; i < old->n_constraints; i++) {
+        if (old->constraints[i]->kind == SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_CHECK &&
+            text_mentions(old->constraints[i]->check_sql, s->subname)) {
+            return status_hint(status_new(UNSUPPORTED, "a column of a check constraint cannot be renamed"),
+                               "Drop constraint \"%s\" first.", old->constraints[i]->name);
+        }
+    }
+    for (size_t i = 0; i < old->n_columns; i++) {
+        const char *sql = old->columns[i]->generated_sql;
+        if (!old->columns[i]->dropped && sql != NULL && text_mentions(sql, s->subname)) {
+            return status_hint(status_new(UNSUPPORTED, "a column that a generated column uses cannot be renamed"),
+                               "Drop column \"%s\" first.", old->columns[i]->name);
+        }
+    }
+    TRY(views_refuse_column(d, old, s->subname));
+    Sherd__V1__TableDesc *t;
+    TRY(copy_table(d, old, &t));
+    find_column(t, s->subname)->name = arena_strdup(d->a, s->newname);
+    return commit_table(d, t);
+}
+
 struct status *ddl_rename(struct ddl *d, const PgQuery__RenameStmt *s)
 {
     d->tag = "ALTER TABLE";
-    if (s->relation == NULL) {
-        return status_new(UNSUPPORTED, "this kind of object cannot be renamed");
+    switch (s->relation != NULL ? s->rename_type : PG_QUERY__OBJECT_TYPE__OBJECT_TYPE_UNDEFINED) {
+    case PG_QUERY__OBJECT_TYPE__OBJECT_TABLE:
+        return rename_relation(d, s, false);
+    case PG_QUERY__OBJECT_TYPE__OBJECT_VIEW:
+        d->tag = "ALTER VIEW";
+        return rename_relation(d, s, true);
+    case PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE:
+        d->tag = "ALTER SEQUENCE";
+        return rename_sequence(d, s);
+    case PG_QUERY__OBJECT_TYPE__OBJECT_INDEX:
+        return rename_index(d, s);
+    case PG_QUERY__OBJECT_TYPE__OBJECT_TABCONSTRAINT:
+        return rename_constraint(d, s);
+    case PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN:
+        return rename_column(d, s);
+    default:
+        return status_hint(status_new(UNSUPPORTED, "this kind of object cannot be renamed"),
+                           "Tables, views, columns, indexes, constraints and sequences can.");
     }
-    const Sherd__V1__TableDesc *old;
-    Sherd__V1__TableDesc *t;
-    if (s->rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_TABLE) {
-        TRY(find_table(d, s->relation->schemaname, s->relation->relname, s->missing_ok, &old));
-        if (old == NULL) {
-            return NULL;
-        }
-        if (relation_exists(d, old->schema_id, s->newname)) {
-            return status_sql(ALREADY_EXISTS, "42P07", "relation \"%s\" already exists", s->newname);
-        }
-        TRY(copy_table(d, old, &t));
-        struct slice to = key_rel_name(d, t->database_id, t->schema_id, s->newname);
-        ddl_delete(d, key_rel_name(d, t->database_id, t->schema_id, t->name));
-        ddl_must_not_exist(d, to);
-        ddl_put_bytes(d, to, rel_value(d, 'r', t->id));
-        t->name = arena_strdup(d->a, s->newname);
-        return commit_table(d, t);
-    }
-    if (s->rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN) {
-        TRY(find_table(d, s->relation->schemaname, s->relation->relname, false, &old));
-        if (find_column(old, s->subname) == NULL) {
-            return status_sql(NOT_FOUND, "42703", "column \"%s\" does not exist", s->subname);
-        }
-        if (find_column(old, s->newname) != NULL) {
-            return status_sql(ALREADY_EXISTS, "42701", "column \"%s\" of relation \"%s\" already exists", s->newname,
-                              old->name);
-        }
-        for (size_t i = 0; i < old->n_constraints; i++) {
-            if (old->constraints[i]->kind == SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_CHECK &&
-                strstr(old->constraints[i]->check_sql, s->subname) != NULL) {
-                return status_hint(status_new(UNSUPPORTED, "a column of a check constraint cannot be renamed"),
-                                   "Drop constraint \"%s\" first.", old->constraints[i]->name);
-            }
-        }
-        TRY(copy_table(d, old, &t));
-        find_column(t, s->subname)->name = arena_strdup(d->a, s->newname);
-        return commit_table(d, t);
-    }
-    return status_new(UNSUPPORTED, "this kind of object cannot be renamed");
 }

@@ -292,7 +292,8 @@ static struct status *foreign_key(struct ddl *d, Sherd__V1__TableDesc *t, const 
             status_free(st);
             return status_detail(
                 status_sql(INVALID, "42804", "foreign key constraint \"%s\" cannot be implemented",
-                           c->conname != NULL && c->conname[0] != '\0' ? c->conname : first),
+                           c->conname != NULL && c->conname[0] != '\0' ? c->conname
+                                                                       : arena_printf(d->a, "%s_%s_fkey", t->name, first)),
                 "Key columns \"%s\" and \"%s\" are of incompatible types: %s and %s.", x->name, y->name,
                 type_format(d->a, x->type, x->typmod), type_format(d->a, y->type, y->typmod));
         }
@@ -338,6 +339,35 @@ static struct status *foreign_key(struct ddl *d, Sherd__V1__TableDesc *t, const 
 
 /* ---- the other constraints ---- */
 
+/* The one column that a check is about; NULL when there are several or none. */
+static const char *only_column(const Sherd__V1__TableDesc *t, const char *sql)
+{
+    const char *found = NULL;
+    for (size_t i = 0; i < t->n_columns; i++) {
+        if (!t->columns[i]->dropped && text_mentions(sql, t->columns[i]->name)) {
+            if (found != NULL) {
+                return NULL;
+            }
+            found = t->columns[i]->name;
+        }
+    }
+    return found;
+}
+
+static struct status *constraint_name_free(const Sherd__V1__TableDesc *t, const Sherd__V1__ConstraintDesc *k)
+{
+    bool is_taken = false;
+    for (size_t i = 0; i < t->n_constraints; i++) {
+        is_taken |= t->constraints[i] != k && strcmp(t->constraints[i]->name, k->name) == 0;
+    }
+    for (size_t i = 0; i < t->n_indexes; i++) {
+        is_taken |= t->indexes[i]->constraint && strcmp(t->indexes[i]->name, k->name) == 0;
+    }
+    return is_taken ? status_sql(ALREADY_EXISTS, "42710", "constraint \"%s\" for relation \"%s\" already exists", k->name,
+                                 t->name)
+                    : NULL;
+}
+
 static struct status *check_constraint(struct ddl *d, Sherd__V1__TableDesc *t, const PgQuery__Constraint *c,
                                        const char *column)
 {
@@ -352,7 +382,11 @@ static struct status *check_constraint(struct ddl *d, Sherd__V1__TableDesc *t, c
     k->validated = true;
     if (c->conname != NULL && c->conname[0] != '\0') {
         k->name = arena_strdup(d->a, c->conname);
+        TRY(constraint_name_free(t, k));
     } else {
+        if (column == NULL) {
+            column = only_column(t, sql);
+        }
         k->name = column != NULL ? arena_printf(d->a, "%s_%s_check", t->name, column)
                                  : arena_printf(d->a, "%s_check", t->name);
         int n = 0;
@@ -537,6 +571,18 @@ static void primary_first(Sherd__V1__TableDesc *t)
     }
 }
 
+static void see_column(struct expr **node, void *ctx)
+{
+    *(bool *)ctx |= (*node)->kind == EXPR_COLUMN;
+}
+
+struct status *refuse_columns(struct expr *e)
+{
+    bool found = false;
+    expr_walk(&e, see_column, &found);
+    return found ? status_sql(UNSUPPORTED, "0A000", "cannot use column reference in DEFAULT expression") : NULL;
+}
+
 /* Expressions of the new table must make sense: analyzed once here, so that the user hears of a mistake now. */
 static struct status *check_expressions(struct ddl *d, const Sherd__V1__TableDesc *t)
 {
@@ -545,6 +591,7 @@ static struct status *check_expressions(struct ddl *d, const Sherd__V1__TableDes
         const Sherd__V1__ColumnDesc *c = t->columns[i];
         if (c->has_default && c->sequence_id == 0) {
             TRY(analyze_table_expr(d->f, &d->x->env, t, c->default_sql, d->a, &e));
+            TRY(refuse_columns(e));
             TRY(expr_cast(d->a, e, c->type, c->typmod, CAST_ASSIGNMENT, &e));
         }
         if (c->generated_sql != NULL && c->generated_sql[0] != '\0') {

@@ -244,6 +244,26 @@ static const Sherd__V1__TableDesc *lookup(struct ddl *d, const char *schema, con
     return NULL;
 }
 
+const Sherd__V1__TableDesc *find_any_table(struct ddl *d, const char *schema, const char *name)
+{
+    return lookup(d, schema, name);
+}
+
+const Sherd__V1__TableDesc *find_index(struct ddl *d, const char *schema, const char *name,
+                                       const Sherd__V1__IndexDesc **out_index)
+{
+    const struct plan_env *env = &d->x->env;
+    if (schema != NULL && schema[0] != '\0') {
+        const Sherd__V1__SchemaDesc *s = catalog_schema(d->catalog, env->database_id, slice_str(schema));
+        return s != NULL ? catalog_index(d->catalog, s->id, slice_str(name), out_index) : NULL;
+    }
+    const Sherd__V1__TableDesc *t = NULL;
+    for (int i = 0; i < env->search_path_count && t == NULL; i++) {
+        t = catalog_index(d->catalog, env->search_path[i], slice_str(name), out_index);
+    }
+    return t;
+}
+
 struct status *find_table(struct ddl *d, const char *schema, const char *name, bool missing_ok,
                           const Sherd__V1__TableDesc **out)
 {
@@ -311,6 +331,50 @@ struct status *resolve_type(struct ddl *d, const PgQuery__TypeName *t, type_oid 
     return typename_resolve(&z, t, out_type, out_typmod);
 }
 
+/* libpg_query and protobuf-c recurse with the depth of the tree: on a big stack. */
+struct deparse_job {
+    struct ddl *d;
+    PgQuery__Node *statement;
+    char *out;
+    struct status *st;
+};
+
+static void deparse_fiber(struct fiber *f, void *arg)
+{
+    (void)f;
+    struct deparse_job *job = arg;
+    PgQuery__RawStmt raw = PG_QUERY__RAW_STMT__INIT;
+    raw.stmt = job->statement;
+    PgQuery__RawStmt *stmts[1] = {&raw};
+    PgQuery__ParseResult result = PG_QUERY__PARSE_RESULT__INIT;
+    result.n_stmts = 1;
+    result.stmts = stmts;
+    size_t len = pg_query__parse_result__get_packed_size(&result);
+    char *bytes = mem_alloc(len + 1);
+    pg_query__parse_result__pack(&result, (uint8_t *)bytes);
+    PgQueryProtobuf tree = {.len = len, .data = bytes};
+    PgQueryDeparseResult text = pg_query_deparse_protobuf(tree);
+    if (text.error != NULL) {
+        job->st = status_new(INTERNAL, "expression cannot be written back: %s", text.error->message);
+    } else {
+        job->out = arena_strdup(job->d->a, text.query);
+    }
+    pg_query_free_deparse_result(text);
+    mem_free(bytes);
+}
+
+struct status *deparse_statement(struct ddl *d, PgQuery__Node *statement, char **out)
+{
+    struct deparse_job job = {.d = d, .statement = statement};
+    struct fan fan;
+    fan_init(&fan);
+    fan_spawn(d->f, &fan, FIBER_STACK_PARSE, deparse_fiber, &job);
+    fan_wait(d->f, &fan);
+    TRY(job.st);
+    *out = job.out;
+    return NULL;
+}
+
 struct status *deparse_expr(struct ddl *d, PgQuery__Node *expr, char **out)
 {
     PgQuery__ResTarget target = PG_QUERY__RES_TARGET__INIT;
@@ -327,26 +391,11 @@ struct status *deparse_expr(struct ddl *d, PgQuery__Node *expr, char **out)
     PgQuery__Node select_node = PG_QUERY__NODE__INIT;
     select_node.node_case = PG_QUERY__NODE__NODE_SELECT_STMT;
     select_node.select_stmt = &select;
-    PgQuery__RawStmt raw = PG_QUERY__RAW_STMT__INIT;
-    raw.stmt = &select_node;
-    PgQuery__RawStmt *stmts[1] = {&raw};
-    PgQuery__ParseResult result = PG_QUERY__PARSE_RESULT__INIT;
-    result.n_stmts = 1;
-    result.stmts = stmts;
-    size_t len = pg_query__parse_result__get_packed_size(&result);
-    char *bytes = arena_alloc(d->a, len + 1);
-    pg_query__parse_result__pack(&result, (uint8_t *)bytes);
-    PgQueryProtobuf tree = {.len = len, .data = bytes};
-    PgQueryDeparseResult text = pg_query_deparse_protobuf(tree);
-    struct status *st = NULL;
-    if (text.error != NULL) {
-        st = status_new(INTERNAL, "expression cannot be written back: %s", text.error->message);
-    } else {
-        ASSERT(strncmp(text.query, "SELECT ", 7) == 0);
-        *out = arena_strdup(d->a, text.query + 7);
-    }
-    pg_query_free_deparse_result(text);
-    return st;
+    char *text;
+    TRY(deparse_statement(d, &select_node, &text));
+    ASSERT(strncmp(text, "SELECT ", 7) == 0);
+    *out = text + 7;
+    return NULL;
 }
 
 /* ---- descriptors ---- */
@@ -483,6 +532,8 @@ static struct status *run(struct ddl *d, const PgQuery__Node *n)
         return ddl_create_view(d, n->view_stmt);
     case PG_QUERY__NODE__NODE_CREATE_ROLE_STMT:
         return ddl_create_role(d, n->create_role_stmt);
+    case PG_QUERY__NODE__NODE_DROP_ROLE_STMT:
+        return ddl_drop_role(d, n->drop_role_stmt);
     default:
         return status_hint(status_new(UNSUPPORTED, "this schema change is not supported"),
                            "See docs/SQL.md for what is.");

@@ -56,13 +56,23 @@ struct status *find_creation_schema(struct ddl *d, const PgQuery__RangeVar *rv, 
 /* NULL in *out when there is none and missing_ok. 42P01 otherwise; 42809 when it is a view and a table is needed. */
 struct status *find_table(struct ddl *d, const char *schema, const char *name, bool missing_ok,
                           const Sherd__V1__TableDesc **out) STATUS_MUST_CHECK;
+/* A table or view, or NULL. */
+const Sherd__V1__TableDesc *find_any_table(struct ddl *d, const char *schema, const char *name);
+/* The table that has the index, or NULL. */
+const Sherd__V1__TableDesc *find_index(struct ddl *d, const char *schema, const char *name,
+                                       const Sherd__V1__IndexDesc **out_index);
 struct status *resolve_type(struct ddl *d, const PgQuery__TypeName *t, type_oid *out_type, int32_t *out_typmod) STATUS_MUST_CHECK;
 bool relation_exists(struct ddl *d, uint32_t schema, const char *name);
 /* "t_c_key" and the like, unique in the schema (PostgreSQL's ChooseRelationName). */
 char *choose_name(struct ddl *d, uint32_t schema, const char *table, const char *column, const char *label);
 const char *node_str(const PgQuery__Node *n);
-/* The SQL text of an expression node. */
+/* The SQL text of an expression node, and of a whole statement. */
 struct status *deparse_expr(struct ddl *d, PgQuery__Node *expr, char **out) STATUS_MUST_CHECK;
+struct status *deparse_statement(struct ddl *d, PgQuery__Node *statement, char **out) STATUS_MUST_CHECK;
+struct status *check_name(const char *name) STATUS_MUST_CHECK;
+const Sherd__V1__SequenceDesc *find_sequence(struct ddl *d, const char *schema, const char *name); /* or NULL */
+/* nextval() gives `value` next. Not part of the change: at once. */
+struct status *restart_sequence(struct ddl *d, const Sherd__V1__SequenceDesc *q, int64_t value) STATUS_MUST_CHECK;
 void ddl_notice(struct ddl *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- descriptors ---- */
@@ -82,6 +92,8 @@ struct status *fence_table(struct ddl *d, uint32_t table_id, uint64_t version) S
 struct status *wipe_keys(struct ddl *d, uint32_t table_id, uint32_t index_from, uint32_t index_to) STATUS_MUST_CHECK;
 /* Runs a query of our own in a transaction; *out_any tells whether it gave a row. */
 struct status *query_has_rows(struct ddl *d, const char *sql, bool *out_any) STATUS_MUST_CHECK;
+/* The same; *out_row: the first row's values as text, "1, abc". */
+struct status *query_first_row(struct ddl *d, const char *sql, bool *out_any, char **out_row) STATUS_MUST_CHECK;
 /* Fills WRITE_ONLY indexes of the table from its rows. 23505 for duplicates of a unique one. */
 struct status *backfill(struct ddl *d, const Sherd__V1__TableDesc *t, const uint32_t *index_ids, int count) STATUS_MUST_CHECK;
 /* Deletes all rows in the exec's transaction. */
@@ -102,7 +114,19 @@ struct status *ddl_create_schema(struct ddl *d, const PgQuery__CreateSchemaStmt 
 struct status *ddl_create_sequence(struct ddl *d, const PgQuery__CreateSeqStmt *s) STATUS_MUST_CHECK;
 struct status *ddl_alter_sequence(struct ddl *d, const PgQuery__AlterSeqStmt *s) STATUS_MUST_CHECK;
 struct status *ddl_create_view(struct ddl *d, const PgQuery__ViewStmt *s) STATUS_MUST_CHECK;
+struct status *ddl_drop_role(struct ddl *d, const PgQuery__DropRoleStmt *s) STATUS_MUST_CHECK;
 struct status *ddl_create_role(struct ddl *d, const PgQuery__CreateRoleStmt *s) STATUS_MUST_CHECK;
+
+/* ---- views (view.c): their text names tables with their schema ---- */
+/* Views that read the table (or view), in the arena. */
+struct status *views_of(struct ddl *d, const Sherd__V1__TableDesc *t, const Sherd__V1__TableDesc ***out, int *out_n)
+    STATUS_MUST_CHECK;
+/* Adds to the change: the views that read t follow it to its new name. */
+struct status *views_follow_rename(struct ddl *d, const Sherd__V1__TableDesc *t, const char *new_name) STATUS_MUST_CHECK;
+/* 2BP01 when a view may read the column. */
+struct status *views_refuse_column(struct ddl *d, const Sherd__V1__TableDesc *t, const char *column) STATUS_MUST_CHECK;
+/* Whether `name` stands in the SQL text as a word. */
+bool text_mentions(const char *sql, const char *name);
 
 /* create_table.c, for ALTER TABLE too. */
 struct status *column_from_def(struct ddl *d, Sherd__V1__TableDesc *t, const PgQuery__ColumnDef *def) STATUS_MUST_CHECK;
@@ -110,6 +134,8 @@ struct status *constraint_from_def(struct ddl *d, Sherd__V1__TableDesc *t, const
                                    const char *column) STATUS_MUST_CHECK;
 struct status *sequence_for(struct ddl *d, const Sherd__V1__TableDesc *t, Sherd__V1__ColumnDesc *col, type_oid type) STATUS_MUST_CHECK;
 struct status *sequence_options(Sherd__V1__SequenceDesc *q, size_t n, PgQuery__Node **options) STATUS_MUST_CHECK;
+/* A DEFAULT may not read columns: 0A000. */
+struct status *refuse_columns(struct expr *e) STATUS_MUST_CHECK;
 void drop_table_keys(struct ddl *d, const Sherd__V1__TableDesc *t);
 
 #endif

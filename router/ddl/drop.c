@@ -90,6 +90,38 @@ static struct status *detach_referenced(struct ddl *d, const Sherd__V1__TableDes
     return NULL;
 }
 
+/* Views that read a dropped table or view: an error, or with CASCADE dropped too (and so on). tables has room for 256. */
+static struct status *drop_readers(struct ddl *d, const Sherd__V1__TableDesc **tables, struct dropped *x, bool cascade,
+                                   const char *what)
+{
+    for (int i = 0; i < x->count; i++) {
+        const Sherd__V1__TableDesc **views;
+        int n;
+        TRY(views_of(d, tables[i], &views, &n));
+        for (int k = 0; k < n; k++) {
+            if (is_dropped(x, views[k]->id)) {
+                continue;
+            }
+            bool is_view = tables[i]->view_sql != NULL && tables[i]->view_sql[0] != '\0';
+            if (!cascade) {
+                return status_hint(
+                    status_detail(status_sql(CONSTRAINT, "2BP01",
+                                             "cannot drop %s %s because other objects depend on it", what, tables[i]->name),
+                                  "view %s depends on %s %s", views[k]->name, is_view ? "view" : "table",
+                                  tables[i]->name),
+                    "Use DROP ... CASCADE to drop the dependent objects too.");
+            }
+            if (x->count == 256) {
+                return status_sql(LIMIT, "54000", "at most 256 objects can be dropped at once");
+            }
+            ddl_notice(d, "drop cascades to view %s", views[k]->name);
+            tables[x->count] = views[k];
+            x->ids[x->count++] = views[k]->id;
+        }
+    }
+    return NULL;
+}
+
 /* After the descriptors are gone: nobody may write any more, then the rows go. */
 static struct status *discard_rows(struct ddl *d, const struct dropped *x)
 {
@@ -113,12 +145,11 @@ static struct status *drop_tables(struct ddl *d, const PgQuery__DropStmt *s, boo
         const PgQuery__List *names = s->objects[i]->list;
         const char *name = node_str(names->items[names->n_items - 1]);
         const char *schema = names->n_items > 1 ? node_str(names->items[names->n_items - 2]) : NULL;
-        const Sherd__V1__TableDesc *t = NULL;
-        struct status *st = find_table(d, schema, name, true, &t);
-        if (st != NULL && !is_view) {
-            return status_hint(st, "Use DROP VIEW to remove a view.");
+        const Sherd__V1__TableDesc *t = find_any_table(d, schema, name);
+        if (t != NULL && !is_view && t->view_sql != NULL && t->view_sql[0] != '\0') {
+            return status_hint(status_sql(INVALID, "42809", "\"%s\" is not a table", name),
+                               "Use DROP VIEW to remove a view.");
         }
-        status_free(st);
         if (t != NULL && is_view && (t->view_sql == NULL || t->view_sql[0] == '\0')) {
             return status_hint(status_sql(INVALID, "42809", "\"%s\" is not a view", name), "Use DROP TABLE to remove a table.");
         }
@@ -140,6 +171,7 @@ static struct status *drop_tables(struct ddl *d, const PgQuery__DropStmt *s, boo
     if (x.count == 0) {
         return NULL;
     }
+    TRY(drop_readers(d, tables, &x, cascade, is_view ? "view" : "table"));
     for (int i = 0; i < x.count; i++) {
         TRY(detach_referrers(d, tables[i], &x, cascade));
         TRY(detach_referenced(d, tables[i], &x));
@@ -179,6 +211,17 @@ static struct status *drop_indexes(struct ddl *d, const PgQuery__DropStmt *s)
                                           t->name),
                                "You can drop constraint %s on table %s instead.", name, t->name);
         }
+        for (size_t r = 0; r < t->n_referenced_by; r++) {
+            const Sherd__V1__TableDesc *by = catalog_table_by_id(d->catalog, t->referenced_by[r]);
+            for (size_t k = 0; by != NULL && k < by->n_constraints; k++) {
+                if (by->constraints[k]->ref_table_id == t->id && by->constraints[k]->ref_index_id == ix->index_id) {
+                    return status_detail(status_sql(CONSTRAINT, "2BP01",
+                                                    "cannot drop index %s because other objects depend on it", name),
+                                         "constraint %s on table %s depends on index %s", by->constraints[k]->name,
+                                         by->name, name);
+                }
+            }
+        }
         Sherd__V1__TableDesc *next;
         TRY(copy_table(d, t, &next));
         uint32_t id = ix->index_id, table_id = t->id;
@@ -205,15 +248,8 @@ static struct status *drop_sequences(struct ddl *d, const PgQuery__DropStmt *s)
     for (size_t i = 0; i < s->n_objects; i++) {
         const PgQuery__List *names = s->objects[i]->list;
         const char *name = node_str(names->items[names->n_items - 1]);
-        const Sherd__V1__SequenceDesc *q = NULL;
-        if (names->n_items > 1) {
-            const Sherd__V1__SchemaDesc *schema =
-                catalog_schema(d->catalog, d->x->env.database_id, slice_str(node_str(names->items[names->n_items - 2])));
-            q = schema != NULL ? catalog_sequence(d->catalog, schema->id, slice_str(name)) : NULL;
-        }
-        for (int k = 0; names->n_items == 1 && k < d->x->env.search_path_count && q == NULL; k++) {
-            q = catalog_sequence(d->catalog, d->x->env.search_path[k], slice_str(name));
-        }
+        const Sherd__V1__SequenceDesc *q =
+            find_sequence(d, names->n_items > 1 ? node_str(names->items[names->n_items - 2]) : NULL, name);
         if (q == NULL) {
             if (!s->missing_ok) {
                 return status_sql(NOT_FOUND, "42P01", "sequence \"%s\" does not exist", name);
@@ -259,11 +295,17 @@ static bool note_table(void *ctx, const Sherd__V1__TableDesc *t)
     return true;
 }
 
+static bool count_free_sequence(void *ctx, const Sherd__V1__SequenceDesc *q)
+{
+    struct in_schema *x = ctx;
+    x->sequences += q->schema_id == x->schema && q->owner_table == 0;
+    return true;
+}
+
 static bool drop_free_sequence(void *ctx, const Sherd__V1__SequenceDesc *q)
 {
     struct in_schema *x = ctx;
     if (q->schema_id == x->schema && q->owner_table == 0) {
-        x->sequences++;
         ddl_delete(x->d, key_id8(x->d, "seq/", q->id));
         ddl_delete(x->d, key_id8(x->d, "seqstate/", q->id));
         ddl_delete(x->d, key_rel_name(x->d, q->database_id, q->schema_id, q->name));
@@ -278,18 +320,36 @@ static struct status *drop_schema_contents(struct ddl *d, const Sherd__V1__Schem
     in->d = d;
     in->schema = s->id;
     catalog_each_table(d->catalog, note_table, in);
+    catalog_each_sequence(d->catalog, count_free_sequence, in);
     if (in->has_more || in->count + x->count > 256) {
         return status_hint(status_sql(LIMIT, "54000", "more than 256 tables would be dropped at once"),
                            "Drop some of them first.");
     }
-    if (in->count > 0 && !cascade) {
+    if ((in->count > 0 || in->sequences > 0) && !cascade) {
         return status_hint(
             status_detail(status_sql(CONSTRAINT, "2BP01", "cannot drop schema %s because other objects depend on it", s->name),
-                          "table %s.%s depends on schema %s", s->name, in->tables[0]->name, s->name),
+                          "%s depends on schema %s",
+                          in->count > 0 ? arena_printf(d->a, "table %s.%s", s->name, in->tables[0]->name)
+                                        : "a sequence",
+                          s->name),
             "Use DROP ... CASCADE to drop the dependent objects too.");
     }
+    int first = x->count;
+    struct dropped here = {0};
     for (int i = 0; i < in->count; i++) {
-        x->ids[x->count++] = in->tables[i]->id;
+        here.ids[here.count++] = in->tables[i]->id;
+        ddl_notice(d, "drop cascades to %s %s.%s",
+                   in->tables[i]->view_sql != NULL && in->tables[i]->view_sql[0] != '\0' ? "view" : "table", s->name,
+                   in->tables[i]->name);
+    }
+    /* Views of other schemas that read these go too. */
+    TRY(drop_readers(d, in->tables, &here, true, "schema"));
+    in->count = here.count;
+    if (first + here.count > 256) {
+        return status_sql(LIMIT, "54000", "at most 256 objects can be dropped at once");
+    }
+    for (int i = 0; i < here.count; i++) {
+        x->ids[x->count++] = here.ids[i];
     }
     for (int i = 0; i < in->count; i++) {
         TRY(detach_referrers(d, in->tables[i], x, true));
@@ -393,45 +453,106 @@ struct status *ddl_drop(struct ddl *d, const PgQuery__DropStmt *s)
     }
 }
 
-struct status *ddl_truncate(struct ddl *d, const PgQuery__TruncateStmt *s)
+/* ---- TRUNCATE ---- */
+
+#define TRUNCATE_MAX 64
+
+struct truncated {
+    const Sherd__V1__TableDesc *tables[TRUNCATE_MAX];
+    int count;
+};
+
+static bool is_truncated(const struct truncated *x, uint32_t id)
 {
-    d->tag = "TRUNCATE TABLE";
-    const Sherd__V1__TableDesc *tables[64];
-    if (s->n_relations > 64) {
-        return status_sql(LIMIT, "54000", "at most 64 tables can be truncated at once");
+    for (int i = 0; i < x->count; i++) {
+        if (x->tables[i]->id == id) {
+            return true;
+        }
     }
-    struct dropped x = {0};
-    for (size_t i = 0; i < s->n_relations; i++) {
-        const PgQuery__RangeVar *rv = s->relations[i]->range_var;
-        TRY(find_table(d, rv->schemaname, rv->relname, false, &tables[i]));
-        x.ids[x.count++] = tables[i]->id;
+    return false;
+}
+
+static struct status *add_truncated(struct truncated *x, const Sherd__V1__TableDesc *t)
+{
+    if (is_truncated(x, t->id)) {
+        return NULL;
     }
-    for (size_t i = 0; i < s->n_relations; i++) {
-        for (size_t k = 0; k < tables[i]->n_referenced_by; k++) {
-            const Sherd__V1__TableDesc *by = catalog_table_by_id(d->catalog, tables[i]->referenced_by[k]);
-            if (by != NULL && !is_dropped(&x, by->id)) {
+    if (x->count == TRUNCATE_MAX) {
+        return status_sql(LIMIT, "54000", "at most %d tables can be truncated at once", TRUNCATE_MAX);
+    }
+    x->tables[x->count++] = t;
+    return NULL;
+}
+
+/* Tables that refer to these: an error, or with CASCADE emptied too (and so on). */
+static struct status *add_referrers(struct ddl *d, struct truncated *x, bool cascade)
+{
+    for (int i = 0; i < x->count; i++) {
+        const Sherd__V1__TableDesc *t = x->tables[i];
+        for (size_t k = 0; k < t->n_referenced_by; k++) {
+            const Sherd__V1__TableDesc *by = catalog_table_by_id(d->catalog, t->referenced_by[k]);
+            if (by == NULL || is_truncated(x, by->id)) {
+                continue;
+            }
+            if (!cascade) {
                 return status_hint(
                     status_detail(status_sql(INVALID, "0A000", "cannot truncate a table referenced in a foreign key constraint"),
-                                  "Table \"%s\" references \"%s\".", by->name, tables[i]->name),
-                    "Truncate table \"%s\" at the same time, or use DELETE.", by->name);
+                                  "Table \"%s\" references \"%s\".", by->name, t->name),
+                    "Truncate table \"%s\" at the same time, or use TRUNCATE ... CASCADE.", by->name);
+            }
+            ddl_notice(d, "truncate cascades to table \"%s\"", by->name);
+            TRY(add_truncated(x, by));
+        }
+    }
+    return NULL;
+}
+
+static struct status *restart_identities(struct ddl *d, const struct truncated *x)
+{
+    for (int i = 0; i < x->count; i++) {
+        for (size_t c = 0; c < x->tables[i]->n_columns; c++) {
+            const Sherd__V1__ColumnDesc *col = x->tables[i]->columns[c];
+            const Sherd__V1__SequenceDesc *q =
+                !col->dropped && col->sequence_id != 0 ? catalog_sequence_by_id(d->catalog, col->sequence_id) : NULL;
+            if (q != NULL) {
+                TRY(restart_sequence(d, q, q->start));
             }
         }
     }
+    return NULL;
+}
+
+struct status *ddl_truncate(struct ddl *d, const PgQuery__TruncateStmt *s)
+{
+    d->tag = "TRUNCATE TABLE";
+    struct truncated x = {0};
+    for (size_t i = 0; i < s->n_relations; i++) {
+        const PgQuery__RangeVar *rv = s->relations[i]->range_var;
+        const Sherd__V1__TableDesc *t;
+        TRY(find_table(d, rv->schemaname, rv->relname, false, &t));
+        TRY(add_truncated(&x, t));
+    }
+    TRY(add_referrers(d, &x, s->behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE));
     struct txn *txn = d->x->txn;
+    if (txn != NULL && s->restart_seqs) {
+        return status_hint(status_new(UNSUPPORTED, "TRUNCATE ... RESTART IDENTITY inside a transaction block is not supported"),
+                           "Sequences are not transactional here; run it outside of BEGIN ... COMMIT.");
+    }
     if (txn == NULL) {
         struct txn_options o = {.isolation = TXN_SERIALIZABLE};
         txn = txn_begin(d->router, &o);
     }
     struct status *st = NULL;
-    for (size_t i = 0; i < s->n_relations && st == NULL; i++) {
-        st = delete_all_rows(d, tables[i], txn);
+    for (int i = 0; i < x.count && st == NULL; i++) {
+        st = delete_all_rows(d, x.tables[i], txn);
     }
-    if (d->x->txn == NULL) {
-        if (st == NULL) {
-            st = txn_commit(d->f, txn);
-        } else {
-            txn_rollback(d->f, txn);
-        }
+    if (d->x->txn != NULL) {
+        return st;
     }
-    return st;
+    if (st != NULL) {
+        txn_rollback(d->f, txn);
+        return st;
+    }
+    TRY(txn_commit(d->f, txn));
+    return s->restart_seqs ? restart_identities(d, &x) : NULL;
 }

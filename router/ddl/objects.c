@@ -9,8 +9,9 @@
 #include <strings.h>
 
 #define NAME_MAX_BYTES 63
+#define CACHE_MAX 10000
 
-static struct status *check_name(const char *name)
+struct status *check_name(const char *name)
 {
     if (strlen(name) > NAME_MAX_BYTES || name[0] == '\0' || strchr(name, '/') != NULL) {
         return status_sql(INVALID, "42602", "invalid name: \"%s\"", name);
@@ -121,9 +122,54 @@ static bool option_number(const PgQuery__DefElem *e, int64_t *out)
     }
 }
 
-struct status *sequence_options(Sherd__V1__SequenceDesc *q, size_t n, PgQuery__Node **options)
+static int64_t type_max(uint32_t type)
 {
-    bool has_start = false, has_min = false, has_max = false;
+    return type == 21 ? INT16_MAX : type == 23 ? INT32_MAX : INT64_MAX;
+}
+
+static int64_t type_min(uint32_t type)
+{
+    return type == 21 ? INT16_MIN : type == 23 ? INT32_MIN : INT64_MIN;
+}
+
+static struct status *bad_bound(const char *what, int64_t v, const char *relation, const char *bound, int64_t limit)
+{
+    return status_new(INVALID, "%s value (%lld) cannot be %s than %s (%lld)", what, (long long)v, relation, bound,
+                      (long long)limit);
+}
+
+static struct status *check_sequence(const Sherd__V1__SequenceDesc *q)
+{
+    if (q->increment == 0) {
+        return status_new(INVALID, "INCREMENT must not be zero");
+    }
+    if (q->max > type_max(q->type) || q->max < type_min(q->type)) {
+        return status_new(INVALID, "MAXVALUE (%lld) is out of range for sequence data type %s", (long long)q->max,
+                          type_find(q->type)->sql_name);
+    }
+    if (q->min > type_max(q->type) || q->min < type_min(q->type)) {
+        return status_new(INVALID, "MINVALUE (%lld) is out of range for sequence data type %s", (long long)q->min,
+                          type_find(q->type)->sql_name);
+    }
+    if (q->min >= q->max) {
+        return status_new(INVALID, "MINVALUE (%lld) must be less than MAXVALUE (%lld)", (long long)q->min,
+                          (long long)q->max);
+    }
+    if (q->start < q->min) {
+        return bad_bound("START", q->start, "less", "MINVALUE", q->min);
+    }
+    return q->start > q->max ? bad_bound("START", q->start, "greater", "MAXVALUE", q->max) : NULL;
+}
+
+static bool has_arg(const PgQuery__DefElem *e)
+{
+    return e->arg != NULL;
+}
+
+/* is_new: what is not named gets its default; else it stays. RESTART is for the caller. */
+static struct status *apply_options(Sherd__V1__SequenceDesc *q, size_t n, PgQuery__Node **options, bool is_new)
+{
+    bool has_start = !is_new, has_min = !is_new, has_max = !is_new;
     for (size_t i = 0; i < n; i++) {
         const PgQuery__DefElem *e = options[i]->def_elem;
         int64_t v = 0;
@@ -133,52 +179,47 @@ struct status *sequence_options(Sherd__V1__SequenceDesc *q, size_t n, PgQuery__N
         } else if (strcmp(e->defname, "start") == 0 && has) {
             q->start = v;
             has_start = true;
-        } else if (strcmp(e->defname, "minvalue") == 0 && has) {
-            q->min = v;
-            has_min = true;
-        } else if (strcmp(e->defname, "maxvalue") == 0 && has) {
-            q->max = v;
-            has_max = true;
+        } else if (strcmp(e->defname, "minvalue") == 0) {
+            has_min = has;
+            q->min = has ? v : q->min;
+        } else if (strcmp(e->defname, "maxvalue") == 0) {
+            has_max = has;
+            q->max = has ? v : q->max;
         } else if (strcmp(e->defname, "cache") == 0 && has) {
             if (v < 1) {
                 return status_new(INVALID, "CACHE (%lld) must be greater than zero", (long long)v);
             }
-            q->cache = v > 10000 ? 10000 : v;
+            q->cache = v > CACHE_MAX ? CACHE_MAX : v;
         } else if (strcmp(e->defname, "cycle") == 0) {
-            q->cycle = e->arg == NULL || e->arg->node_case != PG_QUERY__NODE__NODE_BOOLEAN || e->arg->boolean->boolval;
-        } else if (strcmp(e->defname, "as") == 0 && e->arg != NULL && e->arg->node_case == PG_QUERY__NODE__NODE_TYPE_NAME) {
+            q->cycle = !has_arg(e) || e->arg->node_case != PG_QUERY__NODE__NODE_BOOLEAN || e->arg->boolean->boolval;
+        } else if (strcmp(e->defname, "as") == 0 && has_arg(e) && e->arg->node_case == PG_QUERY__NODE__NODE_TYPE_NAME) {
             const PgQuery__TypeName *tn = e->arg->type_name;
             const char *name = node_str(tn->names[tn->n_names - 1]);
-            q->type = strcmp(name, "int2") == 0 ? 21 : strcmp(name, "int4") == 0 ? 23 : 20;
+            bool is_int2 = strcmp(name, "int2") == 0, is_int4 = strcmp(name, "int4") == 0;
+            if (!is_int2 && !is_int4 && strcmp(name, "int8") != 0) {
+                return status_new(INVALID, "sequence type must be smallint, integer, or bigint");
+            }
+            uint32_t old = q->type;
+            q->type = is_int2 ? 21 : is_int4 ? 23 : 20;
+            has_max &= q->max != type_max(old);
+            has_min &= q->min != type_min(old);
         }
     }
-    if (q->increment == 0) {
-        return status_new(INVALID, "INCREMENT must not be zero");
-    }
-    int64_t top = q->type == 21 ? INT16_MAX : q->type == 23 ? INT32_MAX : INT64_MAX;
-    int64_t bottom = q->type == 21 ? INT16_MIN : q->type == 23 ? INT32_MIN : INT64_MIN;
     if (!has_max) {
-        q->max = q->increment > 0 ? top : -1;
+        q->max = q->increment > 0 ? type_max(q->type) : -1;
     }
     if (!has_min) {
-        q->min = q->increment > 0 ? 1 : bottom;
+        q->min = q->increment > 0 ? 1 : type_min(q->type);
     }
     if (!has_start) {
         q->start = q->increment > 0 ? q->min : q->max;
     }
-    if (q->min >= q->max) {
-        return status_new(INVALID, "MINVALUE (%lld) must be less than MAXVALUE (%lld)", (long long)q->min,
-                          (long long)q->max);
-    }
-    if (q->start < q->min) {
-        return status_new(INVALID, "START value (%lld) cannot be less than MINVALUE (%lld)", (long long)q->start,
-                          (long long)q->min);
-    }
-    if (q->start > q->max) {
-        return status_new(INVALID, "START value (%lld) cannot be greater than MAXVALUE (%lld)", (long long)q->start,
-                          (long long)q->max);
-    }
-    return NULL;
+    return check_sequence(q);
+}
+
+struct status *sequence_options(Sherd__V1__SequenceDesc *q, size_t n, PgQuery__Node **options)
+{
+    return apply_options(q, n, options, true);
 }
 
 struct status *ddl_create_sequence(struct ddl *d, const PgQuery__CreateSeqStmt *s)
@@ -214,91 +255,68 @@ struct status *ddl_create_sequence(struct ddl *d, const PgQuery__CreateSeqStmt *
     return ddl_commit(d);
 }
 
+const Sherd__V1__SequenceDesc *find_sequence(struct ddl *d, const char *schema, const char *name)
+{
+    const struct plan_env *env = &d->x->env;
+    if (schema != NULL && schema[0] != '\0') {
+        const Sherd__V1__SchemaDesc *s = catalog_schema(d->catalog, env->database_id, slice_str(schema));
+        return s != NULL ? catalog_sequence(d->catalog, s->id, slice_str(name)) : NULL;
+    }
+    const Sherd__V1__SequenceDesc *q = NULL;
+    for (int i = 0; i < env->search_path_count && q == NULL; i++) {
+        q = catalog_sequence(d->catalog, env->search_path[i], slice_str(name));
+    }
+    return q;
+}
+
+struct status *restart_sequence(struct ddl *d, const Sherd__V1__SequenceDesc *q, int64_t value)
+{
+    Sherd__V1__MetaSequenceRequest r = SHERD__V1__META_SEQUENCE_REQUEST__INIT;
+    r.sequence_id = q->id;
+    r.set = true;
+    r.value = value;
+    r.called = false;
+    int64_t first, increment;
+    uint32_t count;
+    return meta_sequence(d->f, router_meta(d->router), &r, &first, &increment, &count);
+}
+
 struct status *ddl_alter_sequence(struct ddl *d, const PgQuery__AlterSeqStmt *s)
 {
     d->tag = "ALTER SEQUENCE";
+    const Sherd__V1__SequenceDesc *old = find_sequence(d, s->sequence->schemaname, s->sequence->relname);
+    if (old == NULL) {
+        if (s->missing_ok) {
+            ddl_notice(d, "relation \"%s\" does not exist, skipping", s->sequence->relname);
+            return NULL;
+        }
+        return status_sql(NOT_FOUND, "42P01", "relation \"%s\" does not exist", s->sequence->relname);
+    }
+    Sherd__V1__SequenceDesc *q;
+    TRY(pb_copy(old, d->a, (void **)&q));
+    TRY(apply_options(q, s->n_options, s->options, false));
+    bool restarts = false;
+    int64_t value = q->start;
     for (size_t i = 0; i < s->n_options; i++) {
-        if (strcmp(s->options[i]->def_elem->defname, "owned_by") != 0) {
-            return status_hint(status_new(UNSUPPORTED, "ALTER SEQUENCE is not supported"),
-                               "Use setval(), or drop and create the sequence.");
+        const PgQuery__DefElem *e = s->options[i]->def_elem;
+        if (strcmp(e->defname, "restart") == 0) {
+            restarts = true;
+            option_number(e, &value);
+        } else if (strcmp(e->defname, "owned_by") == 0) {
+            return status_hint(status_new(UNSUPPORTED, "ALTER SEQUENCE ... OWNED BY is not supported"),
+                               "Sequences are owned by the serial or identity column that made them.");
         }
     }
-    return NULL;
-}
-
-/* ---- views ---- */
-
-struct status *ddl_create_view(struct ddl *d, const PgQuery__ViewStmt *s)
-{
-    d->tag = "CREATE VIEW";
-    uint32_t schema;
-    TRY(find_creation_schema(d, s->view, &schema));
-    TRY(check_name(s->view->relname));
-    if (s->n_aliases > 0) {
-        return status_hint(status_new(UNSUPPORTED, "a column list of a view is not supported"),
-                           "Name the columns in the SELECT by AS.");
+    if (restarts && value < q->min) {
+        return bad_bound("RESTART", value, "less", "MINVALUE", q->min);
     }
-    const Sherd__V1__TableDesc *old = catalog_table(d->catalog, schema, slice_str(s->view->relname));
-    bool is_view = old != NULL && old->view_sql != NULL && old->view_sql[0] != '\0';
-    if (relation_exists(d, schema, s->view->relname) && !(s->replace && is_view)) {
-        return status_sql(ALREADY_EXISTS, "42P07", "relation \"%s\" already exists", s->view->relname);
+    if (restarts && value > q->max) {
+        return bad_bound("RESTART", value, "greater", "MAXVALUE", q->max);
     }
-    /* The text of the query: what follows AS, by its own parse. */
-    struct slice text = parsed_text(d->parsed, d->index);
-    const uint8_t *as = NULL;
-    for (size_t i = 0; i + 3 < text.len; i++) {
-        const char *p = (const char *)text.data + i;
-        if ((p[0] == ' ' || p[0] == '\n' || p[0] == '\t' || p[0] == ')' || p[0] == '"') && strncasecmp(p + 1, "as", 2) == 0 &&
-            (p[3] == ' ' || p[3] == '\n' || p[3] == '\t' || p[3] == '(' || p[3] == '\r')) {
-            as = text.data + i + 3;
-            break;
-        }
-    }
-    if (as == NULL) {
-        return status_sql(INVALID, "42601", "CREATE VIEW without AS");
-    }
-    struct slice query = slice_make(as, text.len - (size_t)(as - text.data));
-    while (query.len > 0 && (query.data[query.len - 1] == ';' || query.data[query.len - 1] == ' ' ||
-                             query.data[query.len - 1] == '\n')) {
-        query.len--;
-    }
-    struct parsed *p;
-    TRY(parse_sql(d->f, query, &p));
-    struct plan *plan = NULL;
-    struct status *st = plan_statement(d->f, &d->x->env, p, 0, NULL, 0, &plan);
-    parsed_free(p);
-    TRY(st);
-    uint32_t id = is_view ? old->id : 0;
-    Sherd__V1__TableDesc *t = ARENA_NEW(d->a, Sherd__V1__TableDesc);
-    sherd__v1__table_desc__init(t);
-    const struct plan_column *cols;
-    int n = plan_columns(plan, &cols);
-    for (int i = 0; i < n; i++) {
-        Sherd__V1__ColumnDesc *c = add_column(d, t);
-        c->name = arena_strdup(d->a, cols[i].name);
-        c->type = cols[i].type;
-        c->typmod = cols[i].typmod;
-    }
-    plan_unref(plan);
-    if (id == 0) {
-        TRY(ddl_allocate(d, 1, &id));
-    }
-    t->id = id;
-    t->database_id = d->x->env.database_id;
-    t->schema_id = schema;
-    t->name = arena_strdup(d->a, s->view->relname);
-    t->owner = arena_strndup(d->a, d->x->env.user.data, d->x->env.user.len);
-    t->version = is_view ? old->version + 1 : 1;
-    t->view_sql = arena_strndup(d->a, query.data, query.len);
-    struct slice key = key_rel_name(d, t->database_id, schema, t->name);
-    if (is_view) {
-        ddl_compare(d, key_id4(d, "table/", id));
-    } else {
-        ddl_must_not_exist(d, key);
-        ddl_put_bytes(d, key, rel_value(d, 'v', id));
-    }
-    ddl_put(d, key_id4(d, "table/", id), t);
-    return ddl_commit(d);
+    ddl_compare(d, key_id8(d, "seq/", q->id));
+    ddl_put(d, key_id8(d, "seq/", q->id), q);
+    TRY(ddl_commit(d));
+    return restarts ? restart_sequence(d, q, value) : NULL;
 }
 
 /* ---- roles ---- */
@@ -333,4 +351,69 @@ struct status *ddl_create_role(struct ddl *d, const PgQuery__CreateRoleStmt *s)
     ddl_must_not_exist(d, key);
     ddl_put(d, key, r);
     return ddl_commit(d);
+}
+
+static bool owns_something(struct ddl *d, const char *role);
+
+struct status *ddl_drop_role(struct ddl *d, const PgQuery__DropRoleStmt *s)
+{
+    d->tag = "DROP ROLE";
+    for (size_t i = 0; i < s->n_roles; i++) {
+        const char *name = s->roles[i]->role_spec->rolename;
+        const Sherd__V1__RoleDesc *r = catalog_role(d->catalog, slice_str(name));
+        if (r == NULL) {
+            if (!s->missing_ok) {
+                return status_sql(NOT_FOUND, "42704", "role \"%s\" does not exist", name);
+            }
+            ddl_notice(d, "role \"%s\" does not exist, skipping", name);
+            continue;
+        }
+        if (slice_eq(slice_str(name), d->x->env.user)) {
+            return status_sql(INVALID, "55006", "current user cannot be dropped");
+        }
+        if (owns_something(d, name)) {
+            return status_hint(status_sql(CONSTRAINT, "2BP01",
+                                          "role \"%s\" cannot be dropped because some objects depend on it", name),
+                               "Drop the databases, schemas and tables it owns first.");
+        }
+        struct slice key = slice_str(arena_printf(d->a, "role/%s", name));
+        ddl_compare(d, key);
+        ddl_delete(d, key);
+    }
+    return d->txn.n_deletes > 0 ? ddl_commit(d) : NULL;
+}
+
+struct owner_search {
+    const char *role;
+    bool found;
+};
+
+static bool owns(struct owner_search *s, const char *owner)
+{
+    s->found |= owner != NULL && strcmp(owner, s->role) == 0;
+    return !s->found;
+}
+
+static bool see_database(void *ctx, const Sherd__V1__DatabaseDesc *x)
+{
+    return owns(ctx, x->owner);
+}
+
+static bool see_schema(void *ctx, const Sherd__V1__SchemaDesc *x)
+{
+    return owns(ctx, x->owner);
+}
+
+static bool see_table(void *ctx, const Sherd__V1__TableDesc *x)
+{
+    return owns(ctx, x->owner);
+}
+
+static bool owns_something(struct ddl *d, const char *role)
+{
+    struct owner_search s = {.role = role};
+    catalog_each_database(d->catalog, see_database, &s);
+    catalog_each_schema(d->catalog, see_schema, &s);
+    catalog_each_table(d->catalog, see_table, &s);
+    return s.found;
 }

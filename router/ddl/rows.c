@@ -91,7 +91,7 @@ struct status *wipe_keys(struct ddl *d, uint32_t table_id, uint32_t index_from, 
 
 /* ---- queries of our own ---- */
 
-struct status *query_has_rows(struct ddl *d, const char *sql, bool *out_any)
+struct status *query_first_row(struct ddl *d, const char *sql, bool *out_any, char **out_row)
 {
     struct parsed *p;
     *out_any = false;
@@ -112,10 +112,23 @@ struct status *query_has_rows(struct ddl *d, const char *sql, bool *out_any)
     while (st == NULL && op != NULL && !*out_any) {
         struct batch *b;
         st = op_next(d->f, op, &b);
-        if (b == NULL) {
+        if (st != NULL || b == NULL) {
             break;
         }
         *out_any = b->nrows > 0;
+        if (*out_any && out_row != NULL) {
+            struct buf text = {0};
+            for (int c = 0; c < b->ncols; c++) {
+                buf_printf(&text, "%s", c > 0 ? ", " : "");
+                if (b->cols[c][0].is_null) {
+                    buf_printf(&text, "null");
+                } else {
+                    type_output(b->types[c], &b->cols[c][0], &text);
+                }
+            }
+            *out_row = arena_strndup(d->a, text.data, text.len);
+            buf_deinit(&text);
+        }
     }
     op_close(op);
     txn_rollback(d->f, t);
@@ -123,6 +136,11 @@ struct status *query_has_rows(struct ddl *d, const char *sql, bool *out_any)
     arena_destroy(a);
     parsed_free(p);
     return st;
+}
+
+struct status *query_has_rows(struct ddl *d, const char *sql, bool *out_any)
+{
+    return query_first_row(d, sql, out_any, NULL);
 }
 
 /* ---- scanning a table's rows with their keys ---- */

@@ -61,6 +61,7 @@ struct status *returning_rows(struct run *r, const struct plan_write *pw, const 
     for (int i = 0; i < n; i++) {
         TRY(expr_eval(&r->eval, pw->returning[i], &in, NULL, rows->nrows, b->cols[i]));
     }
+    TRY(arena_reserve(a, batch_bytes(b)));
     batch_list_add(a, out, batch_deep_copy(a, b));
     return NULL;
 }
@@ -131,7 +132,8 @@ static struct status *insert_stream(struct run *r, const struct plan_write *pw, 
     struct writer w;
     struct status *st = op_next(r->f, in, &b);
     if (st == NULL && b != NULL) {
-        b = batch_deep_copy(arenas[0], b);
+        st = arena_reserve(arenas[0], batch_bytes(b) * 2);
+        b = st == NULL ? batch_deep_copy(arenas[0], b) : b;
     }
     writer_init(&w, r, &pw->t, arenas[0]);
     for (int i = 0; st == NULL && b != NULL; i = 1 - i) {
@@ -140,6 +142,10 @@ static struct status *insert_stream(struct run *r, const struct plan_write *pw, 
             break;
         }
         if (next != NULL) {
+            st = arena_reserve(arenas[1 - i], batch_bytes(next) * 2);
+            if (st != NULL) {
+                break;
+            }
             next = batch_deep_copy(arenas[1 - i], next);
         }
         w.a = arenas[i];

@@ -92,7 +92,7 @@ struct batch *batch_deep_copy(struct arena *a, const struct batch *b)
     return c;
 }
 
-static size_t batch_bytes(const struct batch *b)
+size_t batch_bytes(const struct batch *b)
 {
     size_t n = sizeof(struct batch) + sizeof(struct datum) * (size_t)(b->ncols * b->nrows);
     for (int k = 0; k < b->ncols; k++) {

@@ -48,6 +48,7 @@ struct status *run_open(struct run *r, struct arena *a, const struct pnode *n, s
 /* Reads all into the arena. Closes op, also on error. 53200 beyond the budget. */
 struct status *materialize(struct run *r, struct arena *a, struct op *op, struct batch_list *out) STATUS_MUST_CHECK;
 struct batch *batch_deep_copy(struct arena *a, const struct batch *b);
+size_t batch_bytes(const struct batch *b); /* what a deep copy takes */
 struct status *eval_int(struct run *r, const struct expr *e, const char *what, int64_t *out) STATUS_MUST_CHECK;
 struct op *op_empty(struct arena *a, int ncols, const uint32_t *types);
 

@@ -179,9 +179,15 @@ static struct status *run_once(struct run *r, struct arena *a, const struct subp
                 st = status_sql(INVALID, "21000", "more than one row returned by a subquery used as an expression");
                 break;
             }
-            *out = datum_copy(r->arena, sp->plan->types[0], &b->cols[0][0]);
+            st = arena_reserve(r->arena, (size_t)(b->cols[0][0].is_null ? 0 : batch_bytes(b)) + 64);
+            if (st == NULL) {
+                *out = datum_copy(r->arena, sp->plan->types[0], &b->cols[0][0]);
+            }
         } else if (sp->kind == SUBPLAN_ARRAY) {
-            gather(a, &g, sp->plan->types[0], b);
+            st = arena_reserve(a, batch_bytes(b) * 4);
+            if (st == NULL) {
+                gather(a, &g, sp->plan->types[0], b);
+            }
         } else {
             st = test_batch(r, a, sp, lhs, b, out, &decided);
         }
@@ -190,6 +196,9 @@ static struct status *run_once(struct run *r, struct arena *a, const struct subp
         }
     }
     op_close(op);
+    if (st == NULL && sp->kind == SUBPLAN_ARRAY) {
+        st = arena_reserve(r->arena, arena_used(a));
+    }
     if (st == NULL && sp->kind == SUBPLAN_ARRAY) {
         *out = array_build(r->arena, sp->plan->types[0], g.d, g.n);
     }

@@ -240,13 +240,19 @@ struct slice writer_key(struct writer *w, const Sherd__V1__IndexDesc *ix, const 
     return s;
 }
 
-static struct slice row_value(struct writer *w, const struct datum *row)
+static struct status *row_value(struct writer *w, const struct datum *row, struct slice *out)
 {
     struct buf b = {0};
     row_encode(&b, w->t->row_columns, w->t->ncolumns, row);
-    struct slice s = arena_copy(w->a, buf_slice(&b));
+    /* The keys are parts of the row: this is room for them too. */
+    struct status *st = arena_reserve(w->a, b.len * (size_t)(2 + w->t->nindexes * 2) + 8192);
+    if (st == NULL) {
+        *out = arena_copy(w->a, buf_slice(&b));
+    } else {
+        st = status_hint(st, "The statement changes too many rows at once; work on fewer.");
+    }
     buf_deinit(&b);
-    return s;
+    return st;
 }
 
 static bool has_null_key(const Sherd__V1__IndexDesc *ix, const struct datum *row)
@@ -297,10 +303,11 @@ struct status *write_insert(struct writer *w, struct datum *row)
 {
     struct status *st = NULL;
     const struct table_write *t = w->t;
-    TRY(arena_reserve(w->a, 4096));
+    struct slice value;
+    TRY(row_value(w, row, &value));
     struct slice pk = writer_key(w, t->indexes[0].desc, row, &st);
     TRY(st);
-    struct write_op *op = writer_add(w, PHASE_PUT, SHERD__V1__OP_KIND__OP_INSERT, pk, row_value(w, row));
+    struct write_op *op = writer_add(w, PHASE_PUT, SHERD__V1__OP_KIND__OP_INSERT, pk, value);
     op->index = &t->indexes[0];
     op->row = row;
     op->op.lock = LOCK_UPDATE;
@@ -321,7 +328,7 @@ struct status *write_delete(struct writer *w, struct datum *old)
 {
     struct status *st = NULL;
     const struct table_write *t = w->t;
-    TRY(arena_reserve(w->a, 4096));
+    TRY(arena_reserve(w->a, 16384));
     for (int i = 0; i < t->nindexes; i++) {
         bool wanted;
         TRY(is_indexed(w, &t->indexes[i], old, &wanted));
@@ -366,7 +373,8 @@ static struct status *update_ops(struct writer *w, struct datum *old, struct dat
 {
     struct status *st = NULL;
     const struct table_write *t = w->t;
-    TRY(arena_reserve(w->a, 8192));
+    struct slice value;
+    TRY(row_value(w, new_row, &value));
     struct slice old_pk = writer_key(w, t->indexes[0].desc, old, &st);
     TRY(st);
     struct slice pk = old_pk;
@@ -378,12 +386,12 @@ static struct status *update_ops(struct writer *w, struct datum *old, struct dat
     struct write_op *op;
     if (moves) {
         writer_add(w, PHASE_DELETE, SHERD__V1__OP_KIND__OP_DELETE, old_pk, slice_make(NULL, 0))->op.lock = LOCK_UPDATE;
-        op = writer_add(w, PHASE_PUT, SHERD__V1__OP_KIND__OP_INSERT, pk, row_value(w, new_row));
+        op = writer_add(w, PHASE_PUT, SHERD__V1__OP_KIND__OP_INSERT, pk, value);
         op->index = &t->indexes[0];
         op->row = new_row;
         op->op.lock = LOCK_UPDATE;
     } else {
-        op = writer_add(w, PHASE_PUT, SHERD__V1__OP_KIND__OP_PUT, pk, row_value(w, new_row));
+        op = writer_add(w, PHASE_PUT, SHERD__V1__OP_KIND__OP_PUT, pk, value);
         op->op.lock = t->lock != LOCK_NONE ? t->lock : LOCK_UPDATE;
     }
     for (int i = 1; i < t->nindexes; i++) {

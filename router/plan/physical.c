@@ -7,6 +7,7 @@
 #include "pnode.h"
 
 #include "analyze/analyze.h"
+#include "analyze/limits.h"
 #include "base/check.h"
 #include "ddl/system.h"
 
@@ -775,6 +776,7 @@ static struct status *build_system(struct planner *p, struct rel *r, struct pnod
 static struct status *build(struct planner *p, struct rel *r, struct order_wish *wish, struct pnode **out)
 {
     TRY(analyze_stack_check());
+    TRY(arena_reserve(p->a, PLAN_MARGIN / 4));
     struct pnode *in;
     switch (r->kind) {
     case REL_ONE:

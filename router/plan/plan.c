@@ -4,6 +4,7 @@
 #include "pnode.h"
 
 #include "analyze/analyze.h"
+#include "analyze/limits.h"
 #include "base/check.h"
 
 static struct status *analyze_statement(struct analyzer *z, const PgQuery__Node *n)
@@ -138,7 +139,7 @@ static struct status *explain_options(struct analyzer *z, struct plan *p, const 
 
 static struct plan *plan_new(const struct plan_env *env)
 {
-    struct arena *a = arena_create(0);
+    struct arena *a = arena_create(PLAN_BUDGET);
     struct plan *p = ARENA_NEW(a, struct plan);
     p->refs = 1;
     p->arena = a;
@@ -164,7 +165,7 @@ static struct status *plan_node(struct fiber *f, const struct plan_env *env, con
     struct plan *p = plan_new(env);
     struct query *q = p->q;
     give_params(q, types, nparams);
-    struct analyzer z = {.q = q, .a = p->arena, .f = f, .env = env, .sql = sql};
+    struct analyzer z = {.q = q, .a = p->arena, .f = f, .env = env, .sql = sql, .margin = PLAN_MARGIN};
     struct status *st;
     if (n->node_case == PG_QUERY__NODE__NODE_EXPLAIN_STMT) {
         p->tag = PLAN_EXPLAIN;

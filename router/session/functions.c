@@ -2,9 +2,10 @@
  * Functions that need the session: sequences, identity, settings. Those that read the catalog (pg_get_indexdef
  * and its like) are ddl/'s: system_function().
  *
- * Sequences: a router takes blocks of values from the metadata group and hands them out to its sessions; a block is
- * kept per session, so one session sees rising values and values of a crashed session are lost, as in PostgreSQL
- * with CACHE. The block size is the sequence's cache, at least SEQUENCE_BLOCK for ascending ones made by serial.
+ * Sequences: a router takes blocks of values from the metadata group and hands them out to its sessions, in order. A
+ * block is one value for whoever inserts by hand, and doubles up to BLOCK_MAX while blocks are used up quickly, so that
+ * a bulk load pays one Raft round for many rows. Values of a block are lost when the router stops (PostgreSQL loses up
+ * to 32 in a crash), and another router's setval() is seen when the block is used up.
  */
 #include "session_internal.h"
 
@@ -15,6 +16,9 @@
 #include "sql/array.h"
 
 #include <stdlib.h>
+
+#define BLOCK_MAX 512
+#define BLOCK_QUICK_MS 200
 
 static bool is_named(const struct func_def *f, const char *name)
 {
@@ -70,40 +74,74 @@ static struct session_sequence *sequence_state(struct session *s, uint64_t id)
     if (q == NULL) {
         q = MEM_NEW(struct session_sequence);
         q->id = id;
-        q->increment = 0; /* no block yet */
         HASH_ADD(hh, s->sequences, id, sizeof(q->id), q);
     }
     return q;
 }
 
+static struct sequence_block *block_of(struct router *r, uint64_t id)
+{
+    struct sequence_block *b = NULL;
+    HASH_FIND(hh, r->sequences, &id, sizeof(id), b);
+    if (b == NULL) {
+        b = MEM_NEW(struct sequence_block);
+        b->id = id;
+        b->size = 1;
+        fmutex_init(&b->mutex);
+        HASH_ADD(hh, r->sequences, id, sizeof(b->id), b);
+    }
+    return b;
+}
+
+void sequence_blocks_free(struct router *r)
+{
+    struct sequence_block *b, *tmp;
+    HASH_ITER(hh, r->sequences, b, tmp)
+    {
+        HASH_DEL(r->sequences, b);
+        mem_free(b);
+    }
+}
+
+static struct status *block_fetch(struct session *s, const Sherd__V1__SequenceDesc *d, struct sequence_block *b)
+{
+    uint64_t now = loop_now_ns(s->router->loop);
+    bool is_quick = b->fetched_ns != 0 && now - b->fetched_ns < ms_to_ns(BLOCK_QUICK_MS);
+    b->size = !is_quick ? 1 : b->size < BLOCK_MAX ? b->size * 2 : BLOCK_MAX;
+    Sherd__V1__MetaSequenceRequest r = SHERD__V1__META_SEQUENCE_REQUEST__INIT;
+    r.sequence_id = d->id;
+    r.count = (int64_t)b->size > d->cache ? b->size : (uint32_t)d->cache;
+    int64_t first, increment;
+    uint32_t count;
+    TRY(meta_sequence(fiber_current(), s->router->meta, &r, &first, &increment, &count));
+    if (count == 0) {
+        return status_sql(LIMIT, "2200H", "nextval: reached %s value of sequence \"%s\" (%lld)",
+                          d->increment > 0 ? "maximum" : "minimum", d->name,
+                          (long long)(d->increment > 0 ? d->max : d->min));
+    }
+    b->next = first;
+    b->increment = increment;
+    b->left = count;
+    b->fetched_ns = now;
+    return NULL;
+}
+
 static struct status *nextval(struct session *s, const Sherd__V1__SequenceDesc *d, struct datum *out)
 {
-    struct session_sequence *q = sequence_state(s, d->id);
-    bool has_block = q->increment > 0   ? q->cached_next <= q->cached_last
-                     : q->increment < 0 ? q->cached_next >= q->cached_last
-                                        : false;
-    if (!has_block) {
-        Sherd__V1__MetaSequenceRequest r = SHERD__V1__META_SEQUENCE_REQUEST__INIT;
-        r.sequence_id = d->id;
-        r.count = d->cache > 1 ? (uint32_t)d->cache : 1;
-        int64_t first, increment;
-        uint32_t count;
-        TRY(meta_sequence(fiber_current(), s->router->meta, &r, &first, &increment, &count));
-        if (count == 0) {
-            return status_sql(LIMIT, "2200H", "nextval: reached %s value of sequence \"%s\" (%lld)",
-                              d->increment > 0 ? "maximum" : "minimum", d->name,
-                              (long long)(d->increment > 0 ? d->max : d->min));
+    struct sequence_block *b = block_of(s->router, d->id);
+    if (b->left == 0) {
+        TRY(fmutex_lock(fiber_current(), &b->mutex)); /* one fetches, the others wait for its block */
+        struct status *st = b->left == 0 ? block_fetch(s, d, b) : NULL;
+        fmutex_unlock(&b->mutex);
+        TRY(st);
+        if (b->left == 0) {
+            return nextval(s, d, out); /* those who were quicker took it all */
         }
-        q = sequence_state(s, d->id);
-        q->cached_next = first;
-        q->increment = increment;
-        q->cached_last = first + increment * (int64_t)(count - 1);
     }
-    q->value = q->cached_next;
-    if (q->cached_next == q->cached_last) {
-        q->increment = 0;
-    } else {
-        q->cached_next += q->increment;
+    struct session_sequence *q = sequence_state(s, d->id);
+    q->value = b->next;
+    if (--b->left > 0) {
+        b->next += b->increment;
     }
     s->last_sequence = d->id;
     *out = datum_int(q->value);
@@ -126,8 +164,8 @@ static struct status *setval(struct session *s, const Sherd__V1__SequenceDesc *d
     int64_t first, increment;
     uint32_t count;
     TRY(meta_sequence(fiber_current(), s->router->meta, &r, &first, &increment, &count));
+    block_of(s->router, d->id)->left = 0;
     struct session_sequence *q = sequence_state(s, d->id);
-    q->increment = 0;
     if (r.called) {
         q->value = v;
         s->last_sequence = d->id;

@@ -58,10 +58,19 @@ struct session_savepoint {
 struct session_sequence { /* currval() */
     uint64_t id;
     int64_t value;
-    int64_t cached_next, cached_last; /* values of a block not handed out; next > last = none */
-    int64_t increment;
     UT_hash_handle hh;
 };
+
+struct sequence_block { /* values that this router may hand out */
+    uint64_t id;
+    int64_t next, increment;
+    uint32_t left;
+    uint32_t size;       /* of the next block */
+    uint64_t fetched_ns;
+    struct fmutex mutex; /* of who fetches */
+    UT_hash_handle hh;
+};
+void sequence_blocks_free(struct router *r);
 
 struct session {
     struct list link;

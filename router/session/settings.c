@@ -96,6 +96,9 @@ bool settings_is_fixed(size_t i)
 static struct session_setting *find_value(struct session *s, const char *name)
 {
     struct session_setting *v = NULL;
+    if (s->settings == NULL) {
+        return NULL;
+    }
     char lower[64];
     size_t n = 0;
     while (name[n] != '\0' && n < sizeof(lower) - 1) {
