@@ -1,8 +1,9 @@
 /*
  * Analysis: libpg_query's tree to the typed statement of query.h. Private to router/.
  *
- * One struct analyzer per statement; one struct scope per query block. All errors carry the position of the node at
- * fault, in characters of the statement text. Recursion is bounded by the fiber's stack (54001).
+ * One struct analyzer per statement; one struct scope per query block. All errors carry the
+ * position of the node at fault, in characters of the statement text. Recursion is bounded by the
+ * fiber's stack (54001).
  */
 #ifndef ROUTER_ANALYZE_ANALYZE_H
 #define ROUTER_ANALYZE_ANALYZE_H
@@ -29,8 +30,8 @@ struct scope {
     int nctes;
     struct cte **ctes;
     int nouter, outer_cap;
-    int *outer; /* vars of ancestors used here or below */
-    const char *place; /* "WHERE": where aggregates are refused; NULL: they are welcome */
+    int *outer;            /* vars of ancestors used here or below */
+    const char *place;     /* "WHERE": where aggregates are refused; NULL: they are welcome */
     const char *srf_place; /* where set functions are refused, or NULL */
     bool in_agg;
     bool has_agg;
@@ -75,87 +76,98 @@ struct status *unsupported(struct analyzer *z, int location, const char *fmt, ..
     __attribute__((format(printf, 3, 4)));
 
 /* ---- typename.c ---- */
-/* Type and typmod of a TypeName: 42704 unknown. Serial types are refused: they belong to CREATE TABLE. */
-struct status *typename_resolve(struct analyzer *z, const PgQuery__TypeName *t, type_oid *out_type, int32_t *out_typmod)
-    STATUS_MUST_CHECK;
+/* Type and typmod of a TypeName: 42704 unknown. Serial types are refused: they belong to CREATE
+ * TABLE. */
+struct status *typename_resolve(struct analyzer *z, const PgQuery__TypeName *t, type_oid *out_type,
+                                int32_t *out_typmod) STATUS_MUST_CHECK;
 /* "pg_catalog.int4" -> "int4": the last part of a name list. */
 const char *name_last(PgQuery__Node *const *names, size_t n);
 const char *node_string(const PgQuery__Node *n); /* NULL: not a string */
 
 /* ---- scope.c ---- */
 struct scope *scope_new(struct analyzer *z, struct scope *parent);
-struct status *scope_add(struct analyzer *z, struct scope *sc, struct nsitem *item, int location) STATUS_MUST_CHECK;
+struct status *scope_add(struct analyzer *z, struct scope *sc, struct nsitem *item,
+                         int location) STATUS_MUST_CHECK;
 /* A column by its name parts (1 to 3). */
-struct status *scope_column(struct analyzer *z, struct scope *sc, const PgQuery__ColumnRef *c, struct expr **out)
-    STATUS_MUST_CHECK;
+struct status *scope_column(struct analyzer *z, struct scope *sc, const PgQuery__ColumnRef *c,
+                            struct expr **out) STATUS_MUST_CHECK;
 /* Unqualified name in this block only: true when found once; ambiguity is an error. */
-struct status *scope_find(struct analyzer *z, struct scope *sc, const char *name, int location, int *out_var)
-    STATUS_MUST_CHECK;
+struct status *scope_find(struct analyzer *z, struct scope *sc, const char *name, int location,
+                          int *out_var) STATUS_MUST_CHECK;
 /* The FROM item of this name, up the scopes; NULL. *out_scope: where. */
-struct nsitem *scope_item(struct scope *sc, const char *schema, const char *name, struct scope **out_scope);
+struct nsitem *scope_item(struct scope *sc, const char *schema, const char *name,
+                          struct scope **out_scope);
 /* Notes that sc (and those between) use a var of an ancestor. */
 void scope_outer(struct analyzer *z, struct scope *sc, struct scope *owner, int var);
 struct cte *scope_cte(struct scope *sc, const char *name);
-/* A table or view by name through the search path, 42P01. *out_system instead for system relations. */
-struct status *relation_find(struct analyzer *z, const PgQuery__RangeVar *rv, const Sherd__V1__TableDesc **out,
+/* A table or view by name through the search path, 42P01. *out_system instead for system relations.
+ */
+struct status *relation_find(struct analyzer *z, const PgQuery__RangeVar *rv,
+                             const Sherd__V1__TableDesc **out,
                              const struct system_table **out_system) STATUS_MUST_CHECK;
 
 /* ---- expr.c, expr_call.c ---- */
-struct status *analyze_expr(struct analyzer *z, struct scope *sc, const PgQuery__Node *n, struct expr **out)
-    STATUS_MUST_CHECK;
-/* A condition: 42804 unless boolean. */
-struct status *analyze_cond(struct analyzer *z, struct scope *sc, const PgQuery__Node *n, const char *place,
+struct status *analyze_expr(struct analyzer *z, struct scope *sc, const PgQuery__Node *n,
                             struct expr **out) STATUS_MUST_CHECK;
-struct status *analyze_func(struct analyzer *z, struct scope *sc, const PgQuery__FuncCall *fc, struct expr **out)
-    STATUS_MUST_CHECK;
-struct status *analyze_sublink(struct analyzer *z, struct scope *sc, const PgQuery__SubLink *sl, struct expr **out)
-    STATUS_MUST_CHECK;
+/* A condition: 42804 unless boolean. */
+struct status *analyze_cond(struct analyzer *z, struct scope *sc, const PgQuery__Node *n,
+                            const char *place, struct expr **out) STATUS_MUST_CHECK;
+struct status *analyze_func(struct analyzer *z, struct scope *sc, const PgQuery__FuncCall *fc,
+                            struct expr **out) STATUS_MUST_CHECK;
+struct status *analyze_sublink(struct analyzer *z, struct scope *sc, const PgQuery__SubLink *sl,
+                               struct expr **out) STATUS_MUST_CHECK;
 /* Operator call with casts of its arguments; left NULL: prefix. */
-struct status *make_op(struct analyzer *z, const char *op, struct expr *left, struct expr *right, int location,
-                       struct expr **out) STATUS_MUST_CHECK;
-struct status *make_call(struct analyzer *z, const char *name, int nargs, struct expr **args, int location,
-                         struct expr **out) STATUS_MUST_CHECK;
+struct status *make_op(struct analyzer *z, const char *op, struct expr *left, struct expr *right,
+                       int location, struct expr **out) STATUS_MUST_CHECK;
+struct status *make_call(struct analyzer *z, const char *name, int nargs, struct expr **args,
+                         int location, struct expr **out) STATUS_MUST_CHECK;
 /* Row values: op over two lists of equal length. */
-struct status *make_row_op(struct analyzer *z, const char *op, int n, struct expr **left, struct expr **right,
-                           int location, struct expr **out) STATUS_MUST_CHECK;
-struct status *coerce(struct analyzer *z, struct expr *e, type_oid to, int32_t typmod, enum cast_context cc,
-                      struct expr **out) STATUS_MUST_CHECK;
+struct status *make_row_op(struct analyzer *z, const char *op, int n, struct expr **left,
+                           struct expr **right, int location, struct expr **out) STATUS_MUST_CHECK;
+struct status *coerce(struct analyzer *z, struct expr *e, type_oid to, int32_t typmod,
+                      enum cast_context cc, struct expr **out) STATUS_MUST_CHECK;
 /* Literals and parameters that nothing has typed become text. */
 struct status *coerce_unknown(struct analyzer *z, struct expr **e) STATUS_MUST_CHECK;
 /* To a column: 42804 `column "x" is of type ...`. */
-struct status *coerce_column(struct analyzer *z, struct expr *e, const Sherd__V1__ColumnDesc *col, struct expr **out)
-    STATUS_MUST_CHECK;
+struct status *coerce_column(struct analyzer *z, struct expr *e, const Sherd__V1__ColumnDesc *col,
+                             struct expr **out) STATUS_MUST_CHECK;
 /* Casts all to their common type. */
-struct status *coerce_common(struct analyzer *z, int n, struct expr **es, const char *what, type_oid *out_type)
-    STATUS_MUST_CHECK;
-struct status *coerce_bool(struct analyzer *z, struct expr *e, const char *place, struct expr **out) STATUS_MUST_CHECK;
+struct status *coerce_common(struct analyzer *z, int n, struct expr **es, const char *what,
+                             type_oid *out_type) STATUS_MUST_CHECK;
+struct status *coerce_bool(struct analyzer *z, struct expr *e, const char *place,
+                           struct expr **out) STATUS_MUST_CHECK;
 /* Value of an immutable call of constants, or e itself. */
 struct expr *fold(struct analyzer *z, struct expr *e);
 const char *column_name(const PgQuery__Node *n); /* PostgreSQL's choice of a result column's name */
 
 /* ---- from.c ---- */
-struct status *analyze_from(struct analyzer *z, struct scope *sc, PgQuery__Node *const *items, size_t n,
-                            struct rel **out) STATUS_MUST_CHECK;
+struct status *analyze_from(struct analyzer *z, struct scope *sc, PgQuery__Node *const *items,
+                            size_t n, struct rel **out) STATUS_MUST_CHECK;
 /* Table scan rel with fresh vars; item goes to the caller to add. */
-struct rel *table_rel(struct analyzer *z, const Sherd__V1__TableDesc *t, const char *alias, struct nsitem **out_item);
+struct rel *table_rel(struct analyzer *z, const Sherd__V1__TableDesc *t, const char *alias,
+                      struct nsitem **out_item);
 
 /* ---- select.c ---- */
-struct status *analyze_select(struct analyzer *z, struct scope *parent, const PgQuery__SelectStmt *s, struct block *out,
+struct status *analyze_select(struct analyzer *z, struct scope *parent,
+                              const PgQuery__SelectStmt *s, struct block *out,
                               struct scope **out_scope) STATUS_MUST_CHECK;
 /* The same, but result columns that are untyped literals stay so, for block_retype(). */
-struct status *analyze_select_raw(struct analyzer *z, struct scope *parent, const PgQuery__SelectStmt *s,
-                                  struct block *out, struct scope **out_scope) STATUS_MUST_CHECK;
+struct status *analyze_select_raw(struct analyzer *z, struct scope *parent,
+                                  const PgQuery__SelectStmt *s, struct block *out,
+                                  struct scope **out_scope) STATUS_MUST_CHECK;
 /* Gives untyped result column i a type. */
-struct status *block_retype(struct analyzer *z, struct block *b, int i, type_oid type, int32_t typmod) STATUS_MUST_CHECK;
-struct status *analyze_with(struct analyzer *z, struct scope *sc, const PgQuery__WithClause *w) STATUS_MUST_CHECK;
+struct status *block_retype(struct analyzer *z, struct block *b, int i, type_oid type,
+                            int32_t typmod) STATUS_MUST_CHECK;
+struct status *analyze_with(struct analyzer *z, struct scope *sc,
+                            const PgQuery__WithClause *w) STATUS_MUST_CHECK;
 /* Expands '*' and names results: appends to the growing lists. */
 struct target_list {
     int n, cap;
     struct expr **exprs;
     const char **names;
 };
-struct status *analyze_targets(struct analyzer *z, struct scope *sc, PgQuery__Node *const *targets, size_t n,
-                               struct target_list *out) STATUS_MUST_CHECK;
+struct status *analyze_targets(struct analyzer *z, struct scope *sc, PgQuery__Node *const *targets,
+                               size_t n, struct target_list *out) STATUS_MUST_CHECK;
 
 /* ---- dml.c ---- */
 struct status *analyze_insert(struct analyzer *z, const PgQuery__InsertStmt *s) STATUS_MUST_CHECK;
@@ -164,15 +176,17 @@ struct status *analyze_delete(struct analyzer *z, const PgQuery__DeleteStmt *s) 
 /* SELECT at the top: fills q->block and q->columns. */
 struct status *analyze_query(struct analyzer *z, const PgQuery__SelectStmt *s) STATUS_MUST_CHECK;
 /* A full row for INSERT from the given columns (ordinals): defaults for the others. */
-struct status *row_defaults(struct analyzer *z, const Sherd__V1__TableDesc *t, int ngiven, const int *given,
-                            struct expr *const *values, struct expr **out_row) STATUS_MUST_CHECK;
+struct status *row_defaults(struct analyzer *z, const Sherd__V1__TableDesc *t, int ngiven,
+                            const int *given, struct expr *const *values,
+                            struct expr **out_row) STATUS_MUST_CHECK;
 /* Default of a column: its expression (cast), nextval for serial, NULL. */
-struct status *column_default(struct analyzer *z, const Sherd__V1__TableDesc *t, const Sherd__V1__ColumnDesc *col,
+struct status *column_default(struct analyzer *z, const Sherd__V1__TableDesc *t,
+                              const Sherd__V1__ColumnDesc *col,
                               struct expr **out) STATUS_MUST_CHECK;
 
 /* ---- table.c ---- */
-struct status *table_expr(struct analyzer *z, const Sherd__V1__TableDesc *t, const char *sql, struct expr **out)
-    STATUS_MUST_CHECK;
+struct status *table_expr(struct analyzer *z, const Sherd__V1__TableDesc *t, const char *sql,
+                          struct expr **out) STATUS_MUST_CHECK;
 const Sherd__V1__ColumnDesc *table_column(const Sherd__V1__TableDesc *t, const char *name);
 const Sherd__V1__ColumnDesc *table_ordinal(const Sherd__V1__TableDesc *t, uint32_t ordinal);
 const Sherd__V1__IndexDesc *table_index(const Sherd__V1__TableDesc *t, uint32_t index_id);
@@ -180,8 +194,9 @@ const Sherd__V1__IndexDesc *table_index(const Sherd__V1__TableDesc *t, uint32_t 
 struct row_column *table_row_columns(struct arena *a, const Sherd__V1__TableDesc *t, int *out_n);
 bool table_is_hidden(const Sherd__V1__TableDesc *t, const Sherd__V1__ColumnDesc *c);
 /* Key of the leading n columns of an index, without the row's primary key. */
-struct status *index_prefix_key(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix, int n,
-                                const struct datum *values, struct buf *out) STATUS_MUST_CHECK;
+struct status *index_prefix_key(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix,
+                                int n, const struct datum *values,
+                                struct buf *out) STATUS_MUST_CHECK;
 struct key_column index_key_column(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexColumn *ic);
 bool index_has_bucket(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix);
 

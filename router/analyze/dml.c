@@ -1,27 +1,32 @@
 /*
  * INSERT, UPDATE, DELETE.
  *
- * INSERT's source becomes rows in the table's own layout (one column per ordinal): given values cast to their columns,
- * defaults for the others. UPDATE and DELETE read the rows they change by a locking scan that gives all columns. Checks,
- * indexes and foreign keys come from the descriptor when the plan is made (plan/physical.c); RETURNING is analyzed here.
+ * INSERT's source becomes rows in the table's own layout (one column per ordinal): given values
+ * cast to their columns, defaults for the others. UPDATE and DELETE read the rows they change by a
+ * locking scan that gives all columns. Checks, indexes and foreign keys come from the descriptor
+ * when the plan is made (plan/physical.c); RETURNING is analyzed here.
  */
 #include "analyze.h"
 
 #include "ddl/system.h"
 
-static struct status *target_table(struct analyzer *z, const PgQuery__RangeVar *rv, const char *verb,
-                                   const Sherd__V1__TableDesc **out)
+static struct status *target_table(struct analyzer *z, const PgQuery__RangeVar *rv,
+                                   const char *verb, const Sherd__V1__TableDesc **out)
 {
     const struct system_table *sys;
     TRY(relation_find(z, rv, out, &sys));
     if (sys != NULL) {
-        return at(z, status_sql(DENIED, "42501", "permission denied: \"%s\" is a system catalog", sys->name), rv->location);
+        return at(
+            z,
+            status_sql(DENIED, "42501", "permission denied: \"%s\" is a system catalog", sys->name),
+            rv->location);
     }
     if ((*out)->view_sql != NULL && (*out)->view_sql[0] != '\0') {
-        return at(z,
-                  status_hint(status_sql(INVALID, "55000", "cannot %s view \"%s\"", verb, (*out)->name),
-                              "Write to the tables behind it."),
-                  rv->location);
+        return at(
+            z,
+            status_hint(status_sql(INVALID, "55000", "cannot %s view \"%s\"", verb, (*out)->name),
+                        "Write to the tables behind it."),
+            rv->location);
     }
     query_depends(z->q, *out);
     return NULL;
@@ -36,9 +41,13 @@ static struct dml *dml_new(struct analyzer *z, const Sherd__V1__TableDesc *t)
     return d;
 }
 
-static struct status *no_column(struct analyzer *z, const Sherd__V1__TableDesc *t, const char *name, int location)
+static struct status *no_column(struct analyzer *z, const Sherd__V1__TableDesc *t, const char *name,
+                                int location)
 {
-    return at(z, status_sql(INVALID, "42703", "column \"%s\" of relation \"%s\" does not exist", name, t->name), location);
+    return at(z,
+              status_sql(INVALID, "42703", "column \"%s\" of relation \"%s\" does not exist", name,
+                         t->name),
+              location);
 }
 
 static bool is_generated(const Sherd__V1__ColumnDesc *c)
@@ -46,7 +55,8 @@ static bool is_generated(const Sherd__V1__ColumnDesc *c)
     return c->generated_sql != NULL && c->generated_sql[0] != '\0';
 }
 
-static struct status *returning(struct analyzer *z, struct scope *sc, PgQuery__Node *const *list, size_t n)
+static struct status *returning(struct analyzer *z, struct scope *sc, PgQuery__Node *const *list,
+                                size_t n)
 {
     if (n == 0) {
         return NULL;
@@ -62,7 +72,8 @@ static struct status *returning(struct analyzer *z, struct scope *sc, PgQuery__N
     q->dml->returning = t.exprs;
     q->columns = ARENA_ARRAY(z->a, struct plan_column, t.n + 1);
     for (int i = 0; i < t.n; i++) {
-        q->columns[i] = (struct plan_column){.name = t.names[i], .type = t.exprs[i]->type, .typmod = t.exprs[i]->typmod};
+        q->columns[i] = (struct plan_column){
+            .name = t.names[i], .type = t.exprs[i]->type, .typmod = t.exprs[i]->typmod};
         if (t.exprs[i]->kind == EXPR_COLUMN) {
             q->columns[i].table_oid = q->vars[t.exprs[i]->index].table_oid;
             q->columns[i].attnum = q->vars[t.exprs[i]->index].attnum;
@@ -73,8 +84,8 @@ static struct status *returning(struct analyzer *z, struct scope *sc, PgQuery__N
 
 /* ---- defaults ---- */
 
-struct status *column_default(struct analyzer *z, const Sherd__V1__TableDesc *t, const Sherd__V1__ColumnDesc *col,
-                              struct expr **out)
+struct status *column_default(struct analyzer *z, const Sherd__V1__TableDesc *t,
+                              const Sherd__V1__ColumnDesc *col, struct expr **out)
 {
     struct expr *e = NULL;
     if (col->dropped || is_generated(col) || table_is_hidden(t, col)) {
@@ -95,8 +106,8 @@ struct status *column_default(struct analyzer *z, const Sherd__V1__TableDesc *t,
     return coerce_column(z, e, col, out);
 }
 
-struct status *row_defaults(struct analyzer *z, const Sherd__V1__TableDesc *t, int ngiven, const int *given,
-                            struct expr *const *values, struct expr **out_row)
+struct status *row_defaults(struct analyzer *z, const Sherd__V1__TableDesc *t, int ngiven,
+                            const int *given, struct expr *const *values, struct expr **out_row)
 {
     for (size_t i = 0; i < t->n_columns; i++) {
         out_row[i] = NULL;
@@ -149,7 +160,10 @@ static struct status *insert_columns(struct insert_state *in)
         }
         for (int k = 0; k < in->ncols; k++) {
             if (in->ordinals[k] == (int)c->ordinal) {
-                return at(z, status_sql(INVALID, "42701", "column \"%s\" specified more than once", rt->name), rt->location);
+                return at(z,
+                          status_sql(INVALID, "42701", "column \"%s\" specified more than once",
+                                     rt->name),
+                          rt->location);
             }
         }
         in->ordinals[in->ncols++] = (int)c->ordinal;
@@ -158,11 +172,14 @@ static struct status *insert_columns(struct insert_state *in)
 }
 
 /* A value given for a column that makes its own. */
-static struct status *insert_given(struct insert_state *in, const Sherd__V1__ColumnDesc *c, bool *out_use_default)
+static struct status *insert_given(struct insert_state *in, const Sherd__V1__ColumnDesc *c,
+                                   bool *out_use_default)
 {
     *out_use_default = false;
     if (is_generated(c)) {
-        return status_detail(status_sql(INVALID, "428C9", "cannot insert a non-DEFAULT value into column \"%s\"", c->name),
+        return status_detail(status_sql(INVALID, "428C9",
+                                        "cannot insert a non-DEFAULT value into column \"%s\"",
+                                        c->name),
                              "Column \"%s\" is a generated column.", c->name);
     }
     if (c->identity != 0 && in->s->override == PG_QUERY__OVERRIDING_KIND__OVERRIDING_USER_VALUE) {
@@ -171,8 +188,10 @@ static struct status *insert_given(struct insert_state *in, const Sherd__V1__Col
     }
     if (c->identity == 1 && in->s->override != PG_QUERY__OVERRIDING_KIND__OVERRIDING_SYSTEM_VALUE) {
         return status_hint(
-            status_detail(status_sql(INVALID, "428C9", "cannot insert a non-DEFAULT value into column \"%s\"", c->name),
-                          "Column \"%s\" is an identity column defined as GENERATED ALWAYS.", c->name),
+            status_detail(
+                status_sql(INVALID, "428C9", "cannot insert a non-DEFAULT value into column \"%s\"",
+                           c->name),
+                "Column \"%s\" is an identity column defined as GENERATED ALWAYS.", c->name),
             "Use OVERRIDING SYSTEM VALUE to override.");
     }
     return NULL;
@@ -181,10 +200,13 @@ static struct status *insert_given(struct insert_state *in, const Sherd__V1__Col
 static struct status *insert_count(struct insert_state *in, int n, int location)
 {
     if (n > in->ncols) {
-        return at(in->z, status_sql(INVALID, "42601", "INSERT has more expressions than target columns"), location);
+        return at(in->z,
+                  status_sql(INVALID, "42601", "INSERT has more expressions than target columns"),
+                  location);
     }
     if (n < in->ncols && in->is_listed) {
-        return at(in->z, status_sql(INVALID, "42601", "INSERT has more target columns than expressions"),
+        return at(in->z,
+                  status_sql(INVALID, "42601", "INSERT has more target columns than expressions"),
                   in->s->cols[n]->res_target->location);
     }
     return NULL;
@@ -206,7 +228,8 @@ static int node_location(const PgQuery__Node *n)
     }
 }
 
-static struct status *insert_values(struct insert_state *in, const PgQuery__SelectStmt *s, struct rel **out)
+static struct status *insert_values(struct insert_state *in, const PgQuery__SelectStmt *s,
+                                    struct rel **out)
 {
     struct analyzer *z = in->z;
     int ncols = (int)in->t->n_columns, width = -1;
@@ -220,7 +243,8 @@ static struct status *insert_values(struct insert_state *in, const PgQuery__Sele
         const PgQuery__List *l = s->values_lists[i]->list;
         int n = (int)l->n_items;
         if (width >= 0 && n != width) {
-            return at(z, status_sql(INVALID, "42601", "VALUES lists must all be the same length"), node_location(l->items[0]));
+            return at(z, status_sql(INVALID, "42601", "VALUES lists must all be the same length"),
+                      node_location(l->items[0]));
         }
         width = n;
         TRY(insert_count(in, n, n > in->ncols ? node_location(l->items[in->ncols]) : -1));
@@ -249,10 +273,12 @@ static struct status *insert_values(struct insert_state *in, const PgQuery__Sele
 
 static bool scans_tables(const struct rel *r)
 {
-    return r != NULL && (r->kind == REL_TABLE || r->kind == REL_CTE || scans_tables(r->left) || scans_tables(r->right));
+    return r != NULL && (r->kind == REL_TABLE || r->kind == REL_CTE || scans_tables(r->left) ||
+                         scans_tables(r->right));
 }
 
-static struct status *insert_select(struct insert_state *in, const PgQuery__SelectStmt *s, struct rel **out)
+static struct status *insert_select(struct insert_state *in, const PgQuery__SelectStmt *s,
+                                    struct rel **out)
 {
     struct analyzer *z = in->z;
     struct block b;
@@ -287,7 +313,8 @@ static struct status *insert_select(struct insert_state *in, const PgQuery__Sele
 
 static bool index_matches(const Sherd__V1__IndexDesc *ix, int n, const uint32_t *ordinals)
 {
-    if (!ix->unique || (int)ix->n_columns != n || (ix->where_sql != NULL && ix->where_sql[0] != '\0')) {
+    if (!ix->unique || (int)ix->n_columns != n ||
+        (ix->where_sql != NULL && ix->where_sql[0] != '\0')) {
         return false;
     }
     for (int i = 0; i < n; i++) {
@@ -302,7 +329,8 @@ static bool index_matches(const Sherd__V1__IndexDesc *ix, int n, const uint32_t 
     return true;
 }
 
-static struct status *conflict_target(struct analyzer *z, struct dml *d, const PgQuery__OnConflictClause *oc)
+static struct status *conflict_target(struct analyzer *z, struct dml *d,
+                                      const PgQuery__OnConflictClause *oc)
 {
     const PgQuery__InferClause *inf = oc->infer;
     const Sherd__V1__TableDesc *t = d->table;
@@ -310,7 +338,8 @@ static struct status *conflict_target(struct analyzer *z, struct dml *d, const P
         if (oc->action == PG_QUERY__ON_CONFLICT_ACTION__ONCONFLICT_UPDATE) {
             return at(z,
                       status_hint(status_sql(INVALID, "42601",
-                                             "ON CONFLICT DO UPDATE requires inference specification or constraint name"),
+                                             "ON CONFLICT DO UPDATE requires inference "
+                                             "specification or constraint name"),
                                   "For example, ON CONFLICT (column_name)."),
                       oc->location);
         }
@@ -324,7 +353,9 @@ static struct status *conflict_target(struct analyzer *z, struct dml *d, const P
             }
         }
         return at(z,
-                  status_sql(NOT_FOUND, "42704", "constraint \"%s\" for table \"%s\" does not exist", inf->conname, t->name),
+                  status_sql(NOT_FOUND, "42704",
+                             "constraint \"%s\" for table \"%s\" does not exist", inf->conname,
+                             t->name),
                   inf->location);
     }
     uint32_t ordinals[32];
@@ -339,7 +370,8 @@ static struct status *conflict_target(struct analyzer *z, struct dml *d, const P
             return unsupported(z, inf->location, "expressions as ON CONFLICT target");
         }
         if (c == NULL) {
-            return at(z, status_sql(INVALID, "42703", "column \"%s\" does not exist", el->name), inf->location);
+            return at(z, status_sql(INVALID, "42703", "column \"%s\" does not exist", el->name),
+                      inf->location);
         }
         ordinals[i] = c->ordinal;
     }
@@ -349,11 +381,13 @@ static struct status *conflict_target(struct analyzer *z, struct dml *d, const P
             return NULL;
         }
     }
-    return status_sql(INVALID, "42P10",
-                      "there is no unique or exclusion constraint matching the ON CONFLICT specification");
+    return status_sql(
+        INVALID, "42P10",
+        "there is no unique or exclusion constraint matching the ON CONFLICT specification");
 }
 
-static struct status *set_list(struct analyzer *z, struct scope *sc, struct dml *d, PgQuery__Node *const *list, size_t n);
+static struct status *set_list(struct analyzer *z, struct scope *sc, struct dml *d,
+                               PgQuery__Node *const *list, size_t n);
 
 static struct status *on_conflict(struct insert_state *in, struct nsitem *target)
 {
@@ -430,8 +464,9 @@ struct status *analyze_insert(struct analyzer *z, const PgQuery__InsertStmt *s)
 
 /* ---- UPDATE, DELETE ---- */
 
-static struct status *set_value(struct analyzer *z, struct scope *sc, struct dml *d, const Sherd__V1__ColumnDesc *c,
-                                const PgQuery__Node *n, struct expr **out)
+static struct status *set_value(struct analyzer *z, struct scope *sc, struct dml *d,
+                                const Sherd__V1__ColumnDesc *c, const PgQuery__Node *n,
+                                struct expr **out)
 {
     if (n->node_case == PG_QUERY__NODE__NODE_MULTI_ASSIGN_REF) {
         const PgQuery__MultiAssignRef *m = n->multi_assign_ref;
@@ -440,8 +475,10 @@ static struct status *set_value(struct analyzer *z, struct scope *sc, struct dml
             return unsupported(z, -1, "SET (columns) = (sub-select)");
         }
         if ((int)src->row_expr->n_args != m->ncolumns) {
-            return at(z, status_sql(INVALID, "42601", "number of columns does not match number of values"),
-                      src->row_expr->location);
+            return at(
+                z,
+                status_sql(INVALID, "42601", "number of columns does not match number of values"),
+                src->row_expr->location);
         }
         n = src->row_expr->args[m->colno - 1];
     }
@@ -449,17 +486,19 @@ static struct status *set_value(struct analyzer *z, struct scope *sc, struct dml
         return column_default(z, d->table, c, out);
     }
     if (is_generated(c) || c->identity == 1) {
-        return status_detail(status_sql(INVALID, "428C9", "column \"%s\" can only be updated to DEFAULT", c->name),
-                             is_generated(c) ? "Column \"%s\" is a generated column."
-                                             : "Column \"%s\" is an identity column defined as GENERATED ALWAYS.",
-                             c->name);
+        return status_detail(
+            status_sql(INVALID, "428C9", "column \"%s\" can only be updated to DEFAULT", c->name),
+            is_generated(c) ? "Column \"%s\" is a generated column."
+                            : "Column \"%s\" is an identity column defined as GENERATED ALWAYS.",
+            c->name);
     }
     struct expr *e;
     TRY(analyze_expr(z, sc, n, &e));
     return coerce_column(z, e, c, out);
 }
 
-static struct status *set_list(struct analyzer *z, struct scope *sc, struct dml *d, PgQuery__Node *const *list, size_t n)
+static struct status *set_list(struct analyzer *z, struct scope *sc, struct dml *d,
+                               PgQuery__Node *const *list, size_t n)
 {
     d->sets = ARENA_ARRAY(z->a, struct set_item, n);
     sc->place = sc->srf_place = "UPDATE";
@@ -474,7 +513,9 @@ static struct status *set_list(struct analyzer *z, struct scope *sc, struct dml 
         }
         for (int k = 0; k < d->nsets; k++) {
             if (d->sets[k].ordinal == (int)c->ordinal) {
-                return at(z, status_sql(INVALID, "42601", "multiple assignments to same column \"%s\"", rt->name),
+                return at(z,
+                          status_sql(INVALID, "42601", "multiple assignments to same column \"%s\"",
+                                     rt->name),
                           rt->location);
             }
         }
@@ -486,7 +527,8 @@ static struct status *set_list(struct analyzer *z, struct scope *sc, struct dml 
     return NULL;
 }
 
-/* The weakest row lock under which the changed columns may change: keys that others may refer to need the strong one. */
+/* The weakest row lock under which the changed columns may change: keys that others may refer to
+ * need the strong one. */
 static enum lock_mode update_lock(const struct dml *d)
 {
     for (size_t i = 0; i < d->table->n_indexes; i++) {
@@ -502,9 +544,10 @@ static enum lock_mode update_lock(const struct dml *d)
     return LOCK_NO_KEY_UPDATE;
 }
 
-static struct status *change(struct analyzer *z, const PgQuery__RangeVar *rv, const PgQuery__WithClause *with,
-                             PgQuery__Node *const *from, size_t nfrom, const PgQuery__Node *where,
-                             PgQuery__Node *const *sets, size_t nsets, PgQuery__Node *const *ret, size_t nret)
+static struct status *change(struct analyzer *z, const PgQuery__RangeVar *rv,
+                             const PgQuery__WithClause *with, PgQuery__Node *const *from,
+                             size_t nfrom, const PgQuery__Node *where, PgQuery__Node *const *sets,
+                             size_t nsets, PgQuery__Node *const *ret, size_t nret)
 {
     const Sherd__V1__TableDesc *t;
     struct scope *sc = scope_new(z, NULL);
@@ -512,7 +555,8 @@ static struct status *change(struct analyzer *z, const PgQuery__RangeVar *rv, co
     TRY(target_table(z, rv, z->q->tag == PLAN_UPDATE ? "update" : "delete from", &t));
     struct dml *d = dml_new(z, t);
     struct nsitem *target;
-    struct rel *self = table_rel(z, t, rv->alias != NULL ? rv->alias->aliasname : t->name, &target), *r = self;
+    struct rel *self = table_rel(z, t, rv->alias != NULL ? rv->alias->aliasname : t->name, &target),
+               *r = self;
     d->old_vars = d->row_vars = self->col_vars;
     TRY(scope_add(z, sc, target, rv->location));
     if (nfrom > 0) {
@@ -537,13 +581,13 @@ static struct status *change(struct analyzer *z, const PgQuery__RangeVar *rv, co
 struct status *analyze_update(struct analyzer *z, const PgQuery__UpdateStmt *s)
 {
     z->q->tag = PLAN_UPDATE;
-    return change(z, s->relation, s->with_clause, s->from_clause, s->n_from_clause, s->where_clause, s->target_list,
-                  s->n_target_list, s->returning_list, s->n_returning_list);
+    return change(z, s->relation, s->with_clause, s->from_clause, s->n_from_clause, s->where_clause,
+                  s->target_list, s->n_target_list, s->returning_list, s->n_returning_list);
 }
 
 struct status *analyze_delete(struct analyzer *z, const PgQuery__DeleteStmt *s)
 {
     z->q->tag = PLAN_DELETE;
-    return change(z, s->relation, s->with_clause, s->using_clause, s->n_using_clause, s->where_clause, NULL, 0,
-                  s->returning_list, s->n_returning_list);
+    return change(z, s->relation, s->with_clause, s->using_clause, s->n_using_clause,
+                  s->where_clause, NULL, 0, s->returning_list, s->n_returning_list);
 }

@@ -1,9 +1,10 @@
 /*
  * Expressions: each kind of node to a typed struct expr.
  *
- * Untyped literals and parameters carry TYPE_UNKNOWN until a function, an operator or a column decides; a parameter's type is
- * decided by its first such use and holds for all its uses, as in PostgreSQL. Calls of immutable functions on constants are
- * computed here; one that fails is left for execution, where it fails only if it is reached.
+ * Untyped literals and parameters carry TYPE_UNKNOWN until a function, an operator or a column
+ * decides; a parameter's type is decided by its first such use and holds for all its uses, as in
+ * PostgreSQL. Calls of immutable functions on constants are computed here; one that fails is left
+ * for execution, where it fails only if it is reached.
  */
 #include "analyze.h"
 
@@ -57,7 +58,9 @@ static uint32_t relation_oid(struct analyzer *z, uint32_t schema, const char *na
         return (uint32_t)s->id;
     }
     const Sherd__V1__IndexDesc *ix = NULL;
-    return catalog_index(z->env->catalog, schema, slice_str(name), &ix) != NULL && ix != NULL ? ix->oid : 0;
+    return catalog_index(z->env->catalog, schema, slice_str(name), &ix) != NULL && ix != NULL
+               ? ix->oid
+               : 0;
 }
 
 /* 'name'::regclass of a literal is looked up here, as PostgreSQL does when it reads the literal. */
@@ -73,11 +76,13 @@ static struct status *regclass_literal(struct analyzer *z, const struct expr *e,
     if (!digits) {
         char parts[2][64];
         int n = name_parts(text, parts);
-        const struct system_table *sys = n == 1 ? system_table_find(slice_str("pg_catalog"), slice_str(parts[0]))
-                                                : system_table_find(slice_str(parts[0]), slice_str(parts[1]));
+        const struct system_table *sys =
+            n == 1 ? system_table_find(slice_str("pg_catalog"), slice_str(parts[0]))
+                   : system_table_find(slice_str(parts[0]), slice_str(parts[1]));
         oid = sys != NULL ? sys->oid : 0;
         const Sherd__V1__SchemaDesc *sd =
-            n == 2 ? catalog_schema(z->env->catalog, z->env->database_id, slice_str(parts[0])) : NULL;
+            n == 2 ? catalog_schema(z->env->catalog, z->env->database_id, slice_str(parts[0]))
+                   : NULL;
         if (oid == 0 && sd != NULL) {
             oid = relation_oid(z, sd->id, parts[1]);
         }
@@ -86,8 +91,8 @@ static struct status *regclass_literal(struct analyzer *z, const struct expr *e,
         }
         if (oid == 0) {
             return at(z,
-                      status_sql(INVALID, "42P01", "relation \"%.*s\" does not exist", (int)text.len,
-                                 (const char *)text.data),
+                      status_sql(INVALID, "42P01", "relation \"%.*s\" does not exist",
+                                 (int)text.len, (const char *)text.data),
                       e->location);
         }
     }
@@ -97,8 +102,8 @@ static struct status *regclass_literal(struct analyzer *z, const struct expr *e,
     return NULL;
 }
 
-struct status *coerce(struct analyzer *z, struct expr *e, type_oid to, int32_t typmod, enum cast_context cc,
-                      struct expr **out)
+struct status *coerce(struct analyzer *z, struct expr *e, type_oid to, int32_t typmod,
+                      enum cast_context cc, struct expr **out)
 {
     if (e->kind == EXPR_PARAM && e->type == TYPE_UNKNOWN && to != TYPE_UNKNOWN) {
         param_resolve(z, e->index, to);
@@ -107,7 +112,8 @@ struct status *coerce(struct analyzer *z, struct expr *e, type_oid to, int32_t t
         *out = e;
         return NULL;
     }
-    if (to == TYPE_REGCLASS && e->kind == EXPR_CONST && e->type == TYPE_UNKNOWN && !e->value.is_null) {
+    if (to == TYPE_REGCLASS && e->kind == EXPR_CONST && e->type == TYPE_UNKNOWN &&
+        !e->value.is_null) {
         return regclass_literal(z, e, out);
     }
     int location = e->location;
@@ -127,20 +133,25 @@ struct status *coerce_unknown(struct analyzer *z, struct expr **e)
     return NULL;
 }
 
-struct status *coerce_column(struct analyzer *z, struct expr *e, const Sherd__V1__ColumnDesc *col, struct expr **out)
+struct status *coerce_column(struct analyzer *z, struct expr *e, const Sherd__V1__ColumnDesc *col,
+                             struct expr **out)
 {
     type_oid from = e->type;
-    if (from != TYPE_UNKNOWN && from != col->type && !cast_exists(from, col->type, CAST_ASSIGNMENT)) {
+    if (from != TYPE_UNKNOWN && from != col->type &&
+        !cast_exists(from, col->type, CAST_ASSIGNMENT)) {
         return at(z,
-                  status_hint(status_sql(INVALID, "42804", "column \"%s\" is of type %s but expression is of type %s",
-                                         col->name, type_format(z->a, col->type, -1), type_format(z->a, from, -1)),
+                  status_hint(status_sql(INVALID, "42804",
+                                         "column \"%s\" is of type %s but expression is of type %s",
+                                         col->name, type_format(z->a, col->type, -1),
+                                         type_format(z->a, from, -1)),
                               "You will need to rewrite or cast the expression."),
                   e->location);
     }
     return coerce(z, e, col->type, col->typmod, CAST_ASSIGNMENT, out);
 }
 
-struct status *coerce_common(struct analyzer *z, int n, struct expr **es, const char *what, type_oid *out_type)
+struct status *coerce_common(struct analyzer *z, int n, struct expr **es, const char *what,
+                             type_oid *out_type)
 {
     type_oid *types = ARENA_ARRAY(z->a, type_oid, n);
     for (int i = 0; i < n; i++) {
@@ -167,8 +178,8 @@ struct status *coerce_bool(struct analyzer *z, struct expr *e, const char *place
 {
     if (e->type != TYPE_BOOL && e->type != TYPE_UNKNOWN) {
         return at(z,
-                  status_sql(INVALID, "42804", "argument of %s must be type boolean, not type %s", place,
-                             type_format(z->a, e->type, -1)),
+                  status_sql(INVALID, "42804", "argument of %s must be type boolean, not type %s",
+                             place, type_format(z->a, e->type, -1)),
                   e->location);
     }
     return coerce(z, e, TYPE_BOOL, -1, CAST_IMPLICIT, out);
@@ -198,16 +209,16 @@ struct expr *fold(struct analyzer *z, struct expr *e)
 
 /* ---- calls ---- */
 
-struct status *make_op(struct analyzer *z, const char *op, struct expr *left, struct expr *right, int location,
-                       struct expr **out)
+struct status *make_op(struct analyzer *z, const char *op, struct expr *left, struct expr *right,
+                       int location, struct expr **out)
 {
     const struct func_def *f;
     type_oid lt = 0, rt = 0, result = 0;
     if (strcmp(op, "!=") == 0) {
         op = "<>";
     }
-    struct status *st =
-        func_resolve_op(slice_str(op), left == NULL ? 0 : left->type, right->type, &f, &lt, &rt, &result);
+    struct status *st = func_resolve_op(slice_str(op), left == NULL ? 0 : left->type, right->type,
+                                        &f, &lt, &rt, &result);
     TRY(at(z, st, location));
     struct expr *args[2];
     int n = 0;
@@ -224,12 +235,14 @@ struct status *make_op(struct analyzer *z, const char *op, struct expr *left, st
     return NULL;
 }
 
-struct status *make_call(struct analyzer *z, const char *name, int nargs, struct expr **args, int location,
-                         struct expr **out)
+struct status *make_call(struct analyzer *z, const char *name, int nargs, struct expr **args,
+                         int location, struct expr **out)
 {
     type_oid types[100], want[100], result = 0;
     if (nargs > 100) {
-        return at(z, status_sql(INVALID, "54023", "cannot pass more than 100 arguments to a function"), location);
+        return at(z,
+                  status_sql(INVALID, "54023", "cannot pass more than 100 arguments to a function"),
+                  location);
     }
     for (int i = 0; i < nargs; i++) {
         types[i] = args[i]->type;
@@ -247,8 +260,8 @@ struct status *make_call(struct analyzer *z, const char *name, int nargs, struct
     return NULL;
 }
 
-struct status *make_row_op(struct analyzer *z, const char *op, int n, struct expr **left, struct expr **right,
-                           int location, struct expr **out)
+struct status *make_row_op(struct analyzer *z, const char *op, int n, struct expr **left,
+                           struct expr **right, int location, struct expr **out)
 {
     bool is_eq = strcmp(op, "=") == 0, is_ne = strcmp(op, "<>") == 0 || strcmp(op, "!=") == 0;
     if (is_eq || is_ne) {
@@ -260,8 +273,10 @@ struct status *make_row_op(struct analyzer *z, const char *op, int n, struct exp
         return NULL;
     }
     if (op[0] != '<' && op[0] != '>') {
-        return at(z, status_sql(UNSUPPORTED, "0A000", "could not determine interpretation of row comparison operator %s",
-                                op),
+        return at(z,
+                  status_sql(UNSUPPORTED, "0A000",
+                             "could not determine interpretation of row comparison operator %s",
+                             op),
                   location);
     }
     /* (a, b) < (c, d): a < c OR (a = c AND b < d); the last pair decides between < and <=. */
@@ -272,8 +287,9 @@ struct status *make_row_op(struct analyzer *z, const char *op, int n, struct exp
         struct expr *less, *equal;
         TRY(make_op(z, strict, left[i], right[i], location, &less));
         TRY(make_op(z, "=", left[i], right[i], location, &equal));
-        e = expr_bool(z->a, EXPR_OR, 2,
-                      (struct expr *[]){less, expr_bool(z->a, EXPR_AND, 2, (struct expr *[]){equal, e})});
+        e = expr_bool(
+            z->a, EXPR_OR, 2,
+            (struct expr *[]){less, expr_bool(z->a, EXPR_AND, 2, (struct expr *[]){equal, e})});
     }
     *out = e;
     return NULL;
@@ -309,12 +325,14 @@ static struct status *node_const(struct analyzer *z, const PgQuery__AConst *c, s
             e = expr_const(z->a, TYPE_BOOL, datum_bool(c->boolval->boolval));
             break;
         case PG_QUERY__A__CONST__VAL_SVAL:
-            e = expr_const(z->a, TYPE_UNKNOWN, datum_bytes(arena_copy(z->a, slice_str(c->sval->sval))));
+            e = expr_const(z->a, TYPE_UNKNOWN,
+                           datum_bytes(arena_copy(z->a, slice_str(c->sval->sval))));
             break;
         case PG_QUERY__A__CONST__VAL_BSVAL:
             return unsupported(z, c->location, "bit string constants");
         default:
-            e = expr_const(z->a, TYPE_INT4, datum_int(0)); /* protobuf leaves out an all-zero Integer */
+            e = expr_const(z->a, TYPE_INT4,
+                           datum_int(0)); /* protobuf leaves out an all-zero Integer */
             break;
         }
     }
@@ -328,7 +346,8 @@ static struct status *node_param(struct analyzer *z, const PgQuery__ParamRef *p,
 {
     struct query *q = z->q;
     if (p->number < 1 || p->number > 65535 || (z->params_fixed && p->number > q->nparams)) {
-        return at(z, status_sql(INVALID, "42P02", "there is no parameter $%d", p->number), p->location);
+        return at(z, status_sql(INVALID, "42P02", "there is no parameter $%d", p->number),
+                  p->location);
     }
     if (p->number > q->nparams) {
         type_oid *grown = ARENA_ARRAY(z->a, type_oid, p->number);
@@ -355,8 +374,8 @@ static struct status *node_param(struct analyzer *z, const PgQuery__ParamRef *p,
     return NULL;
 }
 
-static struct status *node_list(struct analyzer *z, struct scope *sc, PgQuery__Node *const *nodes, size_t n,
-                                struct expr ***out)
+static struct status *node_list(struct analyzer *z, struct scope *sc, PgQuery__Node *const *nodes,
+                                size_t n, struct expr ***out)
 {
     struct expr **es = ARENA_ARRAY(z->a, struct expr *, n + 1);
     for (size_t i = 0; i < n; i++) {
@@ -366,7 +385,8 @@ static struct status *node_list(struct analyzer *z, struct scope *sc, PgQuery__N
     return NULL;
 }
 
-static struct status *node_bool(struct analyzer *z, struct scope *sc, const PgQuery__BoolExpr *b, struct expr **out)
+static struct status *node_bool(struct analyzer *z, struct scope *sc, const PgQuery__BoolExpr *b,
+                                struct expr **out)
 {
     enum expr_kind kind = EXPR_AND;
     const char *place = "AND";
@@ -401,17 +421,20 @@ static const PgQuery__RowExpr *as_row(const PgQuery__Node *n)
 
 static struct status *rows_unequal(struct analyzer *z, int location)
 {
-    return at(z, status_sql(INVALID, "42601", "unequal number of entries in row expressions"), location);
+    return at(z, status_sql(INVALID, "42601", "unequal number of entries in row expressions"),
+              location);
 }
 
-static struct status *node_row_op(struct analyzer *z, struct scope *sc, const char *op, const PgQuery__RowExpr *l,
-                                  const PgQuery__RowExpr *r, int location, struct expr **out)
+static struct status *node_row_op(struct analyzer *z, struct scope *sc, const char *op,
+                                  const PgQuery__RowExpr *l, const PgQuery__RowExpr *r,
+                                  int location, struct expr **out)
 {
     if (l->n_args != r->n_args) {
         return rows_unequal(z, location);
     }
     if (l->n_args == 0) {
-        return at(z, status_sql(UNSUPPORTED, "0A000", "cannot compare rows of zero length"), location);
+        return at(z, status_sql(UNSUPPORTED, "0A000", "cannot compare rows of zero length"),
+                  location);
     }
     struct expr **le, **re;
     TRY(node_list(z, sc, l->args, l->n_args, &le));
@@ -419,7 +442,8 @@ static struct status *node_row_op(struct analyzer *z, struct scope *sc, const ch
     return make_row_op(z, op, (int)l->n_args, le, re, location, out);
 }
 
-static struct status *node_in(struct analyzer *z, struct scope *sc, const PgQuery__AExpr *a, struct expr **out)
+static struct status *node_in(struct analyzer *z, struct scope *sc, const PgQuery__AExpr *a,
+                              struct expr **out)
 {
     const PgQuery__List *list = a->rexpr->list;
     bool negate = strcmp(name_last(a->name, a->n_name), "<>") == 0;
@@ -471,8 +495,8 @@ static struct status *node_in(struct analyzer *z, struct scope *sc, const PgQuer
     return NULL;
 }
 
-static struct status *node_any(struct analyzer *z, struct scope *sc, const PgQuery__AExpr *a, bool all,
-                               struct expr **out)
+static struct status *node_any(struct analyzer *z, struct scope *sc, const PgQuery__AExpr *a,
+                               bool all, struct expr **out)
 {
     struct expr *left, *right;
     TRY(analyze_expr(z, sc, a->lexpr, &left));
@@ -482,7 +506,9 @@ static struct status *node_any(struct analyzer *z, struct scope *sc, const PgQue
         const struct type_info *ti = type_find(right->type);
         element = ti == NULL ? 0 : ti->element;
         if (element == 0) {
-            return at(z, status_sql(INVALID, "42809", "op ANY/ALL (array) requires array on right side"), a->location);
+            return at(
+                z, status_sql(INVALID, "42809", "op ANY/ALL (array) requires array on right side"),
+                a->location);
         }
     } else if (left->type != TYPE_UNKNOWN) {
         element = left->type == TYPE_VARCHAR ? TYPE_TEXT : left->type;
@@ -490,10 +516,15 @@ static struct status *node_any(struct analyzer *z, struct scope *sc, const PgQue
     const char *op = name_last(a->name, a->n_name);
     const struct func_def *f;
     type_oid lt, rt, result;
-    TRY(at(z, func_resolve_op(slice_str(strcmp(op, "!=") == 0 ? "<>" : op), left->type, element, &f, &lt, &rt, &result),
+    TRY(at(z,
+           func_resolve_op(slice_str(strcmp(op, "!=") == 0 ? "<>" : op), left->type, element, &f,
+                           &lt, &rt, &result),
            a->location));
     if (result != TYPE_BOOL) {
-        return at(z, status_sql(INVALID, "42809", "op ANY/ALL (array) requires operator to yield boolean"), a->location);
+        return at(
+            z,
+            status_sql(INVALID, "42809", "op ANY/ALL (array) requires operator to yield boolean"),
+            a->location);
     }
     TRY(coerce(z, left, lt, -1, CAST_IMPLICIT, &left));
     const struct type_info *et = type_find(rt);
@@ -509,8 +540,8 @@ static struct status *node_any(struct analyzer *z, struct scope *sc, const PgQue
     return NULL;
 }
 
-static struct status *node_distinct(struct analyzer *z, struct scope *sc, const PgQuery__AExpr *a, bool negate,
-                                    struct expr **out)
+static struct status *node_distinct(struct analyzer *z, struct scope *sc, const PgQuery__AExpr *a,
+                                    bool negate, struct expr **out)
 {
     const PgQuery__RowExpr *lr = as_row(a->lexpr), *rr = as_row(a->rexpr);
     size_t n = lr != NULL && rr != NULL ? lr->n_args : 1;
@@ -522,7 +553,8 @@ static struct status *node_distinct(struct analyzer *z, struct scope *sc, const 
         struct expr *pair[2], *check;
         TRY(analyze_expr(z, sc, lr != NULL && rr != NULL ? lr->args[i] : a->lexpr, &pair[0]));
         TRY(analyze_expr(z, sc, lr != NULL && rr != NULL ? rr->args[i] : a->rexpr, &pair[1]));
-        TRY(make_op(z, "=", pair[0], pair[1], a->location, &check)); /* the operator must exist; PostgreSQL's errors */
+        TRY(make_op(z, "=", pair[0], pair[1], a->location,
+                    &check)); /* the operator must exist; PostgreSQL's errors */
         type_oid common;
         TRY(coerce_common(z, 2, pair, "IS DISTINCT FROM", &common));
         TRY(coerce_unknown(z, &pair[0]));
@@ -535,7 +567,8 @@ static struct status *node_distinct(struct analyzer *z, struct scope *sc, const 
     return NULL;
 }
 
-static struct status *node_between(struct analyzer *z, struct scope *sc, const PgQuery__AExpr *a, struct expr **out)
+static struct status *node_between(struct analyzer *z, struct scope *sc, const PgQuery__AExpr *a,
+                                   struct expr **out)
 {
     bool sym = a->kind == PG_QUERY__A__EXPR__KIND__AEXPR_BETWEEN_SYM ||
                a->kind == PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN_SYM;
@@ -560,14 +593,16 @@ static struct status *node_between(struct analyzer *z, struct scope *sc, const P
     return NULL;
 }
 
-static struct status *node_nullif(struct analyzer *z, struct scope *sc, const PgQuery__AExpr *a, struct expr **out)
+static struct status *node_nullif(struct analyzer *z, struct scope *sc, const PgQuery__AExpr *a,
+                                  struct expr **out)
 {
     struct expr *l, *r, *test;
     TRY(analyze_expr(z, sc, a->lexpr, &l));
     TRY(analyze_expr(z, sc, a->rexpr, &r));
     TRY(make_op(z, "=", l, r, a->location, &test));
     TRY(coerce_unknown(z, &l));
-    struct expr *e = expr_bool(z->a, EXPR_CASE, 3, (struct expr *[]){test, expr_null(z->a, l->type, l->typmod), l});
+    struct expr *e = expr_bool(z->a, EXPR_CASE, 3,
+                               (struct expr *[]){test, expr_null(z->a, l->type, l->typmod), l});
     e->type = l->type;
     e->typmod = l->typmod;
     e->has_else = true;
@@ -576,7 +611,8 @@ static struct status *node_nullif(struct analyzer *z, struct scope *sc, const Pg
     return NULL;
 }
 
-static struct status *node_a_expr(struct analyzer *z, struct scope *sc, const PgQuery__AExpr *a, struct expr **out)
+static struct status *node_a_expr(struct analyzer *z, struct scope *sc, const PgQuery__AExpr *a,
+                                  struct expr **out)
 {
     const char *op = name_last(a->name, a->n_name);
     switch ((int)a->kind) {
@@ -606,7 +642,8 @@ static struct status *node_a_expr(struct analyzer *z, struct scope *sc, const Pg
     }
     if (lr != NULL && a->rexpr != NULL && a->rexpr->node_case == PG_QUERY__NODE__NODE_SUB_LINK &&
         a->rexpr->sub_link->sub_link_type == PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK) {
-        /* (a, b) = (SELECT x, y ...) has at most one row: ANY answers the same, but for NULL instead of false. */
+        /* (a, b) = (SELECT x, y ...) has at most one row: ANY answers the same, but for NULL
+         * instead of false. */
         PgQuery__SubLink any = *a->rexpr->sub_link;
         any.sub_link_type = PG_QUERY__SUB_LINK_TYPE__ROWCOMPARE_SUBLINK;
         any.testexpr = a->lexpr;
@@ -625,7 +662,8 @@ static struct status *node_a_expr(struct analyzer *z, struct scope *sc, const Pg
     return make_op(z, op, l, r, a->location, out);
 }
 
-static struct status *node_null_test(struct analyzer *z, struct scope *sc, const PgQuery__NullTest *t, struct expr **out)
+static struct status *node_null_test(struct analyzer *z, struct scope *sc,
+                                     const PgQuery__NullTest *t, struct expr **out)
 {
     bool negate = t->nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NOT_NULL;
     const PgQuery__RowExpr *row = as_row(t->arg);
@@ -643,11 +681,11 @@ static struct status *node_null_test(struct analyzer *z, struct scope *sc, const
     return NULL;
 }
 
-static struct status *node_bool_test(struct analyzer *z, struct scope *sc, const PgQuery__BooleanTest *t,
-                                     struct expr **out)
+static struct status *node_bool_test(struct analyzer *z, struct scope *sc,
+                                     const PgQuery__BooleanTest *t, struct expr **out)
 {
-    static const char *const places[] = {"",         "IS TRUE",        "IS NOT TRUE", "IS FALSE",
-                                         "IS NOT FALSE", "IS UNKNOWN", "IS NOT UNKNOWN"};
+    static const char *const places[] = {
+        "", "IS TRUE", "IS NOT TRUE", "IS FALSE", "IS NOT FALSE", "IS UNKNOWN", "IS NOT UNKNOWN"};
     int kind = (int)t->booltesttype;
     if (kind < 1 || kind > 6) {
         return unsupported(z, t->location, "boolean test");
@@ -663,7 +701,8 @@ static struct status *node_bool_test(struct analyzer *z, struct scope *sc, const
     return NULL;
 }
 
-static struct status *node_case(struct analyzer *z, struct scope *sc, const PgQuery__CaseExpr *c, struct expr **out)
+static struct status *node_case(struct analyzer *z, struct scope *sc, const PgQuery__CaseExpr *c,
+                                struct expr **out)
 {
     int n = (int)c->n_args;
     struct expr **args = ARENA_ARRAY(z->a, struct expr *, 2 * n + 1);
@@ -707,8 +746,9 @@ static struct status *node_case(struct analyzer *z, struct scope *sc, const PgQu
     return NULL;
 }
 
-static struct status *node_variadic(struct analyzer *z, struct scope *sc, enum expr_kind kind, const char *what,
-                                    PgQuery__Node *const *nodes, size_t n, int location, struct expr **out)
+static struct status *node_variadic(struct analyzer *z, struct scope *sc, enum expr_kind kind,
+                                    const char *what, PgQuery__Node *const *nodes, size_t n,
+                                    int location, struct expr **out)
 {
     struct expr **args;
     TRY(node_list(z, sc, nodes, n, &args));
@@ -725,8 +765,9 @@ static struct status *node_variadic(struct analyzer *z, struct scope *sc, enum e
     return NULL;
 }
 
-static struct status *array_of_exprs(struct analyzer *z, struct scope *sc, const PgQuery__AArrayExpr *a,
-                                     type_oid element, int32_t typmod, struct expr **out)
+static struct status *array_of_exprs(struct analyzer *z, struct scope *sc,
+                                     const PgQuery__AArrayExpr *a, type_oid element, int32_t typmod,
+                                     struct expr **out)
 {
     int n = (int)a->n_elements;
     struct expr **args = ARENA_ARRAY(z->a, struct expr *, n + 1);
@@ -738,10 +779,11 @@ static struct status *array_of_exprs(struct analyzer *z, struct scope *sc, const
     }
     if (element == 0) {
         if (n == 0) {
-            return at(z,
-                      status_hint(status_sql(INVALID, "42P18", "cannot determine type of empty array"),
-                                  "Explicitly cast to the desired type, for example ARRAY[]::integer[]."),
-                      a->location);
+            return at(
+                z,
+                status_hint(status_sql(INVALID, "42P18", "cannot determine type of empty array"),
+                            "Explicitly cast to the desired type, for example ARRAY[]::integer[]."),
+                a->location);
         }
         TRY(coerce_common(z, n, args, "ARRAY", &element));
     } else {
@@ -751,8 +793,9 @@ static struct status *array_of_exprs(struct analyzer *z, struct scope *sc, const
     }
     const struct type_info *ti = type_find(element);
     if (ti == NULL || ti->array_oid == 0) {
-        return at(z, status_sql(INVALID, "42704", "could not find array type for data type %s",
-                                type_format(z->a, element, -1)),
+        return at(z,
+                  status_sql(INVALID, "42704", "could not find array type for data type %s",
+                             type_format(z->a, element, -1)),
                   a->location);
     }
     struct expr *e = expr_bool(z->a, EXPR_ARRAY, n, args);
@@ -762,7 +805,8 @@ static struct status *array_of_exprs(struct analyzer *z, struct scope *sc, const
     return NULL;
 }
 
-static struct status *node_cast(struct analyzer *z, struct scope *sc, const PgQuery__TypeCast *c, struct expr **out)
+static struct status *node_cast(struct analyzer *z, struct scope *sc, const PgQuery__TypeCast *c,
+                                struct expr **out)
 {
     type_oid type;
     int32_t typmod;
@@ -784,12 +828,25 @@ static struct status *node_cast(struct analyzer *z, struct scope *sc, const PgQu
     return NULL;
 }
 
-static struct status *node_value_function(struct analyzer *z, const PgQuery__SQLValueFunction *v, struct expr **out)
+static struct status *node_value_function(struct analyzer *z, const PgQuery__SQLValueFunction *v,
+                                          struct expr **out)
 {
-    static const char *const names[] = {
-        NULL,          "current_date",   "localtime",    "localtime",    "current_timestamp", "current_timestamp",
-        "localtime",   "localtime",      "localtimestamp", "localtimestamp", "current_user",    "current_user",
-        "current_user", "session_user",  "current_database", "current_schema"};
+    static const char *const names[] = {NULL,
+                                        "current_date",
+                                        "localtime",
+                                        "localtime",
+                                        "current_timestamp",
+                                        "current_timestamp",
+                                        "localtime",
+                                        "localtime",
+                                        "localtimestamp",
+                                        "localtimestamp",
+                                        "current_user",
+                                        "current_user",
+                                        "current_user",
+                                        "session_user",
+                                        "current_database",
+                                        "current_schema"};
     int op = (int)v->op;
     if (op < 1 || op > 15) {
         return unsupported(z, v->location, "this SQL value function");
@@ -801,8 +858,8 @@ static struct status *node_value_function(struct analyzer *z, const PgQuery__SQL
     return NULL;
 }
 
-static struct status *node_subscript(struct analyzer *z, struct scope *sc, const PgQuery__AIndirection *ind,
-                                     struct expr **out)
+static struct status *node_subscript(struct analyzer *z, struct scope *sc,
+                                     const PgQuery__AIndirection *ind, struct expr **out)
 {
     struct expr *e;
     TRY(analyze_expr(z, sc, ind->arg, &e));
@@ -813,9 +870,12 @@ static struct status *node_subscript(struct analyzer *z, struct scope *sc, const
         }
         const struct type_info *ti = type_find(e->type);
         if (ti == NULL || ti->element == 0) {
-            return at(z, status_sql(INVALID, "42804", "cannot subscript type %s because it does not support subscripting",
-                                    type_format(z->a, e->type, -1)),
-                      e->location);
+            return at(
+                z,
+                status_sql(INVALID, "42804",
+                           "cannot subscript type %s because it does not support subscripting",
+                           type_format(z->a, e->type, -1)),
+                e->location);
         }
         struct expr *args[3] = {e, NULL, NULL};
         const PgQuery__AIndices *ix = n->a_indices;
@@ -833,13 +893,15 @@ static struct status *node_subscript(struct analyzer *z, struct scope *sc, const
         for (int k = 1; k < nargs; k++) {
             TRY(coerce(z, args[k], TYPE_INT4, -1, CAST_ASSIGNMENT, &args[k]));
         }
-        TRY(make_call(z, ix->is_slice ? "array_slice" : "array_subscript", nargs, args, e->location, &e));
+        TRY(make_call(z, ix->is_slice ? "array_slice" : "array_subscript", nargs, args, e->location,
+                      &e));
     }
     *out = e;
     return NULL;
 }
 
-struct status *analyze_expr(struct analyzer *z, struct scope *sc, const PgQuery__Node *n, struct expr **out)
+struct status *analyze_expr(struct analyzer *z, struct scope *sc, const PgQuery__Node *n,
+                            struct expr **out)
 {
     TRY(analyze_stack_check());
     TRY(arena_reserve(z->a, z->margin));
@@ -864,8 +926,8 @@ struct status *analyze_expr(struct analyzer *z, struct scope *sc, const PgQuery_
     case PG_QUERY__NODE__NODE_CASE_EXPR:
         return node_case(z, sc, n->case_expr, out);
     case PG_QUERY__NODE__NODE_COALESCE_EXPR:
-        return node_variadic(z, sc, EXPR_COALESCE, "COALESCE", n->coalesce_expr->args, n->coalesce_expr->n_args,
-                             n->coalesce_expr->location, out);
+        return node_variadic(z, sc, EXPR_COALESCE, "COALESCE", n->coalesce_expr->args,
+                             n->coalesce_expr->n_args, n->coalesce_expr->location, out);
     case PG_QUERY__NODE__NODE_MIN_MAX_EXPR: {
         bool least = n->min_max_expr->op == PG_QUERY__MIN_MAX_OP__IS_LEAST;
         TRY(node_variadic(z, sc, EXPR_GREATEST, least ? "LEAST" : "GREATEST", n->min_max_expr->args,
@@ -887,19 +949,23 @@ struct status *analyze_expr(struct analyzer *z, struct scope *sc, const PgQuery_
         return node_value_function(z, n->sqlvalue_function, out);
     case PG_QUERY__NODE__NODE_COLLATE_CLAUSE: {
         const char *c = name_last(n->collate_clause->collname, n->collate_clause->n_collname);
-        if (strcmp(c, "C") != 0 && strcmp(c, "POSIX") != 0 && strcmp(c, "default") != 0 && strcmp(c, "C.UTF-8") != 0) {
-            return at(z,
-                      status_hint(status_sql(NOT_FOUND, "42704", "collation \"%s\" for encoding \"UTF8\" does not exist",
-                                             c),
-                                  "There are the collations \"C\", \"POSIX\", \"C.UTF-8\" and \"default\"."),
-                      n->collate_clause->location);
+        if (strcmp(c, "C") != 0 && strcmp(c, "POSIX") != 0 && strcmp(c, "default") != 0 &&
+            strcmp(c, "C.UTF-8") != 0) {
+            return at(
+                z,
+                status_hint(
+                    status_sql(NOT_FOUND, "42704",
+                               "collation \"%s\" for encoding \"UTF8\" does not exist", c),
+                    "There are the collations \"C\", \"POSIX\", \"C.UTF-8\" and \"default\"."),
+                n->collate_clause->location);
         }
         return analyze_expr(z, sc, n->collate_clause->arg, out);
     }
     case PG_QUERY__NODE__NODE_ROW_EXPR:
         return unsupported(z, n->row_expr->location, "row values outside of comparisons");
     case PG_QUERY__NODE__NODE_SET_TO_DEFAULT:
-        return at(z, status_sql(INVALID, "42601", "DEFAULT is not allowed in this context"), n->set_to_default->location);
+        return at(z, status_sql(INVALID, "42601", "DEFAULT is not allowed in this context"),
+                  n->set_to_default->location);
     case PG_QUERY__NODE__NODE_GROUPING_FUNC:
         return unsupported(z, n->grouping_func->location, "GROUPING()");
     case PG_QUERY__NODE__NODE_NAMED_ARG_EXPR:
@@ -913,12 +979,14 @@ struct status *analyze_expr(struct analyzer *z, struct scope *sc, const PgQuery_
     }
 }
 
-struct status *analyze_cond(struct analyzer *z, struct scope *sc, const PgQuery__Node *n, const char *place,
-                            struct expr **out)
+struct status *analyze_cond(struct analyzer *z, struct scope *sc, const PgQuery__Node *n,
+                            const char *place, struct expr **out)
 {
     struct expr *e;
     const char *saved = sc->place, *saved_srf = sc->srf_place;
-    sc->place = strcmp(place, "HAVING") == 0 ? saved : strcmp(place, "JOIN/ON") == 0 ? "JOIN conditions" : place;
+    sc->place = strcmp(place, "HAVING") == 0    ? saved
+                : strcmp(place, "JOIN/ON") == 0 ? "JOIN conditions"
+                                                : place;
     sc->srf_place = sc->place != NULL ? sc->place : place;
     struct status *st = analyze_expr(z, sc, n, &e);
     sc->place = saved;

@@ -1,9 +1,11 @@
 /*
- * Function calls (plain, aggregate, set-returning), sub-selects in expressions, and the names of result columns.
+ * Function calls (plain, aggregate, set-returning), sub-selects in expressions, and the names of
+ * result columns.
  *
- * An aggregate is taken out of its expression: it gets a var of its own, computed by the block's REL_AGG; so does a
- * set-returning function of the select list (REL_SRF). A sub-select becomes a struct subplan and an EXPR_SUBPLAN node
- * whose arguments are the left side of IN/ANY and the vars of outer queries that it uses.
+ * An aggregate is taken out of its expression: it gets a var of its own, computed by the block's
+ * REL_AGG; so does a set-returning function of the select list (REL_SRF). A sub-select becomes a
+ * struct subplan and an EXPR_SUBPLAN node whose arguments are the left side of IN/ANY and the vars
+ * of outer queries that it uses.
  */
 #include "analyze.h"
 
@@ -52,8 +54,8 @@ static struct scope *agg_owner(struct scope *sc, int nargs, struct expr **args)
     return sc;
 }
 
-static struct status *agg_order_by(struct analyzer *z, struct scope *sc, const PgQuery__FuncCall *fc,
-                                   const struct agg_call *call)
+static struct status *agg_order_by(struct analyzer *z, struct scope *sc,
+                                   const PgQuery__FuncCall *fc, const struct agg_call *call)
 {
     int n = (int)fc->n_agg_order;
     struct expr **keys = ARENA_ARRAY(z->a, struct expr *, n);
@@ -69,16 +71,19 @@ static struct status *agg_order_by(struct analyzer *z, struct scope *sc, const P
         if (!listed) {
             return at(z,
                       status_sql(INVALID, "42P10",
-                                 "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list"),
+                                 "in an aggregate with DISTINCT, ORDER BY expressions must appear "
+                                 "in argument list"),
                       keys[i]->location);
         }
         sorts[i].is_desc = sb->sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_DESC;
-        sorts[i].nulls_first = sb->sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST ||
-                               (sorts[i].is_desc && sb->sortby_nulls != PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_LAST);
+        sorts[i].nulls_first =
+            sb->sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST ||
+            (sorts[i].is_desc && sb->sortby_nulls != PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_LAST);
     }
     bool same = sc->nagg_order == n;
     for (int i = 0; same && i < n; i++) {
-        same = expr_equal(keys[i], sc->agg_order[i]) && sorts[i].is_desc == sc->agg_sorts[i].is_desc &&
+        same = expr_equal(keys[i], sc->agg_order[i]) &&
+               sorts[i].is_desc == sc->agg_sorts[i].is_desc &&
                sorts[i].nulls_first == sc->agg_sorts[i].nulls_first;
     }
     if (sc->nagg_order > 0 && !same) {
@@ -93,22 +98,27 @@ static struct status *agg_order_by(struct analyzer *z, struct scope *sc, const P
 static bool agg_same(const struct agg_call *x, const struct agg_call *y)
 {
     bool same = x->func == y->func && x->nargs == y->nargs && x->is_distinct == y->is_distinct &&
-                (x->filter == NULL) == (y->filter == NULL) && (x->filter == NULL || expr_equal(x->filter, y->filter));
+                (x->filter == NULL) == (y->filter == NULL) &&
+                (x->filter == NULL || expr_equal(x->filter, y->filter));
     for (int i = 0; same && i < x->nargs; i++) {
         same = expr_equal(x->args[i], y->args[i]);
     }
     return same;
 }
 
-static struct status *agg_add(struct analyzer *z, struct scope *sc, const struct agg_call *call, const char *name,
-                              int location, struct expr **out)
+static struct status *agg_add(struct analyzer *z, struct scope *sc, const struct agg_call *call,
+                              const char *name, int location, struct expr **out)
 {
     struct scope *owner = agg_owner(sc, call->nargs, call->args);
     if (owner->place != NULL) {
-        return at(z, status_sql(INVALID, "42803", "aggregate functions are not allowed in %s", owner->place), location);
+        return at(
+            z,
+            status_sql(INVALID, "42803", "aggregate functions are not allowed in %s", owner->place),
+            location);
     }
     if (owner->in_agg) {
-        return at(z, status_sql(INVALID, "42803", "aggregate function calls cannot be nested"), location);
+        return at(z, status_sql(INVALID, "42803", "aggregate function calls cannot be nested"),
+                  location);
     }
     owner->has_agg = true;
     int i = 0;
@@ -140,11 +150,13 @@ static struct status *agg_add(struct analyzer *z, struct scope *sc, const struct
     return NULL;
 }
 
-static struct status *call_aggregate(struct analyzer *z, struct scope *sc, const PgQuery__FuncCall *fc,
-                                     const struct func_def *f, type_oid result, int nargs, struct expr **args,
+static struct status *call_aggregate(struct analyzer *z, struct scope *sc,
+                                     const PgQuery__FuncCall *fc, const struct func_def *f,
+                                     type_oid result, int nargs, struct expr **args,
                                      struct expr **out)
 {
-    struct agg_call call = {.func = f, .result = result, .nargs = nargs, .args = args, .is_distinct = fc->agg_distinct};
+    struct agg_call call = {
+        .func = f, .result = result, .nargs = nargs, .args = args, .is_distinct = fc->agg_distinct};
     const char *name = name_last(fc->funcname, fc->n_funcname);
     if (fc->agg_within_group) {
         return unsupported(z, fc->location, "WITHIN GROUP");
@@ -166,15 +178,19 @@ static struct status *call_aggregate(struct analyzer *z, struct scope *sc, const
 
 /* ---- set-returning functions ---- */
 
-static struct status *call_set(struct analyzer *z, struct scope *sc, struct expr *e, const char *name, struct expr **out)
+static struct status *call_set(struct analyzer *z, struct scope *sc, struct expr *e,
+                               const char *name, struct expr **out)
 {
     const char *where = sc->in_agg ? "aggregate function calls" : sc->srf_place;
     if (where != NULL) {
-        return at(z, status_sql(UNSUPPORTED, "0A000", "set-returning functions are not allowed in %s", where),
+        return at(z,
+                  status_sql(UNSUPPORTED, "0A000", "set-returning functions are not allowed in %s",
+                             where),
                   e->location);
     }
     if (sc->nsrfs == (int)(sizeof(sc->srfs) / sizeof(sc->srfs[0]))) {
-        return unsupported(z, e->location, "more than 16 set-returning functions in one select list");
+        return unsupported(z, e->location,
+                           "more than 16 set-returning functions in one select list");
     }
     int v = query_var(z->q, name, e->type, -1);
     sc->srfs[sc->nsrfs] = e;
@@ -197,12 +213,16 @@ static bool is_type_cast(const char *name, int nargs, type_oid *out)
     return true;
 }
 
-static struct status *no_such_aggregate_use(struct analyzer *z, const PgQuery__FuncCall *fc, const char *name)
+static struct status *no_such_aggregate_use(struct analyzer *z, const PgQuery__FuncCall *fc,
+                                            const char *name)
 {
     const char *what = NULL;
     if (fc->agg_star) {
         what = "(*)";
-        return at(z, status_sql(INVALID, "42809", "%s%s specified, but %s is not an aggregate function", name, what, name),
+        return at(z,
+                  status_sql(INVALID, "42809",
+                             "%s%s specified, but %s is not an aggregate function", name, what,
+                             name),
                   fc->location);
     }
     if (fc->agg_distinct) {
@@ -213,7 +233,9 @@ static struct status *no_such_aggregate_use(struct analyzer *z, const PgQuery__F
         what = "ORDER BY";
     }
     if (what != NULL) {
-        return at(z, status_sql(INVALID, "42809", "%s specified, but %s is not an aggregate function", what, name),
+        return at(z,
+                  status_sql(INVALID, "42809", "%s specified, but %s is not an aggregate function",
+                             what, name),
                   fc->location);
     }
     return NULL;
@@ -231,7 +253,8 @@ static void nested_var(void *ctx, int var)
     n->found |= in_list(n->sc->agg_vars, n->sc->naggs, var);
 }
 
-struct status *analyze_func(struct analyzer *z, struct scope *sc, const PgQuery__FuncCall *fc, struct expr **out)
+struct status *analyze_func(struct analyzer *z, struct scope *sc, const PgQuery__FuncCall *fc,
+                            struct expr **out)
 {
     const char *name = name_last(fc->funcname, fc->n_funcname);
     if (fc->over != NULL) {
@@ -249,7 +272,9 @@ struct status *analyze_func(struct analyzer *z, struct scope *sc, const PgQuery_
     }
     int nargs = (int)fc->n_args;
     if (nargs > 100) {
-        return at(z, status_sql(LIMIT, "54023", "cannot pass more than 100 arguments to a function"), fc->location);
+        return at(z,
+                  status_sql(LIMIT, "54023", "cannot pass more than 100 arguments to a function"),
+                  fc->location);
     }
     struct expr **args = ARENA_ARRAY(z->a, struct expr *, nargs + 1);
     type_oid types[100], want[100], result = 0;
@@ -258,7 +283,8 @@ struct status *analyze_func(struct analyzer *z, struct scope *sc, const PgQuery_
         types[i] = args[i]->type;
     }
     const struct func_def *f;
-    struct status *st = func_resolve(slice_str(name), types, nargs, fc->agg_star, &f, want, &result);
+    struct status *st =
+        func_resolve(slice_str(name), types, nargs, fc->agg_star, &f, want, &result);
     if (st != NULL) {
         type_oid type;
         if (is_type_cast(name, nargs, &type)) {
@@ -271,14 +297,17 @@ struct status *analyze_func(struct analyzer *z, struct scope *sc, const PgQuery_
         TRY(coerce(z, args[i], want[i], -1, CAST_IMPLICIT, &args[i]));
     }
     if (f->class == FUNC_WINDOW) {
-        return at(z, status_sql(INVALID, "42809", "window function %s requires an OVER clause", name), fc->location);
+        return at(z,
+                  status_sql(INVALID, "42809", "window function %s requires an OVER clause", name),
+                  fc->location);
     }
     if (f->class == FUNC_AGGREGATE) {
         for (int i = 0; i < nargs; i++) {
             struct nested_search ns = {.sc = sc};
             expr_vars(args[i], nested_var, &ns);
             if (ns.found) {
-                return at(z, status_sql(INVALID, "42803", "aggregate function calls cannot be nested"),
+                return at(z,
+                          status_sql(INVALID, "42803", "aggregate function calls cannot be nested"),
                           args[i]->location);
             }
         }
@@ -297,7 +326,8 @@ struct status *analyze_func(struct analyzer *z, struct scope *sc, const PgQuery_
 
 /* ---- sub-selects ---- */
 
-static struct subplan *subplan_new(struct analyzer *z, enum subplan_kind kind, struct block *b, struct scope *sub)
+static struct subplan *subplan_new(struct analyzer *z, enum subplan_kind kind, struct block *b,
+                                   struct scope *sub)
 {
     struct query *q = z->q;
     if (q->nsubplans == q->subplans_cap) {
@@ -324,8 +354,8 @@ static struct subplan *subplan_new(struct analyzer *z, enum subplan_kind kind, s
     return sp;
 }
 
-static struct expr *subplan_expr(struct analyzer *z, struct subplan *sp, type_oid type, int nlhs, struct expr **lhs,
-                                 int location)
+static struct expr *subplan_expr(struct analyzer *z, struct subplan *sp, type_oid type, int nlhs,
+                                 struct expr **lhs, int location)
 {
     struct expr *e = ARENA_NEW(z->a, struct expr);
     e->kind = EXPR_SUBPLAN;
@@ -345,19 +375,23 @@ static struct expr *subplan_expr(struct analyzer *z, struct subplan *sp, type_oi
     return e;
 }
 
-static struct status *sublink_test(struct analyzer *z, struct scope *sc, const PgQuery__SubLink *sl, struct block *b,
-                                   struct subplan *sp, struct expr ***out_lhs)
+static struct status *sublink_test(struct analyzer *z, struct scope *sc, const PgQuery__SubLink *sl,
+                                   struct block *b, struct subplan *sp, struct expr ***out_lhs)
 {
     const PgQuery__Node *t = sl->testexpr;
-    const PgQuery__RowExpr *row = t != NULL && t->node_case == PG_QUERY__NODE__NODE_ROW_EXPR ? t->row_expr : NULL;
+    const PgQuery__RowExpr *row =
+        t != NULL && t->node_case == PG_QUERY__NODE__NODE_ROW_EXPR ? t->row_expr : NULL;
     int n = row != NULL ? (int)row->n_args : 1;
     if (n != b->nouts) {
         return at(z,
-                  status_sql(INVALID, "42601", n < b->nouts ? "subquery has too many columns" : "subquery has too few columns"),
+                  status_sql(INVALID, "42601",
+                             n < b->nouts ? "subquery has too many columns"
+                                          : "subquery has too few columns"),
                   sl->location);
     }
     struct expr **lhs = ARENA_ARRAY(z->a, struct expr *, n);
-    struct expr **left = ARENA_ARRAY(z->a, struct expr *, n), **right = ARENA_ARRAY(z->a, struct expr *, n);
+    struct expr **left = ARENA_ARRAY(z->a, struct expr *, n),
+                **right = ARENA_ARRAY(z->a, struct expr *, n);
     sp->nlhs = n;
     sp->lhs_vars = ARENA_ARRAY(z->a, int, n);
     for (int i = 0; i < n; i++) {
@@ -372,13 +406,17 @@ static struct status *sublink_test(struct analyzer *z, struct scope *sc, const P
     const char *op = sl->n_oper_name == 0 ? "=" : name_last(sl->oper_name, sl->n_oper_name);
     TRY(make_row_op(z, op, n, left, right, sl->location, &sp->test));
     if (sp->test->type != TYPE_BOOL) {
-        return at(z, status_sql(INVALID, "42809", "op ANY/ALL (array) requires operator to yield boolean"), sl->location);
+        return at(
+            z,
+            status_sql(INVALID, "42809", "op ANY/ALL (array) requires operator to yield boolean"),
+            sl->location);
     }
     *out_lhs = lhs;
     return NULL;
 }
 
-struct status *analyze_sublink(struct analyzer *z, struct scope *sc, const PgQuery__SubLink *sl, struct expr **out)
+struct status *analyze_sublink(struct analyzer *z, struct scope *sc, const PgQuery__SubLink *sl,
+                               struct expr **out)
 {
     if (sl->subselect == NULL || sl->subselect->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) {
         return unsupported(z, sl->location, "this kind of sub-select");
@@ -396,15 +434,17 @@ struct status *analyze_sublink(struct analyzer *z, struct scope *sc, const PgQue
     case PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK:
     case PG_QUERY__SUB_LINK_TYPE__ARRAY_SUBLINK: {
         if (b.nouts != 1) {
-            return at(z, status_sql(INVALID, "42601", "subquery must return only one column"), sl->location);
+            return at(z, status_sql(INVALID, "42601", "subquery must return only one column"),
+                      sl->location);
         }
         bool is_array = sl->sub_link_type == PG_QUERY__SUB_LINK_TYPE__ARRAY_SUBLINK;
         type_oid type = z->q->vars[b.outs[0]].type;
         if (is_array) {
             const struct type_info *ti = type_find(type);
             if (ti == NULL || ti->array_oid == 0) {
-                return at(z, status_sql(INVALID, "42704", "could not find array type for data type %s",
-                                        type_format(z->a, type, -1)),
+                return at(z,
+                          status_sql(INVALID, "42704", "could not find array type for data type %s",
+                                     type_format(z->a, type, -1)),
                           sl->location);
             }
             type = ti->array_oid;
@@ -456,7 +496,8 @@ static const char *name_of(const PgQuery__Node *n, int *strength)
     case PG_QUERY__NODE__NODE_COLLATE_CLAUSE:
         return name_of(n->collate_clause->arg, strength);
     case PG_QUERY__NODE__NODE_CASE_EXPR: {
-        const char *s = n->case_expr->defresult == NULL ? NULL : name_of(n->case_expr->defresult, strength);
+        const char *s =
+            n->case_expr->defresult == NULL ? NULL : name_of(n->case_expr->defresult, strength);
         if (s == NULL || *strength < 2) {
             *strength = 1;
             return "case";
@@ -472,10 +513,22 @@ static const char *name_of(const PgQuery__Node *n, int *strength)
     case PG_QUERY__NODE__NODE_ROW_EXPR:
         return "row";
     case PG_QUERY__NODE__NODE_SQLVALUE_FUNCTION: {
-        static const char *const names[] = {
-            NULL,           "current_date",   "current_time",   "current_time",   "current_timestamp", "current_timestamp",
-            "localtime",    "localtime",      "localtimestamp", "localtimestamp", "current_role",      "current_user",
-            "user",         "session_user",   "current_catalog", "current_schema"};
+        static const char *const names[] = {NULL,
+                                            "current_date",
+                                            "current_time",
+                                            "current_time",
+                                            "current_timestamp",
+                                            "current_timestamp",
+                                            "localtime",
+                                            "localtime",
+                                            "localtimestamp",
+                                            "localtimestamp",
+                                            "current_role",
+                                            "current_user",
+                                            "user",
+                                            "session_user",
+                                            "current_catalog",
+                                            "current_schema"};
         int op = (int)n->sqlvalue_function->op;
         return op >= 1 && op <= 15 ? names[op] : NULL;
     }

@@ -1,18 +1,21 @@
 /*
- * FROM: tables, views, WITH references, sub-selects, functions and joins to a tree of rels, and their names to the scope.
+ * FROM: tables, views, WITH references, sub-selects, functions and joins to a tree of rels, and
+ * their names to the scope.
  *
- * A sub-select or function marked LATERAL (functions always are) sees the items to its left: when it uses one, the join of
- * both becomes lateral and the executor runs the right side again for each row of the left.
+ * A sub-select or function marked LATERAL (functions always are) sees the items to its left: when
+ * it uses one, the join of both becomes lateral and the executor runs the right side again for each
+ * row of the left.
  */
 #include "analyze.h"
 #include "limits.h"
 
 #include "ddl/system.h"
 
-static struct status *from_item(struct analyzer *z, struct scope *sc, const PgQuery__Node *n, struct rel **left_io,
-                                struct rel **out);
+static struct status *from_item(struct analyzer *z, struct scope *sc, const PgQuery__Node *n,
+                                struct rel **left_io, struct rel **out);
 
-struct rel *table_rel(struct analyzer *z, const Sherd__V1__TableDesc *t, const char *alias, struct nsitem **out_item)
+struct rel *table_rel(struct analyzer *z, const Sherd__V1__TableDesc *t, const char *alias,
+                      struct nsitem **out_item)
 {
     struct rel *r = rel_new(z->q, REL_TABLE, NULL);
     int n = (int)t->n_columns, live = 0;
@@ -59,7 +62,8 @@ struct rel *table_rel(struct analyzer *z, const Sherd__V1__TableDesc *t, const c
     return r;
 }
 
-static struct status *alias_columns(struct analyzer *z, struct nsitem *it, const PgQuery__Alias *alias, int location)
+static struct status *alias_columns(struct analyzer *z, struct nsitem *it,
+                                    const PgQuery__Alias *alias, int location)
 {
     if (alias == NULL) {
         return NULL;
@@ -67,8 +71,10 @@ static struct status *alias_columns(struct analyzer *z, struct nsitem *it, const
     it->name = arena_strdup(z->a, alias->aliasname);
     it->schema = NULL;
     if ((int)alias->n_colnames > it->ncols - it->nhidden) {
-        return at(z, status_sql(INVALID, "42P10", "table \"%s\" has %d columns available but %d columns specified",
-                                it->name, it->ncols - it->nhidden, (int)alias->n_colnames),
+        return at(z,
+                  status_sql(INVALID, "42P10",
+                             "table \"%s\" has %d columns available but %d columns specified",
+                             it->name, it->ncols - it->nhidden, (int)alias->n_colnames),
                   location);
     }
     for (size_t i = 0; i < alias->n_colnames; i++) {
@@ -94,8 +100,8 @@ static bool scope_owns(const struct scope *sc, int var)
     return false;
 }
 
-/* What a sub-select uses from outside, sc and the blocks around it use too, up to the owner. Returns whether some of it
- * is sc's own. */
+/* What a sub-select uses from outside, sc and the blocks around it use too, up to the owner.
+ * Returns whether some of it is sc's own. */
 static bool scope_inherit(struct analyzer *z, struct scope *sc, const struct scope *sub)
 {
     bool own = false;
@@ -137,7 +143,8 @@ static struct status *from_view(struct analyzer *z, struct scope *sc, const PgQu
                                 const Sherd__V1__TableDesc *t, struct rel **out)
 {
     if (z->view_depth >= 32) {
-        return at(z, status_sql(LIMIT, "54001", "views nest too deeply: \"%s\"", t->name), rv->location);
+        return at(z, status_sql(LIMIT, "54001", "views nest too deeply: \"%s\"", t->name),
+                  rv->location);
     }
     struct parsed *p;
     struct status *st = parse_sql(z->f, slice_str(t->view_sql), &p);
@@ -190,7 +197,8 @@ static struct status *cte_analyze(struct analyzer *z, struct cte *c, int locatio
     /* A WITH query sees only its older siblings; WITH RECURSIVE sees all, and itself. */
     struct scope *around = scope_new(z, definer->parent);
     around->ctes = definer->ctes;
-    while (around->nctes < definer->nctes && (c->is_recursive || definer->ctes[around->nctes] != c)) {
+    while (around->nctes < definer->nctes &&
+           (c->is_recursive || definer->ctes[around->nctes] != c)) {
         around->nctes++;
     }
     around->place = NULL;
@@ -200,8 +208,10 @@ static struct status *cte_analyze(struct analyzer *z, struct cte *c, int locatio
         c->materialize = PG_QUERY__CTEMATERIALIZE__CTEMaterializeNever;
     }
     if (c->ncolnames > b.nouts) {
-        return at(z, status_sql(INVALID, "42P10", "WITH query \"%s\" has %d columns available but %d columns specified",
-                                c->name, b.nouts, c->ncolnames),
+        return at(z,
+                  status_sql(INVALID, "42P10",
+                             "WITH query \"%s\" has %d columns available but %d columns specified",
+                             c->name, b.nouts, c->ncolnames),
                   location);
     }
     for (int i = 0; i < c->ncolnames; i++) {
@@ -214,8 +224,8 @@ static struct status *cte_analyze(struct analyzer *z, struct cte *c, int locatio
     return NULL;
 }
 
-static struct status *from_cte(struct analyzer *z, struct scope *sc, const PgQuery__RangeVar *rv, struct cte *c,
-                               struct rel **out)
+static struct status *from_cte(struct analyzer *z, struct scope *sc, const PgQuery__RangeVar *rv,
+                               struct cte *c, struct rel **out)
 {
     TRY(cte_analyze(z, c, rv->location));
     c->refs++;
@@ -245,14 +255,16 @@ static struct status *from_cte(struct analyzer *z, struct scope *sc, const PgQue
 
 /* ---- tables ---- */
 
-static struct status *from_table(struct analyzer *z, struct scope *sc, const PgQuery__RangeVar *rv, struct rel **out)
+static struct status *from_table(struct analyzer *z, struct scope *sc, const PgQuery__RangeVar *rv,
+                                 struct rel **out)
 {
     struct cte *c = rv->schemaname[0] == '\0' ? scope_cte(sc, rv->relname) : NULL;
     if (c != NULL) {
         return from_cte(z, sc, rv, c, out);
     }
     if (++z->ntables > TABLES_MAX) {
-        return at(z, status_sql(LIMIT, "54001", "a statement may use %d tables", TABLES_MAX), rv->location);
+        return at(z, status_sql(LIMIT, "54001", "a statement may use %d tables", TABLES_MAX),
+                  rv->location);
     }
     const Sherd__V1__TableDesc *t;
     const struct system_table *sys;
@@ -292,8 +304,9 @@ static struct status *from_table(struct analyzer *z, struct scope *sc, const PgQ
 
 /* ---- sub-selects and functions ---- */
 
-static struct status *from_subselect(struct analyzer *z, struct scope *sc, const PgQuery__RangeSubselect *rs,
-                                     bool *out_lateral, struct rel **out)
+static struct status *from_subselect(struct analyzer *z, struct scope *sc,
+                                     const PgQuery__RangeSubselect *rs, bool *out_lateral,
+                                     struct rel **out)
 {
     if (rs->subquery == NULL || rs->subquery->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) {
         return unsupported(z, -1, "this kind of sub-select");
@@ -301,8 +314,9 @@ static struct status *from_subselect(struct analyzer *z, struct scope *sc, const
     if (rs->alias == NULL) {
         const PgQuery__SelectStmt *s = rs->subquery->select_stmt;
         return status_hint(status_sql(INVALID, "42601",
-                                      s->n_values_lists > 0 ? "VALUES in FROM must have an alias"
-                                                            : "subquery in FROM must have an alias"),
+                                      s->n_values_lists > 0
+                                          ? "VALUES in FROM must have an alias"
+                                          : "subquery in FROM must have an alias"),
                            s->n_values_lists > 0 ? "For example, FROM (VALUES ...) [AS] foo."
                                                  : "For example, FROM (SELECT ...) [AS] foo.");
     }
@@ -343,8 +357,9 @@ static void lateral_var(void *ctx, int var)
     }
 }
 
-static struct status *from_function(struct analyzer *z, struct scope *sc, const PgQuery__RangeFunction *rf,
-                                    bool *out_lateral, struct rel **out)
+static struct status *from_function(struct analyzer *z, struct scope *sc,
+                                    const PgQuery__RangeFunction *rf, bool *out_lateral,
+                                    struct rel **out)
 {
     if (rf->n_coldeflist > 0) {
         return unsupported(z, -1, "column definition lists of functions");
@@ -367,7 +382,8 @@ static struct status *from_function(struct analyzer *z, struct scope *sc, const 
         name = i == 0 ? col : name;
         bool is_set = e->kind == EXPR_COLUMN && fs->nsrfs == 1 && e->index == fs->srf_vars[0];
         if (fs->nsrfs > 1 || (fs->nsrfs == 1 && !is_set)) {
-            return unsupported(z, e->location, "set-returning functions inside of expressions in FROM");
+            return unsupported(z, e->location,
+                               "set-returning functions inside of expressions in FROM");
         }
         if (is_set) {
             e = fs->srfs[0];
@@ -385,8 +401,8 @@ static struct status *from_function(struct analyzer *z, struct scope *sc, const 
     }
     *out_lateral = ls.found;
     scope_inherit(z, sc, fs);
-    if (n == 1 && !rf->ordinality && r->exprs[0]->kind == EXPR_CALL && r->exprs[0]->func->class == FUNC_SET &&
-        is_streaming_series(r->exprs[0])) {
+    if (n == 1 && !rf->ordinality && r->exprs[0]->kind == EXPR_CALL &&
+        r->exprs[0]->func->class == FUNC_SET && is_streaming_series(r->exprs[0])) {
         r->kind = REL_SERIES;
         r->nexprs = r->exprs[0]->nargs;
         r->exprs = r->exprs[0]->args;
@@ -408,8 +424,8 @@ static struct status *from_function(struct analyzer *z, struct scope *sc, const 
 
 /* ---- joins ---- */
 
-static struct status *using_names(struct analyzer *z, struct scope *sc, const PgQuery__JoinExpr *j, int lfirst,
-                                  int rfirst, int *out_n, const char ***out)
+static struct status *using_names(struct analyzer *z, struct scope *sc, const PgQuery__JoinExpr *j,
+                                  int lfirst, int rfirst, int *out_n, const char ***out)
 {
     if (!j->is_natural) {
         int n = (int)j->n_using_clause;
@@ -446,8 +462,8 @@ static struct status *using_names(struct analyzer *z, struct scope *sc, const Pg
     return NULL;
 }
 
-static struct status *side_find(struct analyzer *z, struct scope *sc, int first, int last, const char *name,
-                                const char *side, int *out_var)
+static struct status *side_find(struct analyzer *z, struct scope *sc, int first, int last,
+                                const char *name, const char *side, int *out_var)
 {
     int found = -1;
     for (int i = first; i < last; i++) {
@@ -457,24 +473,27 @@ static struct status *side_find(struct analyzer *z, struct scope *sc, int first,
                 continue;
             }
             if (found >= 0) {
-                return status_sql(INVALID, "42702", "common column name \"%s\" appears more than once in %s table", name,
-                                  side);
+                return status_sql(INVALID, "42702",
+                                  "common column name \"%s\" appears more than once in %s table",
+                                  name, side);
             }
             found = it->vars[c];
         }
     }
     if (found < 0) {
-        return status_sql(INVALID, "42703", "column \"%s\" specified in USING clause does not exist in %s table", name,
-                          side);
+        return status_sql(INVALID, "42703",
+                          "column \"%s\" specified in USING clause does not exist in %s table",
+                          name, side);
     }
     (void)z;
     *out_var = found;
     return NULL;
 }
 
-/* USING and NATURAL: equal columns of both sides, merged into one, which unqualified names and '*' find first. */
-static struct status *join_using(struct analyzer *z, struct scope *sc, const PgQuery__JoinExpr *j, int lfirst, int rfirst,
-                                 struct rel **io)
+/* USING and NATURAL: equal columns of both sides, merged into one, which unqualified names and '*'
+ * find first. */
+static struct status *join_using(struct analyzer *z, struct scope *sc, const PgQuery__JoinExpr *j,
+                                 int lfirst, int rfirst, struct rel **io)
 {
     int n;
     const char **names;
@@ -542,7 +561,8 @@ static struct status *join_using(struct analyzer *z, struct scope *sc, const PgQ
     return scope_add(z, sc, it, -1);
 }
 
-static struct status *join_alias(struct analyzer *z, struct scope *sc, const PgQuery__JoinExpr *j, int lfirst)
+static struct status *join_alias(struct analyzer *z, struct scope *sc, const PgQuery__JoinExpr *j,
+                                 int lfirst)
 {
     if (j->join_using_alias != NULL) {
         return unsupported(z, -1, "USING ... AS alias");
@@ -570,10 +590,12 @@ static struct status *join_alias(struct analyzer *z, struct scope *sc, const PgQ
     return scope_add(z, sc, it, -1);
 }
 
-static struct status *from_join(struct analyzer *z, struct scope *sc, const PgQuery__JoinExpr *j, struct rel **out)
+static struct status *from_join(struct analyzer *z, struct scope *sc, const PgQuery__JoinExpr *j,
+                                struct rel **out)
 {
     TRY(analyze_stack_check());
-    static const enum join_kind kinds[] = {JOIN_INNER, JOIN_INNER, JOIN_LEFT, JOIN_FULL, JOIN_RIGHT};
+    static const enum join_kind kinds[] = {JOIN_INNER, JOIN_INNER, JOIN_LEFT, JOIN_FULL,
+                                           JOIN_RIGHT};
     if ((int)j->jointype < 1 || (int)j->jointype > 4) {
         return unsupported(z, -1, "this kind of join");
     }
@@ -586,8 +608,9 @@ static struct status *from_join(struct analyzer *z, struct scope *sc, const PgQu
     TRY(from_item(z, sc, j->rarg, &seen, &right));
     bool lateral = seen == NULL;
     if (lateral && (kind == JOIN_RIGHT || kind == JOIN_FULL)) {
-        return status_detail(status_sql(INVALID, "42P10", "invalid reference to FROM-clause entry"),
-                             "The combining JOIN type must be INNER or LEFT for a LATERAL reference.");
+        return status_detail(
+            status_sql(INVALID, "42P10", "invalid reference to FROM-clause entry"),
+            "The combining JOIN type must be INNER or LEFT for a LATERAL reference.");
     }
     struct rel *join = rel_join(z->q, kind, left, right);
     join->is_lateral = lateral;
@@ -613,8 +636,8 @@ static bool has_lateral(const struct rel *r)
 }
 
 /* left_io: what stands to the left; set to NULL when the item uses it (lateral). */
-static struct status *from_item(struct analyzer *z, struct scope *sc, const PgQuery__Node *n, struct rel **left_io,
-                                struct rel **out)
+static struct status *from_item(struct analyzer *z, struct scope *sc, const PgQuery__Node *n,
+                                struct rel **left_io, struct rel **out)
 {
     bool lateral = false;
     switch ((int)n->node_case) {
@@ -642,8 +665,8 @@ static struct status *from_item(struct analyzer *z, struct scope *sc, const PgQu
     return NULL;
 }
 
-struct status *analyze_from(struct analyzer *z, struct scope *sc, PgQuery__Node *const *items, size_t n,
-                            struct rel **out)
+struct status *analyze_from(struct analyzer *z, struct scope *sc, PgQuery__Node *const *items,
+                            size_t n, struct rel **out)
 {
     struct rel *r = NULL;
     const char *saved = sc->place;

@@ -1,10 +1,11 @@
 /*
  * Statement text to libpg_query's tree. The only file that calls libpg_query.
  *
- * The parser recurses with the nesting of the text, so (1) a scanner bounds nesting and chains first (parse_depth.c), (2) the
- * parse and the unpacking of its protobuf run on a fiber with an 8 MB stack, a long text's on a worker thread. The tree is unpacked into an arena
- * with a budget by the size of the text: a bump of a pointer per node, freed all at once. Fields of a newer library are
- * not kept. Nothing of libpg_query's memory survives the call.
+ * The parser recurses with the nesting of the text, so (1) a scanner bounds nesting and chains
+ * first (parse_depth.c), (2) the parse and the unpacking of its protobuf run on a fiber with an 8
+ * MB stack, a long text's on a worker thread. The tree is unpacked into an arena with a budget by
+ * the size of the text: a bump of a pointer per node, freed all at once. Fields of a newer library
+ * are not kept. Nothing of libpg_query's memory survives the call.
  */
 #include "analyze.h"
 #include "limits.h"
@@ -46,10 +47,12 @@ static void unpack_free(void *ctx, void *p)
 static struct status *syntax_error(const PgQueryError *e)
 {
     struct status *st;
-    if (strstr(e->message, "memory exhausted") != NULL || strstr(e->message, "stack depth") != NULL) {
+    if (strstr(e->message, "memory exhausted") != NULL ||
+        strstr(e->message, "stack depth") != NULL) {
         st = status_hint(status_sql(LIMIT, "54001", "stack depth limit exceeded"),
                          "The statement nests too deeply; split it.");
-    } else if (strncmp(e->message, "unterminated", 12) != 0 && strstr(e->message, "not supported") != NULL) {
+    } else if (strncmp(e->message, "unterminated", 12) != 0 &&
+               strstr(e->message, "not supported") != NULL) {
         st = status_sql(UNSUPPORTED, "0A000", "%s", e->message);
     } else {
         st = status_sql(INVALID, "42601", "%s", e->message);
@@ -65,7 +68,8 @@ static void parse_run(struct parse_job *job)
         job->st = syntax_error(r.error);
     } else {
         ProtobufCAllocator alloc = {unpack_alloc, unpack_free, p->arena};
-        p->tree = pg_query__parse_result__unpack(&alloc, r.parse_tree.len, (const uint8_t *)r.parse_tree.data);
+        p->tree = pg_query__parse_result__unpack(&alloc, r.parse_tree.len,
+                                                 (const uint8_t *)r.parse_tree.data);
         if (p->tree == NULL) {
             job->st = status_hint(status_sql(LIMIT, "54000", "statement is too complex"),
                                   "Split it into several statements.");
@@ -88,9 +92,11 @@ static void parse_work(void *arg)
 static struct status *parse_check(struct slice sql)
 {
     if (sql.len > PARSE_BYTES_MAX) {
-        return status_hint(status_sql(LIMIT, "54000", "statement of %zu bytes is longer than the limit of %zu bytes",
-                                      sql.len, PARSE_BYTES_MAX),
-                           "Split it into several statements, or load data with COPY.");
+        return status_hint(
+            status_sql(LIMIT, "54000",
+                       "statement of %zu bytes is longer than the limit of %zu bytes", sql.len,
+                       PARSE_BYTES_MAX),
+            "Split it into several statements, or load data with COPY.");
     }
     if (sql.len > 0 && memchr(sql.data, 0, sql.len) != NULL) {
         return status_sql(INVALID, "22021", "invalid byte sequence for encoding \"UTF8\": 0x00");
@@ -99,8 +105,8 @@ static struct status *parse_check(struct slice sql)
     parse_depth(sql, PARSE_NESTING_MAX, PARSE_CHAIN_MAX, &nesting, &chain);
     if (nesting > PARSE_NESTING_MAX || chain > PARSE_CHAIN_MAX) {
         return status_hint(status_sql(LIMIT, "54001", "stack depth limit exceeded"),
-                           "A statement may nest %d levels deep and chain %d operators.", PARSE_NESTING_MAX,
-                           PARSE_CHAIN_MAX);
+                           "A statement may nest %d levels deep and chain %d operators.",
+                           PARSE_NESTING_MAX, PARSE_CHAIN_MAX);
     }
     return NULL;
 }
@@ -111,10 +117,12 @@ struct status *parse_sql(struct fiber *f, struct slice sql, struct parsed **out)
     struct arena *a = arena_create(((size_t)1 << 20) + sql.len * PARSE_ARENA_FACTOR);
     struct parsed *p = ARENA_NEW(a, struct parsed);
     p->arena = a;
-    p->sql = slice_make(arena_strndup(a, sql.len == 0 ? (const void *)"" : sql.data, sql.len), sql.len);
+    p->sql =
+        slice_make(arena_strndup(a, sql.len == 0 ? (const void *)"" : sql.data, sql.len), sql.len);
     struct parse_job job = {.sql = p->sql, .out = p};
     if (f != NULL && sql.len > PARSE_INLINE_MAX) {
-        /* Rare, and so long that the start of a thread does not matter; the loop goes on meanwhile. */
+        /* Rare, and so long that the start of a thread does not matter; the loop goes on meanwhile.
+         */
         struct worker *w = worker_create(fiber_loop(f), "parse");
         fiber_run_on(f, w, parse_work, &job);
         worker_destroy(w);
@@ -151,8 +159,8 @@ struct slice parsed_text(const struct parsed *p, int i)
     const PgQuery__RawStmt *s = p->tree->stmts[i];
     size_t start = (size_t)s->stmt_location;
     size_t len = s->stmt_len > 0 ? (size_t)s->stmt_len : p->sql.len - start;
-    while (len > 0 && (p->sql.data[start] == ' ' || p->sql.data[start] == '\n' || p->sql.data[start] == '\t' ||
-                       p->sql.data[start] == '\r')) {
+    while (len > 0 && (p->sql.data[start] == ' ' || p->sql.data[start] == '\n' ||
+                       p->sql.data[start] == '\t' || p->sql.data[start] == '\r')) {
         start++;
         len--;
     }

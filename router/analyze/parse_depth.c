@@ -1,9 +1,10 @@
 /*
- * A small scanner in front of libpg_query, whose recursive functions would overflow any stack on hostile input.
+ * A small scanner in front of libpg_query, whose recursive functions would overflow any stack on
+ * hostile input.
  *
- * The tree gets deep in two ways: by nesting (parentheses, brackets, CASE) and by chains (a + b + c is ((a + b) + c)).
- * A comma or AND/OR at a level ends its operator chain; UNION and JOIN chains go on to the end of the level. The sums over
- * all open levels bound the depth of the tree from above.
+ * The tree gets deep in two ways: by nesting (parentheses, brackets, CASE) and by chains (a + b + c
+ * is ((a + b) + c)). A comma or AND/OR at a level ends its operator chain; UNION and JOIN chains go
+ * on to the end of the level. The sums over all open levels bound the depth of the tree from above.
  */
 #include "parse_depth.h"
 
@@ -14,10 +15,10 @@ enum { LEVELS = 1024 };
 
 struct depth_scan {
     const uint8_t *p, *end;
-    int depth;             /* of open levels */
-    int chain_total;       /* over all open levels */
-    int ops[LEVELS];       /* operators since the last comma */
-    int sticky[LEVELS];    /* set operations, joins */
+    int depth;          /* of open levels */
+    int chain_total;    /* over all open levels */
+    int ops[LEVELS];    /* operators since the last comma */
+    int sticky[LEVELS]; /* set operations, joins */
     int max_nesting, max_chain;
 };
 
@@ -138,11 +139,12 @@ static void scan_word(struct depth_scan *s)
                word_is(w, n, "join")) {
         ops_reset(s);
         chain(s, &s->sticky[s->depth]);
-    } else if (word_is(w, n, "not") || word_is(w, n, "is") || word_is(w, n, "collate") || word_is(w, n, "like") ||
-               word_is(w, n, "in") || word_is(w, n, "at")) {
+    } else if (word_is(w, n, "not") || word_is(w, n, "is") || word_is(w, n, "collate") ||
+               word_is(w, n, "like") || word_is(w, n, "in") || word_is(w, n, "at")) {
         chain(s, &s->ops[s->depth]);
-    } else if (word_is(w, n, "and") || word_is(w, n, "or") || word_is(w, n, "select") || word_is(w, n, "from") ||
-               word_is(w, n, "where") || word_is(w, n, "when") || word_is(w, n, "then") || word_is(w, n, "else")) {
+    } else if (word_is(w, n, "and") || word_is(w, n, "or") || word_is(w, n, "select") ||
+               word_is(w, n, "from") || word_is(w, n, "where") || word_is(w, n, "when") ||
+               word_is(w, n, "then") || word_is(w, n, "else")) {
         ops_reset(s);
     }
 }

@@ -6,8 +6,10 @@
 
 #include <stdbool.h>
 
-/* Upper bounds of the nesting of parentheses, brackets and CASEs, and of chains of operators, set operations and joins,
- * in the text. Knows strings, quoted names, dollar quotes and comments. Stops early, above either limit. */
-void parse_depth(struct slice sql, int nesting_max, int chain_max, int *out_nesting, int *out_chain);
+/* Upper bounds of the nesting of parentheses, brackets and CASEs, and of chains of operators, set
+ * operations and joins, in the text. Knows strings, quoted names, dollar quotes and comments. Stops
+ * early, above either limit. */
+void parse_depth(struct slice sql, int nesting_max, int chain_max, int *out_nesting,
+                 int *out_chain);
 
 #endif

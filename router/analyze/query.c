@@ -89,7 +89,8 @@ void rel_add_cond(struct query *q, struct rel *r, struct expr *cond)
         return;
     }
     if ((r->nconds & (r->nconds - 1)) == 0) {
-        struct expr **grown = ARENA_ARRAY(q->arena, struct expr *, r->nconds == 0 ? 4 : r->nconds * 2 + 4);
+        struct expr **grown =
+            ARENA_ARRAY(q->arena, struct expr *, r->nconds == 0 ? 4 : r->nconds * 2 + 4);
         if (r->nconds > 0) {
             memcpy(grown, r->conds, sizeof(*grown) * (size_t)r->nconds);
         }

@@ -2,14 +2,15 @@
  * The analyzed statement: what analyze/ makes and plan/ takes.
  *
  * Words
- *   var       one column somewhere in the statement. Ids are unique in the statement, so a column keeps its identity
- *             through joins, sub-selects and rewrites; an expression over columns is EXPR_COLUMN with index = var id.
- *   rel       a node of the relational tree: produces rows of vars.
+ *   var       one column somewhere in the statement. Ids are unique in the statement, so a column
+ * keeps its identity through joins, sub-selects and rewrites; an expression over columns is
+ * EXPR_COLUMN with index = var id. rel       a node of the relational tree: produces rows of vars.
  *   scope     the names that an expression may use; scopes of outer queries are its parents.
- *   slot      where the executor puts the value of an outer var before it runs a correlated sub-select; there the
- *             var is EXPR_PARAM with index = nparams + slot.
+ *   slot      where the executor puts the value of an outer var before it runs a correlated
+ * sub-select; there the var is EXPR_PARAM with index = nparams + slot.
  *
- * Everything lives in one arena, the plan's, and is not changed once the plan is made. Thread rule: the node's loop.
+ * Everything lives in one arena, the plan's, and is not changed once the plan is made. Thread rule:
+ * the node's loop.
  */
 #ifndef ROUTER_ANALYZE_QUERY_H
 #define ROUTER_ANALYZE_QUERY_H
@@ -35,16 +36,16 @@ struct var {
 };
 
 enum rel_kind {
-    REL_ONE,      /* one row without columns */
-    REL_TABLE,    /* table; vars by position in col_vars */
-    REL_SYSTEM,   /* system */
-    REL_VALUES,   /* nrows x nvars expressions */
-    REL_SERIES,   /* generate_series: exprs start, stop, step */
-    REL_SRF,      /* left, plus vars srf_first.. for the set functions in exprs; each row expanded */
-    REL_FILTER,   /* conds */
-    REL_PROJECT,  /* vars[i] = exprs[i] */
-    REL_JOIN,     /* join, conds; is_lateral: right is run again for each left row */
-    REL_AGG,      /* vars: ngroups groups (exprs), then aggs */
+    REL_ONE,     /* one row without columns */
+    REL_TABLE,   /* table; vars by position in col_vars */
+    REL_SYSTEM,  /* system */
+    REL_VALUES,  /* nrows x nvars expressions */
+    REL_SERIES,  /* generate_series: exprs start, stop, step */
+    REL_SRF,     /* left, plus vars srf_first.. for the set functions in exprs; each row expanded */
+    REL_FILTER,  /* conds */
+    REL_PROJECT, /* vars[i] = exprs[i] */
+    REL_JOIN,    /* join, conds; is_lateral: right is run again for each left row */
+    REL_AGG,     /* vars: ngroups groups (exprs), then aggs */
     REL_DISTINCT, /* all of `keys`; on: first row per key (input is sorted by them first) */
     REL_SORT,     /* sorts */
     REL_LIMIT,    /* offset, limit: bigint expressions or NULL */
@@ -152,7 +153,8 @@ struct set_item {
 
 enum conflict_action { CONFLICT_ERROR, CONFLICT_NOTHING, CONFLICT_UPDATE };
 
-/* A statement that writes. Row expressions (checks, generated, RETURNING) are over vars: row_vars for the new row. */
+/* A statement that writes. Row expressions (checks, generated, RETURNING) are over vars: row_vars
+ * for the new row. */
 struct dml {
     const Sherd__V1__TableDesc *table;
     int ncolumns;  /* of the stored row, dropped ones too */
@@ -162,8 +164,8 @@ struct dml {
     struct set_item *sets; /* UPDATE, ON CONFLICT DO UPDATE */
     int nreturning;
     struct expr **returning;
-    bool has_from;       /* the same row may come twice */
-    bool reads_tables;   /* INSERT: the source scans something */
+    bool has_from;     /* the same row may come twice */
+    bool reads_tables; /* INSERT: the source scans something */
     enum conflict_action conflict;
     const Sherd__V1__IndexDesc *arbiter; /* NULL: any */
     int *excluded_vars;                  /* DO UPDATE: the row proposed */
@@ -207,7 +209,8 @@ struct rel *rel_filter(struct query *q, struct rel *in, struct expr *cond);
 void rel_add_cond(struct query *q, struct rel *r, struct expr *cond);
 bool rel_has_var(const struct rel *r, int var);
 
-/* Replaces top-down: fn returns NULL to descend into the node (copied when something below changes). */
+/* Replaces top-down: fn returns NULL to descend into the node (copied when something below
+ * changes). */
 typedef struct expr *(*expr_map_fn)(void *ctx, const struct expr *e);
 struct expr *expr_map(struct arena *a, struct expr *e, expr_map_fn fn, void *ctx);
 /* Calls fn for each var that the expression uses. */

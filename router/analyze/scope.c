@@ -1,8 +1,9 @@
 /*
- * Names: which column, FROM item, WITH query or relation a name means, and PostgreSQL's errors when none or several.
+ * Names: which column, FROM item, WITH query or relation a name means, and PostgreSQL's errors when
+ * none or several.
  *
- * Unqualified columns are looked for in the innermost block first, then outwards. A column found in an outer block makes the
- * inner one correlated: each block in between notes the var (scope_outer).
+ * Unqualified columns are looked for in the innermost block first, then outwards. A column found in
+ * an outer block makes the inner one correlated: each block in between notes the var (scope_outer).
  */
 #include "analyze.h"
 #include "limits.h"
@@ -58,7 +59,9 @@ struct status *scope_add(struct analyzer *z, struct scope *sc, struct nsitem *it
         for (int i = 0; i < sc->nitems; i++) {
             struct nsitem *o = sc->items[i];
             if (!o->is_nameless && strcmp(o->name, item->name) == 0) {
-                return at(z, status_sql(INVALID, "42712", "table name \"%s\" specified more than once", item->name),
+                return at(z,
+                          status_sql(INVALID, "42712", "table name \"%s\" specified more than once",
+                                     item->name),
                           location);
             }
         }
@@ -99,7 +102,8 @@ void scope_outer(struct analyzer *z, struct scope *sc, struct scope *owner, int 
     }
 }
 
-struct nsitem *scope_item(struct scope *sc, const char *schema, const char *name, struct scope **out_scope)
+struct nsitem *scope_item(struct scope *sc, const char *schema, const char *name,
+                          struct scope **out_scope)
 {
     for (; sc != NULL; sc = sc->parent) {
         for (int i = sc->first; i < sc->nitems; i++) {
@@ -116,7 +120,8 @@ struct nsitem *scope_item(struct scope *sc, const char *schema, const char *name
     return NULL;
 }
 
-struct status *scope_find(struct analyzer *z, struct scope *sc, const char *name, int location, int *out_var)
+struct status *scope_find(struct analyzer *z, struct scope *sc, const char *name, int location,
+                          int *out_var)
 {
     int found = -1;
     for (int i = sc->first; i < sc->nitems; i++) {
@@ -129,7 +134,9 @@ struct status *scope_find(struct analyzer *z, struct scope *sc, const char *name
                 continue;
             }
             if (found >= 0) {
-                return at(z, status_sql(INVALID, "42702", "column reference \"%s\" is ambiguous", name), location);
+                return at(
+                    z, status_sql(INVALID, "42702", "column reference \"%s\" is ambiguous", name),
+                    location);
             }
             found = it->vars[c];
         }
@@ -167,8 +174,10 @@ static int name_distance(const char *a, const char *b, int max)
     return row[m];
 }
 
-/* PostgreSQL's hint: a column that is spelt nearly so, or one that exists but cannot be seen from here. */
-static struct status *hint_column(struct scope *sc, const char *table, const char *name, struct status *st)
+/* PostgreSQL's hint: a column that is spelt nearly so, or one that exists but cannot be seen from
+ * here. */
+static struct status *hint_column(struct scope *sc, const char *table, const char *name,
+                                  struct status *st)
 {
     const char *best_item = NULL, *best_col = NULL;
     int best = 4, ties = 0;
@@ -197,13 +206,14 @@ static struct status *hint_column(struct scope *sc, const char *table, const cha
         }
     }
     if (best_item != NULL && ties == 1) {
-        return status_hint(st, "Perhaps you meant to reference the column \"%s.%s\".", best_item, best_col);
+        return status_hint(st, "Perhaps you meant to reference the column \"%s.%s\".", best_item,
+                           best_col);
     }
     return st;
 }
 
-static struct status *column_of(struct analyzer *z, struct scope *sc, struct scope *owner, int var, int location,
-                                struct expr **out)
+static struct status *column_of(struct analyzer *z, struct scope *sc, struct scope *owner, int var,
+                                int location, struct expr **out)
 {
     if (owner != sc) {
         scope_outer(z, sc, owner, var);
@@ -214,8 +224,9 @@ static struct status *column_of(struct analyzer *z, struct scope *sc, struct sco
     return NULL;
 }
 
-static struct status *qualified(struct analyzer *z, struct scope *sc, const char *schema, const char *table,
-                                const char *name, int location, struct expr **out)
+static struct status *qualified(struct analyzer *z, struct scope *sc, const char *schema,
+                                const char *table, const char *name, int location,
+                                struct expr **out)
 {
     struct scope *owner = NULL;
     struct nsitem *it = scope_item(sc, schema, table, &owner);
@@ -223,49 +234,62 @@ static struct status *qualified(struct analyzer *z, struct scope *sc, const char
         for (struct scope *s = sc; s != NULL; s = s->parent) { /* hidden by JOIN ... ON? */
             for (int i = 0; i < s->first; i++) {
                 if (!s->items[i]->is_nameless && strcmp(s->items[i]->name, table) == 0) {
-                    return at(z,
-                              status_hint(status_sql(INVALID, "42P01",
-                                                     "invalid reference to FROM-clause entry for table \"%s\"", table),
-                                          "There is an entry for table \"%s\", but it cannot be referenced from "
-                                          "this part of the query.",
-                                          table),
-                              location);
+                    return at(
+                        z,
+                        status_hint(
+                            status_sql(INVALID, "42P01",
+                                       "invalid reference to FROM-clause entry for table \"%s\"",
+                                       table),
+                            "There is an entry for table \"%s\", but it cannot be referenced from "
+                            "this part of the query.",
+                            table),
+                        location);
                 }
             }
         }
-        for (struct scope *s = sc; s != NULL && schema == NULL; s = s->parent) { /* the alias hides the name */
+        for (struct scope *s = sc; s != NULL && schema == NULL;
+             s = s->parent) { /* the alias hides the name */
             for (int i = 0; i < s->nitems; i++) {
                 struct nsitem *o = s->items[i];
                 if (o->table != NULL && strcmp(o->table->name, table) == 0) {
-                    return at(z,
-                              status_hint(status_sql(INVALID, "42P01",
-                                                     "invalid reference to FROM-clause entry for table \"%s\"", table),
-                                          "Perhaps you meant to reference the table alias \"%s\".", o->name),
-                              location);
+                    return at(
+                        z,
+                        status_hint(
+                            status_sql(INVALID, "42P01",
+                                       "invalid reference to FROM-clause entry for table \"%s\"",
+                                       table),
+                            "Perhaps you meant to reference the table alias \"%s\".", o->name),
+                        location);
                 }
             }
         }
-        return at(z, status_sql(INVALID, "42P01", "missing FROM-clause entry for table \"%s\"", table), location);
+        return at(z,
+                  status_sql(INVALID, "42P01", "missing FROM-clause entry for table \"%s\"", table),
+                  location);
     }
     int found = -1;
     for (int c = 0; c < it->ncols; c++) {
         if (strcmp(it->cols[c], name) == 0) {
             if (found >= 0) {
-                return at(z, status_sql(INVALID, "42702", "column reference \"%s\" is ambiguous", name), location);
+                return at(
+                    z, status_sql(INVALID, "42702", "column reference \"%s\" is ambiguous", name),
+                    location);
             }
             found = it->vars[c];
         }
     }
     if (found < 0) {
-        return at(z,
-                  hint_column(sc, table, name,
-                              status_sql(INVALID, "42703", "column %s.%s does not exist", table, name)),
-                  location);
+        return at(
+            z,
+            hint_column(sc, table, name,
+                        status_sql(INVALID, "42703", "column %s.%s does not exist", table, name)),
+            location);
     }
     return column_of(z, sc, owner, found, location, out);
 }
 
-struct status *scope_column(struct analyzer *z, struct scope *sc, const PgQuery__ColumnRef *c, struct expr **out)
+struct status *scope_column(struct analyzer *z, struct scope *sc, const PgQuery__ColumnRef *c,
+                            struct expr **out)
 {
     const char *parts[4];
     size_t n = c->n_fields;
@@ -285,7 +309,9 @@ struct status *scope_column(struct analyzer *z, struct scope *sc, const PgQuery_
         return qualified(z, sc, NULL, parts[0], parts[1], c->location, out);
     }
     if (n != 1) {
-        return at(z, status_sql(INVALID, "42601", "improper qualified name (too many dotted names)"), c->location);
+        return at(z,
+                  status_sql(INVALID, "42601", "improper qualified name (too many dotted names)"),
+                  c->location);
     }
     for (struct scope *s = sc; s != NULL; s = s->parent) {
         int var;
@@ -325,26 +351,30 @@ static struct status *no_relation(struct analyzer *z, const PgQuery__RangeVar *r
 {
     struct status *st;
     if (rv->schemaname[0] != '\0') {
-        st = status_sql(INVALID, "42P01", "relation \"%s.%s\" does not exist", rv->schemaname, rv->relname);
+        st = status_sql(INVALID, "42P01", "relation \"%s.%s\" does not exist", rv->schemaname,
+                        rv->relname);
     } else {
         st = status_sql(INVALID, "42P01", "relation \"%s\" does not exist", rv->relname);
     }
     return at(z, st, rv->location);
 }
 
-static struct status *not_a_table(struct analyzer *z, const PgQuery__RangeVar *rv, uint32_t schema_id)
+static struct status *not_a_table(struct analyzer *z, const PgQuery__RangeVar *rv,
+                                  uint32_t schema_id)
 {
     const struct catalog *c = z->env->catalog;
     if (catalog_index(c, schema_id, slice_str(rv->relname), NULL) != NULL) {
-        return at(z,
-                  status_detail(status_sql(INVALID, "42809", "cannot open relation \"%s\"", rv->relname),
-                                "This operation is not supported for indexes."),
-                  rv->location);
+        return at(
+            z,
+            status_detail(status_sql(INVALID, "42809", "cannot open relation \"%s\"", rv->relname),
+                          "This operation is not supported for indexes."),
+            rv->location);
     }
     return NULL;
 }
 
-struct status *relation_find(struct analyzer *z, const PgQuery__RangeVar *rv, const Sherd__V1__TableDesc **out,
+struct status *relation_find(struct analyzer *z, const PgQuery__RangeVar *rv,
+                             const Sherd__V1__TableDesc **out,
                              const struct system_table **out_system)
 {
     const struct catalog *c = z->env->catalog;
@@ -355,7 +385,8 @@ struct status *relation_find(struct analyzer *z, const PgQuery__RangeVar *rv, co
         const Sherd__V1__DatabaseDesc *db = catalog_database(c, slice_str(rv->catalogname));
         if (db == NULL || db->id != z->env->database_id) {
             return at(z,
-                      status_sql(UNSUPPORTED, "0A000", "cross-database references are not implemented: \"%s.%s.%s\"",
+                      status_sql(UNSUPPORTED, "0A000",
+                                 "cross-database references are not implemented: \"%s.%s.%s\"",
                                  rv->catalogname, rv->schemaname, rv->relname),
                       rv->location);
         }

@@ -1,9 +1,9 @@
 /*
  * SELECT, VALUES and set operations.
  *
- * One block becomes, from the bottom: FROM, WHERE, grouping, HAVING, set functions of the select list, PROJECT (also of what only
- * ORDER BY needs), DISTINCT, ORDER BY, LIMIT. Expressions above a grouping are rewritten so that they use its results
- * only; what cannot be is PostgreSQL's 42803.
+ * One block becomes, from the bottom: FROM, WHERE, grouping, HAVING, set functions of the select
+ * list, PROJECT (also of what only ORDER BY needs), DISTINCT, ORDER BY, LIMIT. Expressions above a
+ * grouping are rewritten so that they use its results only; what cannot be is PostgreSQL's 42803.
  */
 #include "analyze.h"
 #include "limits.h"
@@ -31,7 +31,8 @@ struct select_state {
 
 /* ---- targets ---- */
 
-static struct status *target_add(struct analyzer *z, struct target_list *t, struct expr *e, const char *name)
+static struct status *target_add(struct analyzer *z, struct target_list *t, struct expr *e,
+                                 const char *name)
 {
     if (t->n == t->cap) {
         int cap = t->cap == 0 ? 16 : t->cap * 2;
@@ -53,8 +54,8 @@ static struct status *target_add(struct analyzer *z, struct target_list *t, stru
     return NULL;
 }
 
-static struct status *star_item(struct analyzer *z, struct scope *sc, struct scope *owner, const struct nsitem *it,
-                                struct target_list *t)
+static struct status *star_item(struct analyzer *z, struct scope *sc, struct scope *owner,
+                                const struct nsitem *it, struct target_list *t)
 {
     for (int c = 0; c < it->ncols - it->nhidden; c++) {
         if (owner != sc) {
@@ -65,11 +66,14 @@ static struct status *star_item(struct analyzer *z, struct scope *sc, struct sco
     return NULL;
 }
 
-static struct status *star(struct analyzer *z, struct scope *sc, const PgQuery__ColumnRef *c, struct target_list *t)
+static struct status *star(struct analyzer *z, struct scope *sc, const PgQuery__ColumnRef *c,
+                           struct target_list *t)
 {
     if (c->n_fields == 1) {
         if (sc->nitems == 0) {
-            return at(z, status_sql(INVALID, "42601", "SELECT * with no tables specified is not valid"), c->location);
+            return at(
+                z, status_sql(INVALID, "42601", "SELECT * with no tables specified is not valid"),
+                c->location);
         }
         for (int i = 0; i < sc->nitems; i++) {
             if (!sc->items[i]->hides_columns) {
@@ -83,19 +87,22 @@ static struct status *star(struct analyzer *z, struct scope *sc, const PgQuery__
     struct scope *owner = NULL;
     struct nsitem *it = scope_item(sc, schema, table, &owner);
     if (it == NULL) {
-        return at(z, status_sql(INVALID, "42P01", "missing FROM-clause entry for table \"%s\"", table), c->location);
+        return at(z,
+                  status_sql(INVALID, "42P01", "missing FROM-clause entry for table \"%s\"", table),
+                  c->location);
     }
     return star_item(z, sc, owner, it, t);
 }
 
-struct status *analyze_targets(struct analyzer *z, struct scope *sc, PgQuery__Node *const *targets, size_t n,
-                               struct target_list *out)
+struct status *analyze_targets(struct analyzer *z, struct scope *sc, PgQuery__Node *const *targets,
+                               size_t n, struct target_list *out)
 {
     for (size_t i = 0; i < n; i++) {
         const PgQuery__ResTarget *rt = targets[i]->res_target;
         const PgQuery__Node *v = rt->val;
         if (v->node_case == PG_QUERY__NODE__NODE_COLUMN_REF && v->column_ref->n_fields > 0 &&
-            v->column_ref->fields[v->column_ref->n_fields - 1]->node_case == PG_QUERY__NODE__NODE_A_STAR) {
+            v->column_ref->fields[v->column_ref->n_fields - 1]->node_case ==
+                PG_QUERY__NODE__NODE_A_STAR) {
             TRY(star(z, sc, v->column_ref, out));
             continue;
         }
@@ -117,7 +124,8 @@ static const char *plain_name(const PgQuery__Node *n)
     return NULL;
 }
 
-static struct status *by_position(struct select_state *q, const PgQuery__Node *n, const char *clause, int *out)
+static struct status *by_position(struct select_state *q, const PgQuery__Node *n,
+                                  const char *clause, int *out)
 {
     *out = -1;
     if (n->node_case != PG_QUERY__NODE__NODE_A_CONST) {
@@ -125,17 +133,21 @@ static struct status *by_position(struct select_state *q, const PgQuery__Node *n
     }
     const PgQuery__AConst *c = n->a_const;
     if (c->isnull || c->val_case != PG_QUERY__A__CONST__VAL_IVAL) {
-        return at(q->z, status_sql(INVALID, "42601", "non-integer constant in %s", clause), c->location);
+        return at(q->z, status_sql(INVALID, "42601", "non-integer constant in %s", clause),
+                  c->location);
     }
     int pos = c->ival->ival;
     if (pos < 1 || pos > q->visible) {
-        return at(q->z, status_sql(INVALID, "42P10", "%s position %d is not in select list", clause, pos), c->location);
+        return at(q->z,
+                  status_sql(INVALID, "42P10", "%s position %d is not in select list", clause, pos),
+                  c->location);
     }
     *out = pos - 1;
     return NULL;
 }
 
-static struct status *by_output_name(struct select_state *q, const char *name, const char *clause, int location, int *out)
+static struct status *by_output_name(struct select_state *q, const char *name, const char *clause,
+                                     int location, int *out)
 {
     int found = -1;
     for (int i = 0; i < q->visible; i++) {
@@ -143,7 +155,8 @@ static struct status *by_output_name(struct select_state *q, const char *name, c
             continue;
         }
         if (found >= 0 && !expr_equal(q->t.exprs[found], q->t.exprs[i])) {
-            return at(q->z, status_sql(INVALID, "42702", "%s \"%s\" is ambiguous", clause, name), location);
+            return at(q->z, status_sql(INVALID, "42702", "%s \"%s\" is ambiguous", clause, name),
+                      location);
         }
         found = found < 0 ? i : found;
     }
@@ -152,7 +165,8 @@ static struct status *by_output_name(struct select_state *q, const char *name, c
 }
 
 /* ORDER BY, DISTINCT ON: output names first, then any expression over FROM. */
-static struct status *find_target(struct select_state *q, const PgQuery__Node *n, const char *clause, int *out)
+static struct status *find_target(struct select_state *q, const PgQuery__Node *n,
+                                  const char *clause, int *out)
 {
     int i;
     TRY(by_position(q, n, clause, &i));
@@ -189,7 +203,9 @@ static struct status *sort_using(struct analyzer *z, const PgQuery__SortBy *sb, 
     }
     const char *op = name_last(sb->use_op, sb->n_use_op);
     if (strcmp(op, "<") != 0 && strcmp(op, ">") != 0) {
-        return at(z, status_sql(INVALID, "42809", "operator %s is not a valid ordering operator", op), sb->location);
+        return at(z,
+                  status_sql(INVALID, "42809", "operator %s is not a valid ordering operator", op),
+                  sb->location);
     }
     s->is_desc = op[0] == '>';
     s->nulls_first = sb->sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST ||
@@ -230,8 +246,9 @@ static struct status *order_by(struct select_state *q)
 
 static bool is_plain_distinct(const PgQuery__SelectStmt *s)
 {
-    return s->n_distinct_clause == 1 && (s->distinct_clause[0] == NULL ||
-                                         s->distinct_clause[0]->node_case == PG_QUERY__NODE__NODE__NOT_SET);
+    return s->n_distinct_clause == 1 &&
+           (s->distinct_clause[0] == NULL ||
+            s->distinct_clause[0]->node_case == PG_QUERY__NODE__NODE__NOT_SET);
 }
 
 static struct status *distinct_on(struct select_state *q)
@@ -243,10 +260,12 @@ static struct status *distinct_on(struct select_state *q)
     if (is_plain_distinct(s)) {
         for (int i = 0; i < q->nsorts; i++) {
             if (q->sort_targets[i] >= q->visible) {
-                return at(q->z,
-                          status_sql(INVALID, "42P10",
-                                     "for SELECT DISTINCT, ORDER BY expressions must appear in select list"),
-                          q->t.exprs[q->sort_targets[i]]->location);
+                return at(
+                    q->z,
+                    status_sql(
+                        INVALID, "42P10",
+                        "for SELECT DISTINCT, ORDER BY expressions must appear in select list"),
+                    q->t.exprs[q->sort_targets[i]]->location);
             }
         }
         return NULL;
@@ -258,7 +277,8 @@ static struct status *distinct_on(struct select_state *q)
     q->on_targets = ARENA_ARRAY(q->z->a, int, total + 1);
     for (size_t i = 0; i < s->n_distinct_clause; i++) {
         for (size_t k = 0; k < row_width(s->distinct_clause[i]); k++) {
-            TRY(find_target(q, row_item(s->distinct_clause[i], k), "DISTINCT ON", &q->on_targets[q->non++]));
+            TRY(find_target(q, row_item(s->distinct_clause[i], k), "DISTINCT ON",
+                            &q->on_targets[q->non++]));
         }
     }
     for (int i = 0; i < q->nsorts && i < q->non; i++) {
@@ -268,7 +288,9 @@ static struct status *distinct_on(struct select_state *q)
         }
         if (!found) {
             return at(q->z,
-                      status_sql(INVALID, "42P10", "SELECT DISTINCT ON expressions must match initial ORDER BY expressions"),
+                      status_sql(
+                          INVALID, "42P10",
+                          "SELECT DISTINCT ON expressions must match initial ORDER BY expressions"),
                       q->t.exprs[q->on_targets[0]]->location);
         }
     }
@@ -331,7 +353,10 @@ static struct status *group_item(struct select_state *q, const PgQuery__Node *n)
         e = q->t.exprs[i];
         for (int k = 0; k < q->sc->naggs; k++) {
             if (e->kind == EXPR_COLUMN && e->index == q->sc->agg_vars[k]) {
-                return at(z, status_sql(INVALID, "42803", "aggregate functions are not allowed in GROUP BY"), e->location);
+                return at(
+                    z,
+                    status_sql(INVALID, "42803", "aggregate functions are not allowed in GROUP BY"),
+                    e->location);
             }
         }
     } else {
@@ -349,7 +374,8 @@ static struct status *group_item(struct select_state *q, const PgQuery__Node *n)
     return NULL;
 }
 
-/* Whether the grouping has all of the table's primary key: then its other columns are decided too. */
+/* Whether the grouping has all of the table's primary key: then its other columns are decided too.
+ */
 static bool key_is_grouped(const struct select_state *q, const struct rel *table)
 {
     const Sherd__V1__TableDesc *t = table->table;
@@ -360,7 +386,8 @@ static bool key_is_grouped(const struct select_state *q, const struct rel *table
     for (size_t i = 0; i < pk->n_columns; i++) {
         bool found = false;
         for (int g = 0; g < q->ngroups; g++) {
-            found |= q->groups[g]->kind == EXPR_COLUMN && q->groups[g]->index == table->col_vars[pk->columns[i]->ordinal];
+            found |= q->groups[g]->kind == EXPR_COLUMN &&
+                     q->groups[g]->index == table->col_vars[pk->columns[i]->ordinal];
         }
         if (!found) {
             return false;
@@ -421,13 +448,14 @@ static struct expr *group_map(void *ctx, const struct expr *e)
     }
     const char *item = item_name_of(q->sc, e->index);
     q->st = at(z,
-               item != NULL
-                   ? status_sql(INVALID, "42803",
-                                "column \"%s.%s\" must appear in the GROUP BY clause or be used in an aggregate function",
-                                item, v->name)
-                   : status_sql(INVALID, "42803",
-                                "column \"%s\" must appear in the GROUP BY clause or be used in an aggregate function",
-                                v->name),
+               item != NULL ? status_sql(INVALID, "42803",
+                                         "column \"%s.%s\" must appear in the GROUP BY clause or "
+                                         "be used in an aggregate function",
+                                         item, v->name)
+                            : status_sql(INVALID, "42803",
+                                         "column \"%s\" must appear in the GROUP BY clause or be "
+                                         "used in an aggregate function",
+                                         v->name),
                e->location);
     return same;
 }
@@ -587,7 +615,8 @@ static void sort_rel(struct select_state *q, const int *vars)
     }
 }
 
-static void distinct_rel(struct select_state *q, int n, const int *targets, const int *vars, bool is_on)
+static void distinct_rel(struct select_state *q, int n, const int *targets, const int *vars,
+                         bool is_on)
 {
     struct rel *r = rel_new(q->z->q, REL_DISTINCT, q->rel);
     r->nkeys = n;
@@ -611,8 +640,8 @@ static void any_var(void *ctx, int var)
     *(bool *)ctx = true;
 }
 
-static struct status *limit_expr(struct analyzer *z, struct scope *sc, const PgQuery__Node *n, const char *what,
-                                 struct expr **out)
+static struct status *limit_expr(struct analyzer *z, struct scope *sc, const PgQuery__Node *n,
+                                 const char *what, struct expr **out)
 {
     *out = NULL;
     if (n == NULL) {
@@ -624,18 +653,21 @@ static struct status *limit_expr(struct analyzer *z, struct scope *sc, const PgQ
     bool has_vars = false;
     expr_vars(e, any_var, &has_vars);
     if (has_vars) {
-        return at(z, status_sql(INVALID, "42P10", "argument of %s must not contain variables", what), e->location);
+        return at(z,
+                  status_sql(INVALID, "42P10", "argument of %s must not contain variables", what),
+                  e->location);
     }
     if (e->type != TYPE_UNKNOWN && !cast_exists(e->type, TYPE_INT8, CAST_ASSIGNMENT)) {
         return at(z,
-                  status_sql(INVALID, "42804", "argument of %s must be type bigint, not type %s", what,
-                             type_format(z->a, e->type, -1)),
+                  status_sql(INVALID, "42804", "argument of %s must be type bigint, not type %s",
+                             what, type_format(z->a, e->type, -1)),
                   e->location);
     }
     return coerce(z, e, TYPE_INT8, -1, CAST_ASSIGNMENT, out);
 }
 
-static struct status *limit_rel(struct analyzer *z, struct scope *sc, const PgQuery__SelectStmt *s, struct rel **io)
+static struct status *limit_rel(struct analyzer *z, struct scope *sc, const PgQuery__SelectStmt *s,
+                                struct rel **io)
 {
     if (s->limit_offset == NULL && s->limit_count == NULL) {
         return NULL;
@@ -652,7 +684,8 @@ static struct status *limit_rel(struct analyzer *z, struct scope *sc, const PgQu
 
 static struct status *locking(struct select_state *q)
 {
-    static const char *const names[] = {"", "", "FOR KEY SHARE", "FOR SHARE", "FOR NO KEY UPDATE", "FOR UPDATE"};
+    static const char *const names[] = {
+        "", "", "FOR KEY SHARE", "FOR SHARE", "FOR NO KEY UPDATE", "FOR UPDATE"};
     static const enum lock_mode modes[] = {LOCK_NONE,  LOCK_NONE,          LOCK_KEY_SHARE,
                                            LOCK_SHARE, LOCK_NO_KEY_UPDATE, LOCK_UPDATE};
     const PgQuery__SelectStmt *s = q->s;
@@ -662,18 +695,20 @@ static struct status *locking(struct select_state *q)
         if (strength < 2 || strength > 5) {
             return unsupported(q->z, -1, "this locking clause");
         }
-        const char *bad = s->n_distinct_clause > 0  ? "DISTINCT clause"
-                          : s->n_group_clause > 0   ? "GROUP BY clause"
+        const char *bad = s->n_distinct_clause > 0   ? "DISTINCT clause"
+                          : s->n_group_clause > 0    ? "GROUP BY clause"
                           : s->having_clause != NULL ? "HAVING clause"
-                          : q->sc->has_agg          ? "aggregate functions"
-                          : q->sc->nsrfs > 0        ? "set-returning functions in the target list"
-                                                    : NULL;
+                          : q->sc->has_agg           ? "aggregate functions"
+                          : q->sc->nsrfs > 0         ? "set-returning functions in the target list"
+                                                     : NULL;
         if (bad != NULL) {
-            return status_sql(UNSUPPORTED, "0A000", "%s is not allowed with %s", names[strength], bad);
+            return status_sql(UNSUPPORTED, "0A000", "%s is not allowed with %s", names[strength],
+                              bad);
         }
-        enum lock_wait wait = lc->wait_policy == PG_QUERY__LOCK_WAIT_POLICY__LockWaitSkip    ? LOCK_SKIP
-                              : lc->wait_policy == PG_QUERY__LOCK_WAIT_POLICY__LockWaitError ? LOCK_NOWAIT
-                                                                                             : LOCK_WAIT;
+        enum lock_wait wait =
+            lc->wait_policy == PG_QUERY__LOCK_WAIT_POLICY__LockWaitSkip    ? LOCK_SKIP
+            : lc->wait_policy == PG_QUERY__LOCK_WAIT_POLICY__LockWaitError ? LOCK_NOWAIT
+                                                                           : LOCK_WAIT;
         size_t named = lc->n_locked_rels;
         for (size_t k = 0; k < (named == 0 ? 1 : named); k++) {
             const PgQuery__RangeVar *rv = named == 0 ? NULL : lc->locked_rels[k]->range_var;
@@ -685,15 +720,17 @@ static struct status *locking(struct select_state *q)
                 }
                 found = true;
                 if (it->rel != NULL && it->rel->kind == REL_TABLE) {
-                    it->rel->lock = it->rel->lock > modes[strength] ? it->rel->lock : modes[strength];
+                    it->rel->lock =
+                        it->rel->lock > modes[strength] ? it->rel->lock : modes[strength];
                     it->rel->lock_wait = wait;
                     q->z->q->has_locks = true;
                 }
             }
             if (rv != NULL && !found) {
                 return at(q->z,
-                          status_sql(INVALID, "42P01", "relation \"%s\" in %s clause not found in FROM clause", rv->relname,
-                                     names[strength]),
+                          status_sql(INVALID, "42P01",
+                                     "relation \"%s\" in %s clause not found in FROM clause",
+                                     rv->relname, names[strength]),
                           rv->location);
             }
         }
@@ -703,7 +740,8 @@ static struct status *locking(struct select_state *q)
 
 /* ---- blocks ---- */
 
-static struct status *simple(struct analyzer *z, struct scope *sc, const PgQuery__SelectStmt *s, struct block *out)
+static struct status *simple(struct analyzer *z, struct scope *sc, const PgQuery__SelectStmt *s,
+                             struct block *out)
 {
     struct select_state q = {.z = z, .sc = sc, .s = s};
     if (s->into_clause != NULL) {
@@ -748,7 +786,8 @@ static struct status *simple(struct analyzer *z, struct scope *sc, const PgQuery
     return NULL;
 }
 
-static struct status *values(struct analyzer *z, struct scope *sc, const PgQuery__SelectStmt *s, struct block *out)
+static struct status *values(struct analyzer *z, struct scope *sc, const PgQuery__SelectStmt *s,
+                             struct block *out)
 {
     int nrows = (int)s->n_values_lists, ncols = -1;
     struct rel *r = rel_new(z->q, REL_VALUES, NULL);
@@ -801,12 +840,14 @@ static struct expr **defining_expr(struct rel *r, int var)
     for (; r != NULL; r = r->left) {
         if (r->kind == REL_PROJECT) {
             for (int i = 0; i < r->nvars; i++) {
-                if (r->vars[i] == var && !(r->exprs[i]->kind == EXPR_COLUMN && r->exprs[i]->index == var)) {
+                if (r->vars[i] == var &&
+                    !(r->exprs[i]->kind == EXPR_COLUMN && r->exprs[i]->index == var)) {
                     return &r->exprs[i];
                 }
             }
         }
-        if (r->kind != REL_PROJECT && r->kind != REL_SORT && r->kind != REL_DISTINCT && r->kind != REL_LIMIT) {
+        if (r->kind != REL_PROJECT && r->kind != REL_SORT && r->kind != REL_DISTINCT &&
+            r->kind != REL_LIMIT) {
             return NULL;
         }
     }
@@ -821,7 +862,8 @@ static struct rel *defining_values(struct rel *r)
     return r != NULL && (r->kind == REL_VALUES || r->kind == REL_SETOP) ? r : NULL;
 }
 
-static struct status *retype_var(struct analyzer *z, struct rel *rel, int var, type_oid type, int32_t typmod)
+static struct status *retype_var(struct analyzer *z, struct rel *rel, int var, type_oid type,
+                                 int32_t typmod)
 {
     if (z->q->vars[var].type != TYPE_UNKNOWN) {
         return NULL;
@@ -848,7 +890,8 @@ static struct status *retype_var(struct analyzer *z, struct rel *rel, int var, t
     return NULL;
 }
 
-struct status *block_retype(struct analyzer *z, struct block *b, int i, type_oid type, int32_t typmod)
+struct status *block_retype(struct analyzer *z, struct block *b, int i, type_oid type,
+                            int32_t typmod)
 {
     return retype_var(z, b->rel, b->outs[i], type, typmod);
 }
@@ -879,7 +922,8 @@ static struct status *setop_cast(struct analyzer *z, struct block *b, const type
     return NULL;
 }
 
-static struct status *setop_order(struct analyzer *z, const PgQuery__SelectStmt *s, struct block *out)
+static struct status *setop_order(struct analyzer *z, const PgQuery__SelectStmt *s,
+                                  struct block *out)
 {
     int n = (int)s->n_sort_clause;
     if (n == 0) {
@@ -907,9 +951,13 @@ static struct status *setop_order(struct analyzer *z, const PgQuery__SelectStmt 
             }
         }
         if (k < 0) {
-            return status_hint(status_detail(status_sql(UNSUPPORTED, "0A000", "invalid UNION/INTERSECT/EXCEPT ORDER BY clause"),
-                                             "Only result column names can be used, not expressions or functions."),
-                               "Add the expression/function to every SELECT, or move the UNION into a FROM clause.");
+            return status_hint(
+                status_detail(
+                    status_sql(UNSUPPORTED, "0A000",
+                               "invalid UNION/INTERSECT/EXCEPT ORDER BY clause"),
+                    "Only result column names can be used, not expressions or functions."),
+                "Add the expression/function to every SELECT, or move the UNION into a FROM "
+                "clause.");
         }
         r->sorts[i] = sort_of(sb);
         TRY(sort_using(z, sb, &r->sorts[i]));
@@ -919,18 +967,21 @@ static struct status *setop_order(struct analyzer *z, const PgQuery__SelectStmt 
     return NULL;
 }
 
-static struct status *setop(struct analyzer *z, struct scope *sc, const PgQuery__SelectStmt *s, struct block *out)
+static struct status *setop(struct analyzer *z, struct scope *sc, const PgQuery__SelectStmt *s,
+                            struct block *out)
 {
     static const char *const names[] = {"", "", "UNION", "INTERSECT", "EXCEPT"};
     struct block l, r;
     struct scope *ls, *rs;
     if (s->n_locking_clause > 0) {
-        return status_sql(UNSUPPORTED, "0A000", "FOR UPDATE is not allowed with UNION/INTERSECT/EXCEPT");
+        return status_sql(UNSUPPORTED, "0A000",
+                          "FOR UPDATE is not allowed with UNION/INTERSECT/EXCEPT");
     }
     TRY(analyze_select_raw(z, sc, s->larg, &l, &ls));
     TRY(analyze_select_raw(z, sc, s->rarg, &r, &rs));
     if (l.nouts != r.nouts) {
-        return status_sql(INVALID, "42601", "each %s query must have the same number of columns", names[(int)s->op]);
+        return status_sql(INVALID, "42601", "each %s query must have the same number of columns",
+                          names[(int)s->op]);
     }
     int n = l.nouts;
     type_oid *types = ARENA_ARRAY(z->a, type_oid, n + 1);
@@ -948,9 +999,11 @@ static struct status *setop(struct analyzer *z, struct scope *sc, const PgQuery_
     so->right = r.rel;
     so->left_outs = l.outs;
     so->right_outs = r.outs;
-    so->setop = s->op == PG_QUERY__SET_OPERATION__SETOP_UNION       ? (s->all ? SETOP_UNION_ALL : SETOP_UNION)
-                : s->op == PG_QUERY__SET_OPERATION__SETOP_INTERSECT ? (s->all ? SETOP_INTERSECT_ALL : SETOP_INTERSECT)
-                                                                    : (s->all ? SETOP_EXCEPT_ALL : SETOP_EXCEPT);
+    so->setop = s->op == PG_QUERY__SET_OPERATION__SETOP_UNION
+                    ? (s->all ? SETOP_UNION_ALL : SETOP_UNION)
+                : s->op == PG_QUERY__SET_OPERATION__SETOP_INTERSECT
+                    ? (s->all ? SETOP_INTERSECT_ALL : SETOP_INTERSECT)
+                    : (s->all ? SETOP_EXCEPT_ALL : SETOP_EXCEPT);
     so->nvars = n;
     so->vars = ARENA_ARRAY(z->a, int, n + 1);
     for (int i = 0; i < n; i++) {
@@ -971,7 +1024,10 @@ struct status *analyze_with(struct analyzer *z, struct scope *sc, const PgQuery_
         const PgQuery__CommonTableExpr *ce = w->ctes[i]->common_table_expr;
         for (int k = 0; k < sc->nctes; k++) {
             if (strcmp(sc->ctes[k]->name, ce->ctename) == 0) {
-                return at(z, status_sql(INVALID, "42712", "WITH query name \"%s\" specified more than once", ce->ctename),
+                return at(z,
+                          status_sql(INVALID, "42712",
+                                     "WITH query name \"%s\" specified more than once",
+                                     ce->ctename),
                           ce->location);
             }
         }
@@ -996,8 +1052,9 @@ struct status *analyze_with(struct analyzer *z, struct scope *sc, const PgQuery_
     return NULL;
 }
 
-struct status *analyze_select_raw(struct analyzer *z, struct scope *parent, const PgQuery__SelectStmt *s,
-                                  struct block *out, struct scope **out_scope)
+struct status *analyze_select_raw(struct analyzer *z, struct scope *parent,
+                                  const PgQuery__SelectStmt *s, struct block *out,
+                                  struct scope **out_scope)
 {
     TRY(analyze_stack_check());
     struct scope *sc = scope_new(z, parent);
@@ -1018,7 +1075,8 @@ struct status *analyze_select_raw(struct analyzer *z, struct scope *parent, cons
     return NULL;
 }
 
-struct status *analyze_select(struct analyzer *z, struct scope *parent, const PgQuery__SelectStmt *s, struct block *out,
+struct status *analyze_select(struct analyzer *z, struct scope *parent,
+                              const PgQuery__SelectStmt *s, struct block *out,
                               struct scope **out_scope)
 {
     TRY(analyze_select_raw(z, parent, s, out, out_scope));

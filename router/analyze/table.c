@@ -1,10 +1,11 @@
 /*
- * What planner, executor, COPY and DDL share about a table descriptor: its expressions, row layout, index keys, and the
- * errors of its constraints.
+ * What planner, executor, COPY and DDL share about a table descriptor: its expressions, row layout,
+ * index keys, and the errors of its constraints.
  *
- * Key of a row in an index: table id, index id, [bucket], the index's columns, then the primary key's columns when the
- * index is not unique or one of its columns is NULL. Only the primary index of a hash-sharded table has a bucket: the
- * hash of its key columns. Secondary indexes are sharded by range.
+ * Key of a row in an index: table id, index id, [bucket], the index's columns, then the primary
+ * key's columns when the index is not unique or one of its columns is NULL. Only the primary index
+ * of a hash-sharded table has a bucket: the hash of its key columns. Secondary indexes are sharded
+ * by range.
  */
 #include "analyze.h"
 
@@ -54,7 +55,8 @@ struct row_column *table_row_columns(struct arena *a, const Sherd__V1__TableDesc
             struct row_column one = {.type = c->type, .typmod = c->typmod};
             int want = 0;
             struct datum d;
-            if (!status_consume(row_decode(slice_make(c->missing.data, c->missing.len), &one, 1, &want, 1, &d))) {
+            if (!status_consume(row_decode(slice_make(c->missing.data, c->missing.len), &one, 1,
+                                           &want, 1, &d))) {
                 cols[i].has_missing = true;
                 cols[i].missing = datum_copy(a, c->type, &d);
             }
@@ -77,8 +79,8 @@ bool index_has_bucket(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc 
     return ix->primary && t->sharding == SHERD__V1__SHARDING__SHARDING_HASH && t->hash_buckets > 0;
 }
 
-static void put_columns(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix, int n, const struct datum *values,
-                        struct buf *out)
+static void put_columns(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix, int n,
+                        const struct datum *values, struct buf *out)
 {
     for (int i = 0; i < n; i++) {
         struct key_column kc = index_key_column(t, ix->columns[i]);
@@ -86,8 +88,8 @@ static void put_columns(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDes
     }
 }
 
-struct status *index_prefix_key(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix, int n,
-                                const struct datum *values, struct buf *out)
+struct status *index_prefix_key(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix,
+                                int n, const struct datum *values, struct buf *out)
 {
     key_prefix(out, t->id, ix->index_id);
     if (!index_has_bucket(t, ix)) {
@@ -105,8 +107,8 @@ struct status *index_prefix_key(const Sherd__V1__TableDesc *t, const Sherd__V1__
     return NULL;
 }
 
-struct status *table_index_key(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix, const struct datum *row,
-                               struct buf *out)
+struct status *table_index_key(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix,
+                               const struct datum *row, struct buf *out)
 {
     struct datum values[32];
     bool has_null = false;
@@ -130,7 +132,8 @@ struct status *table_index_key(const Sherd__V1__TableDesc *t, const Sherd__V1__I
     return NULL;
 }
 
-struct status *unique_violation(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix, const struct datum *row)
+struct status *unique_violation(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix,
+                                const struct datum *row)
 {
     struct buf names = {0}, values = {0};
     for (size_t i = 0; i < ix->n_columns; i++) {
@@ -146,10 +149,10 @@ struct status *unique_violation(const Sherd__V1__TableDesc *t, const Sherd__V1__
             type_output(c->type, d, &values);
         }
     }
-    struct status *st =
-        status_sql(CONSTRAINT, "23505", "duplicate key value violates unique constraint \"%s\"", ix->name);
-    st = status_detail(st, "Key (%.*s)=(%.*s) already exists.", (int)names.len, (const char *)names.data, (int)values.len,
-                       (const char *)values.data);
+    struct status *st = status_sql(
+        CONSTRAINT, "23505", "duplicate key value violates unique constraint \"%s\"", ix->name);
+    st = status_detail(st, "Key (%.*s)=(%.*s) already exists.", (int)names.len,
+                       (const char *)names.data, (int)values.len, (const char *)values.data);
     buf_deinit(&names);
     buf_deinit(&values);
     return status_about(st, t->name, NULL, ix->name);
@@ -157,8 +160,9 @@ struct status *unique_violation(const Sherd__V1__TableDesc *t, const Sherd__V1__
 
 /* ---- expressions of descriptors ---- */
 
-struct status *analyze_table_expr(struct fiber *f, const struct plan_env *env, const Sherd__V1__TableDesc *table,
-                                  const char *sql, struct arena *a, struct expr **out)
+struct status *analyze_table_expr(struct fiber *f, const struct plan_env *env,
+                                  const Sherd__V1__TableDesc *table, const char *sql,
+                                  struct arena *a, struct expr **out)
 {
     struct parsed *p;
     char *text = arena_printf(a, "SELECT %s", sql);
@@ -185,8 +189,9 @@ struct status *analyze_table_expr(struct fiber *f, const struct plan_env *env, c
     struct expr *e = NULL;
     struct status *st = scope_add(&z, sc, it, -1);
     const PgQuery__Node *n = parsed_node(p, 0);
-    if (st == NULL && (n->node_case != PG_QUERY__NODE__NODE_SELECT_STMT || n->select_stmt->n_target_list != 1 ||
-                       n->select_stmt->n_from_clause != 0 || parsed_count(p) != 1)) {
+    if (st == NULL &&
+        (n->node_case != PG_QUERY__NODE__NODE_SELECT_STMT || n->select_stmt->n_target_list != 1 ||
+         n->select_stmt->n_from_clause != 0 || parsed_count(p) != 1)) {
         st = status_sql(INVALID, "42601", "not a single expression: %s", sql);
     }
     if (st == NULL) {
@@ -201,7 +206,8 @@ struct status *analyze_table_expr(struct fiber *f, const struct plan_env *env, c
     return NULL;
 }
 
-struct status *table_expr(struct analyzer *z, const Sherd__V1__TableDesc *t, const char *sql, struct expr **out)
+struct status *table_expr(struct analyzer *z, const Sherd__V1__TableDesc *t, const char *sql,
+                          struct expr **out)
 {
     return analyze_table_expr(z->f, z->env, t, sql, z->a, out);
 }

@@ -16,15 +16,18 @@ static struct status *unknown_type(struct analyzer *z, const PgQuery__TypeName *
 {
     if (t->n_names == 2) {
         return at(z,
-                  status_sql(NOT_FOUND, "42704", "type \"%s.%s\" does not exist", node_string(t->names[0]),
-                             name_last(t->names, t->n_names)),
+                  status_sql(NOT_FOUND, "42704", "type \"%s.%s\" does not exist",
+                             node_string(t->names[0]), name_last(t->names, t->n_names)),
                   t->location);
     }
-    return at(z, status_sql(NOT_FOUND, "42704", "type \"%s\" does not exist", name_last(t->names, t->n_names)),
+    return at(z,
+              status_sql(NOT_FOUND, "42704", "type \"%s\" does not exist",
+                         name_last(t->names, t->n_names)),
               t->location);
 }
 
-static struct status *typmods(struct analyzer *z, const PgQuery__TypeName *t, type_oid type, int32_t *out)
+static struct status *typmods(struct analyzer *z, const PgQuery__TypeName *t, type_oid type,
+                              int32_t *out)
 {
     *out = -1;
     if (t->n_typmods == 0) {
@@ -36,8 +39,11 @@ static struct status *typmods(struct analyzer *z, const PgQuery__TypeName *t, ty
     }
     for (size_t i = 0; i < t->n_typmods; i++) {
         const PgQuery__Node *n = t->typmods[i];
-        if (n->node_case != PG_QUERY__NODE__NODE_A_CONST || n->a_const->val_case != PG_QUERY__A__CONST__VAL_IVAL) {
-            return at(z, status_sql(INVALID, "42601", "type modifiers must be simple constants or identifiers"),
+        if (n->node_case != PG_QUERY__NODE__NODE_A_CONST ||
+            n->a_const->val_case != PG_QUERY__A__CONST__VAL_IVAL) {
+            return at(z,
+                      status_sql(INVALID, "42601",
+                                 "type modifiers must be simple constants or identifiers"),
                       t->location);
         }
         mods[i] = n->a_const->ival->ival;
@@ -45,7 +51,8 @@ static struct status *typmods(struct analyzer *z, const PgQuery__TypeName *t, ty
     return at(z, type_typmod(type, mods, (int)t->n_typmods, out), t->location);
 }
 
-struct status *typename_resolve(struct analyzer *z, const PgQuery__TypeName *t, type_oid *out_type, int32_t *out_typmod)
+struct status *typename_resolve(struct analyzer *z, const PgQuery__TypeName *t, type_oid *out_type,
+                                int32_t *out_typmod)
 {
     if (t->pct_type || t->setof) {
         return unsupported(z, t->location, "%s", t->setof ? "SETOF types" : "%TYPE references");

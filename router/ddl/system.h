@@ -1,10 +1,11 @@
 /*
- * System relations: tables of pg_catalog and information_schema that hold no stored rows. The planner resolves a name
- * to one of them before it looks into the catalog (pg_catalog is implied first in the search path); the executor calls
- * fill() once per scan, then filters, joins and sorts like any other input.
+ * System relations: tables of pg_catalog and information_schema that hold no stored rows. The
+ * planner resolves a name to one of them before it looks into the catalog (pg_catalog is implied
+ * first in the search path); the executor calls fill() once per scan, then filters, joins and sorts
+ * like any other input.
  *
- * Adding one: a row in the table that system_table_find() searches, columns with PostgreSQL's names and types in
- * PostgreSQL's order, and a fill function.
+ * Adding one: a row in the table that system_table_find() searches, columns with PostgreSQL's names
+ * and types in PostgreSQL's order, and a fill function.
  */
 #ifndef ROUTER_DDL_SYSTEM_H
 #define ROUTER_DDL_SYSTEM_H
@@ -19,8 +20,9 @@ struct system_column {
 
 /* Where fill() puts its rows; grows by batches in the execution's arena. */
 struct system_rows;
-/* Appends a row: one datum per column of the table. Bytes the datums point at are borrowed: they must live as long as
- * the execution's arena (x->arena) or the catalog snapshot (x->env.catalog). */
+/* Appends a row: one datum per column of the table. Bytes the datums point at are borrowed: they
+ * must live as long as the execution's arena (x->arena) or the catalog snapshot (x->env.catalog).
+ */
 void system_row(struct system_rows *rows, const struct datum *values);
 
 struct system_table {
@@ -35,9 +37,11 @@ struct system_table {
 /* NULL: no such relation. Static, lives for ever. */
 const struct system_table *system_table_find(struct slice schema, struct slice name);
 
-/* Functions that look into the catalog (pg_get_indexdef, format_type, obj_description, to_regclass, ...). *out_known is
- * false for a function this part does not answer either. Results live in x->arena. */
-struct status *system_function(struct fiber *f, struct exec *x, const struct func_def *fn, const struct datum *args,
-                               int nargs, struct datum *out, bool *out_known) STATUS_MUST_CHECK;
+/* Functions that look into the catalog (pg_get_indexdef, format_type, obj_description, to_regclass,
+ * ...). *out_known is false for a function this part does not answer either. Results live in
+ * x->arena. */
+struct status *system_function(struct fiber *f, struct exec *x, const struct func_def *fn,
+                               const struct datum *args, int nargs, struct datum *out,
+                               bool *out_known) STATUS_MUST_CHECK;
 
 #endif

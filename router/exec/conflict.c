@@ -1,7 +1,8 @@
 /*
- * ON CONFLICT: rows whose key is there already are looked up before anything is written, locked when they are to be
- * updated. Rows without a match are inserted as usual; if one of their keys appears in between, the insert is refused as
- * a whole and everything is looked up again; a transaction that cannot see the newcomer gets 40001.
+ * ON CONFLICT: rows whose key is there already are looked up before anything is written, locked
+ * when they are to be updated. Rows without a match are inserted as usual; if one of their keys
+ * appears in between, the insert is refused as a whole and everything is looked up again; a
+ * transaction that cannot see the newcomer gets 40001.
  */
 #include "exec.h"
 
@@ -18,8 +19,9 @@ struct existing {
 };
 
 /* Reads the rows of the table that have one of the keys in this index. */
-static struct status *look_up(struct run *r, const struct plan_write *pw, const Sherd__V1__IndexDesc *ix, int n,
-                              struct datum **rows, enum lock_mode lock, struct existing *out)
+static struct status *look_up(struct run *r, const struct plan_write *pw,
+                              const Sherd__V1__IndexDesc *ix, int n, struct datum **rows,
+                              enum lock_mode lock, struct existing *out)
 {
     struct arena *a = r->arena;
     const struct table_write *t = &pw->t;
@@ -36,7 +38,9 @@ static struct status *look_up(struct run *r, const struct plan_write *pw, const 
         TRY(table_index_key(t->table, ix, rows[i], &key));
         struct slice start = arena_copy(a, buf_slice(&key));
         buf_put_u8(&key, 0);
-        span_add(&spans, (struct key_span){.start = start, .end = arena_copy(a, buf_slice(&key)), .is_point = true});
+        span_add(&spans, (struct key_span){.start = start,
+                                           .end = arena_copy(a, buf_slice(&key)),
+                                           .is_point = true});
         buf_deinit(&key);
     }
     if (spans.n == 0) {
@@ -94,8 +98,8 @@ static bool is_arbiter(const struct plan_write *pw, const Sherd__V1__IndexDesc *
 }
 
 /* The key of the row in the arbiter index; false: it cannot conflict (a NULL). */
-static struct status *arbiter_key(const struct plan_write *pw, const Sherd__V1__IndexDesc *ix, const struct datum *row,
-                                  struct buf *out, bool *can)
+static struct status *arbiter_key(const struct plan_write *pw, const Sherd__V1__IndexDesc *ix,
+                                  const struct datum *row, struct buf *out, bool *can)
 {
     *can = true;
     for (size_t k = 0; k < ix->n_columns; k++) {
@@ -120,8 +124,9 @@ static struct batch *one_batch(struct arena *a, const struct table_write *t, str
 }
 
 /* DO UPDATE of one existing row by one proposed row. */
-static struct status *do_update(struct run *r, const struct plan_write *pw, struct writer *w, struct datum *old,
-                                struct datum *proposed, struct batch_list *returned)
+static struct status *do_update(struct run *r, const struct plan_write *pw, struct writer *w,
+                                struct datum *old, struct datum *proposed,
+                                struct batch_list *returned)
 {
     struct arena *a = r->arena;
     const struct table_write *t = &pw->t;
@@ -154,13 +159,14 @@ static struct status *do_update(struct run *r, const struct plan_write *pw, stru
 
 static struct status *twice(void)
 {
-    return status_hint(
-        status_sql(INVALID, "21000", "ON CONFLICT DO UPDATE command cannot affect row a second time"),
-        "Ensure that no rows proposed for insertion within the same command have duplicate constrained values.");
+    return status_hint(status_sql(INVALID, "21000",
+                                  "ON CONFLICT DO UPDATE command cannot affect row a second time"),
+                       "Ensure that no rows proposed for insertion within the same command have "
+                       "duplicate constrained values.");
 }
 
-static struct status *try_once(struct run *r, const struct plan_write *pw, int n, struct datum **rows, struct writer *w,
-                               struct batch_list *returned)
+static struct status *try_once(struct run *r, const struct plan_write *pw, int n,
+                               struct datum **rows, struct writer *w, struct batch_list *returned)
 {
     struct arena *a = r->arena;
     bool updates = pw->dml->conflict == CONFLICT_UPDATE;
@@ -168,7 +174,8 @@ static struct status *try_once(struct run *r, const struct plan_write *pw, int n
     key_set_init(&ex.keys, a);
     for (int i = 0; i < pw->t.nindexes; i++) {
         if (is_arbiter(pw, pw->t.indexes[i].desc)) {
-            TRY(look_up(r, pw, pw->t.indexes[i].desc, n, rows, updates ? LOCK_UPDATE : LOCK_NONE, &ex));
+            TRY(look_up(r, pw, pw->t.indexes[i].desc, n, rows, updates ? LOCK_UPDATE : LOCK_NONE,
+                        &ex));
         }
     }
     for (int k = 0; k < n; k++) {
@@ -196,7 +203,8 @@ static struct status *try_once(struct run *r, const struct plan_write *pw, int n
             }
             continue;
         }
-        for (int i = 0; i < pw->t.nindexes; i++) { /* a later row of this statement may meet this one */
+        for (int i = 0; i < pw->t.nindexes;
+             i++) { /* a later row of this statement may meet this one */
             struct buf key = {0};
             bool can = false;
             int *slot;
@@ -216,7 +224,8 @@ static struct status *try_once(struct run *r, const struct plan_write *pw, int n
     return NULL;
 }
 
-struct status *insert_conflicts(struct run *r, const struct plan_write *pw, struct batch_list *list, struct batch_list *out)
+struct status *insert_conflicts(struct run *r, const struct plan_write *pw, struct batch_list *list,
+                                struct batch_list *out)
 {
     struct arena *a = r->arena;
     struct datum **rows = ARENA_ARRAY(a, struct datum *, list->rows + 1);
@@ -245,7 +254,8 @@ struct status *insert_conflicts(struct run *r, const struct plan_write *pw, stru
             *out = returned;
             return NULL;
         }
-        if (pw->dml->arbiter != NULL && w.failed_index->desc->index_id != pw->dml->arbiter->index_id) {
+        if (pw->dml->arbiter != NULL &&
+            w.failed_index->desc->index_id != pw->dml->arbiter->index_id) {
             return unique_violation(pw->t.table, w.failed_index->desc, w.failed_row);
         }
         if (w.calls > 0) {

@@ -1,9 +1,10 @@
 /*
  * INSERT, UPDATE and DELETE at execution.
  *
- * UPDATE and DELETE read all the rows they change (locked by their scan) before the first write, and so does an INSERT whose
- * source reads a table: a statement never sees its own writes. Other INSERTs stream in chunks. What RETURNING gives is
- * computed before the last write goes out, since that one may carry the commit.
+ * UPDATE and DELETE read all the rows they change (locked by their scan) before the first write,
+ * and so does an INSERT whose source reads a table: a statement never sees its own writes. Other
+ * INSERTs stream in chunks. What RETURNING gives is computed before the last write goes out, since
+ * that one may carry the commit.
  */
 #include "exec.h"
 
@@ -35,8 +36,8 @@ static struct datum *null_column(struct arena *a, int n)
     return d;
 }
 
-struct status *returning_rows(struct run *r, const struct plan_write *pw, const struct batch *rows, const struct batch *input,
-                              struct batch_list *out)
+struct status *returning_rows(struct run *r, const struct plan_write *pw, const struct batch *rows,
+                              const struct batch *input, struct batch_list *out)
 {
     int n = pw->nreturning;
     if (n == 0 || rows->nrows == 0) {
@@ -45,7 +46,8 @@ struct status *returning_rows(struct run *r, const struct plan_write *pw, const 
     struct arena *a = r->arena;
     TRY(arena_reserve(a, (size_t)rows->nrows * (size_t)n * sizeof(struct datum) * 2));
     int ninput = input == NULL ? 0 : input->ncols;
-    struct batch in = {.ncols = rows->ncols + ninput, .nrows = rows->nrows, .cap = rows->nrows, .arena = a};
+    struct batch in = {
+        .ncols = rows->ncols + ninput, .nrows = rows->nrows, .cap = rows->nrows, .arena = a};
     in.cols = ARENA_ARRAY(a, struct datum *, in.ncols + 1);
     in.types = ARENA_ARRAY(a, uint32_t, in.ncols + 1);
     for (int c = 0; c < in.ncols; c++) {
@@ -68,8 +70,8 @@ struct status *returning_rows(struct run *r, const struct plan_write *pw, const 
 
 /* ---- INSERT ---- */
 
-struct status *insert_rows(struct run *r, const struct table_write *t, struct writer *w, struct arena *a, struct batch *rows,
-                           bool is_last)
+struct status *insert_rows(struct run *r, const struct table_write *t, struct writer *w,
+                           struct arena *a, struct batch *rows, bool is_last)
 {
     for (int attempt = 0;; attempt++) {
         for (int i = 0; i < rows->nrows; i++) {
@@ -85,13 +87,15 @@ struct status *insert_rows(struct run *r, const struct table_write *t, struct wr
             return unique_violation(t->table, w->failed_index->desc, w->failed_row);
         }
         if (w->calls > 0) { /* a part of the rows is in already */
-            return status_sql(CONFLICT, "40001", "could not serialize access: hidden row ids have collided");
+            return status_sql(CONFLICT, "40001",
+                              "could not serialize access: hidden row ids have collided");
         }
         TRY(rows_complete(r, t, a, rows, true)); /* a hidden key was taken: draw others */
     }
 }
 
-static struct batch *insert_chunk(struct arena *a, const struct table_write *t, const struct batch *b)
+static struct batch *insert_chunk(struct arena *a, const struct table_write *t,
+                                  const struct batch *b)
 {
     struct batch *rows = columns_batch(a, t, b->nrows);
     for (int c = 0; c < t->ncolumns; c++) {
@@ -100,8 +104,9 @@ static struct batch *insert_chunk(struct arena *a, const struct table_write *t, 
     return rows;
 }
 
-static struct status *insert_one(struct run *r, const struct plan_write *pw, struct writer *w, struct arena *a,
-                                 const struct batch *b, bool is_last, struct batch_list *returned)
+static struct status *insert_one(struct run *r, const struct plan_write *pw, struct writer *w,
+                                 struct arena *a, const struct batch *b, bool is_last,
+                                 struct batch_list *returned)
 {
     struct batch *rows = insert_chunk(a, &pw->t, b);
     TRY(rows_complete(r, &pw->t, a, rows, true));
@@ -125,7 +130,8 @@ static bool refers_to_itself(const struct table_write *t)
 }
 
 /* One batch is read ahead, so that the last one is known to be the last. */
-static struct status *insert_stream(struct run *r, const struct plan_write *pw, struct op *in, struct batch_list *returned)
+static struct status *insert_stream(struct run *r, const struct plan_write *pw, struct op *in,
+                                    struct batch_list *returned)
 {
     struct arena *arenas[2] = {arena_create(0), arena_create(0)};
     struct batch *next = NULL, *b = NULL;
@@ -160,7 +166,8 @@ static struct status *insert_stream(struct run *r, const struct plan_write *pw, 
     return st;
 }
 
-static struct status *insert_all(struct run *r, const struct plan_write *pw, struct op *in, struct batch_list *returned)
+static struct status *insert_all(struct run *r, const struct plan_write *pw, struct op *in,
+                                 struct batch_list *returned)
 {
     struct batch_list rows = {0};
     TRY(materialize(r, r->arena, in, &rows));
@@ -197,7 +204,8 @@ static struct batch *old_rows(struct arena *a, const struct plan_write *pw, cons
 }
 
 /* Only the first of several rows of the input for one row of the table. */
-static struct status *drop_repeated(struct run *r, const struct plan_write *pw, struct key_set *seen, struct batch *in)
+static struct status *drop_repeated(struct run *r, const struct plan_write *pw,
+                                    struct key_set *seen, struct batch *in)
 {
     struct arena *a = r->arena;
     struct batch *old = old_rows(a, pw, in);
@@ -220,8 +228,8 @@ static struct status *drop_repeated(struct run *r, const struct plan_write *pw, 
     return NULL;
 }
 
-static struct status *update_batch(struct run *r, const struct plan_write *pw, struct writer *w, struct batch *in,
-                                   struct batch_list *returned)
+static struct status *update_batch(struct run *r, const struct plan_write *pw, struct writer *w,
+                                   struct batch *in, struct batch_list *returned)
 {
     struct arena *a = r->arena;
     struct batch *old = old_rows(a, pw, in), *rows = columns_batch(a, &pw->t, in->nrows);
@@ -240,8 +248,8 @@ static struct status *update_batch(struct run *r, const struct plan_write *pw, s
     return NULL;
 }
 
-static struct status *delete_batch(struct run *r, const struct plan_write *pw, struct writer *w, struct batch *in,
-                                   struct batch_list *returned)
+static struct status *delete_batch(struct run *r, const struct plan_write *pw, struct writer *w,
+                                   struct batch *in, struct batch_list *returned)
 {
     struct batch *old = old_rows(r->arena, pw, in);
     TRY(returning_rows(r, pw, old, in, returned));
@@ -251,7 +259,8 @@ static struct status *delete_batch(struct run *r, const struct plan_write *pw, s
     return NULL;
 }
 
-static struct status *scan_children(struct run *r, const struct plan_write *pw, const struct batch_list *rows)
+static struct status *scan_children(struct run *r, const struct plan_write *pw,
+                                    const struct batch_list *rows)
 {
     for (int k = 0; k < pw->t.nchildren; k++) {
         const struct foreign_key *fk = &pw->t.children[k];
@@ -268,7 +277,8 @@ static struct status *scan_children(struct run *r, const struct plan_write *pw, 
     return NULL;
 }
 
-static struct status *change_rows(struct run *r, const struct plan_write *pw, struct op *in, struct batch_list *returned)
+static struct status *change_rows(struct run *r, const struct plan_write *pw, struct op *in,
+                                  struct batch_list *returned)
 {
     struct batch_list rows = {0};
     TRY(materialize(r, r->arena, in, &rows));
@@ -281,7 +291,8 @@ static struct status *change_rows(struct run *r, const struct plan_write *pw, st
         if (pw->dml->has_from) {
             TRY(drop_repeated(r, pw, &seen, rows.b[i]));
         }
-        TRY(is_update ? update_batch(r, pw, &w, rows.b[i], returned) : delete_batch(r, pw, &w, rows.b[i], returned));
+        TRY(is_update ? update_batch(r, pw, &w, rows.b[i], returned)
+                      : delete_batch(r, pw, &w, rows.b[i], returned));
         r->x->rows_affected += (uint64_t)rows.b[i]->nrows;
     }
     TRY(writer_flush(&w, r->x->is_last && !scans));
@@ -296,7 +307,8 @@ struct status *run_write(struct run *r, struct op **out)
     TRY(run_open(r, r->arena, r->plan->root, &in));
     if (r->plan->tag != PLAN_INSERT) {
         TRY(change_rows(r, pw, in, &returned));
-    } else if (pw->dml->reads_tables || pw->dml->conflict != CONFLICT_ERROR || refers_to_itself(&pw->t)) {
+    } else if (pw->dml->reads_tables || pw->dml->conflict != CONFLICT_ERROR ||
+               refers_to_itself(&pw->t)) {
         TRY(insert_all(r, pw, in, &returned));
     } else {
         TRY(insert_stream(r, pw, in, &returned));

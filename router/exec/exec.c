@@ -1,8 +1,8 @@
 /*
  * Opening a plan: physical nodes to operators, and what an execution keeps beside them.
  *
- * The common case, a prepared point read, is one scan below at most one permutation of columns: its fragment is copied from
- * the plan's template and only the key is encoded.
+ * The common case, a prepared point read, is one scan below at most one permutation of columns: its
+ * fragment is copied from the plan's template and only the key is encoded.
  */
 #include "exec.h"
 
@@ -10,8 +10,8 @@
 #include "base/check.h"
 #include "router/session.h"
 
-static struct status *session_call(void *ctx, const struct func_def *fn, const struct datum *args, int nargs,
-                                   struct datum *out)
+static struct status *session_call(void *ctx, const struct func_def *fn, const struct datum *args,
+                                   int nargs, struct datum *out)
 {
     struct run *r = ctx;
     return session_function(r->x->env.session, &r->x->env, fn, args, nargs, r->arena, out);
@@ -27,7 +27,8 @@ struct status *run_create(struct fiber *f, const struct plan *p, struct exec *x,
 {
     const struct query *q = p->q;
     if (x->nparams < q->nparams) {
-        return status_sql(INVALID, "08P01", "bind message supplies %d parameters, but prepared statement requires %d",
+        return status_sql(INVALID, "08P01",
+                          "bind message supplies %d parameters, but prepared statement requires %d",
                           x->nparams, q->nparams);
     }
     struct arena *a = x->arena;
@@ -121,7 +122,8 @@ struct status *materialize(struct run *r, struct arena *a, struct op *op, struct
         }
         st = arena_reserve(a, batch_bytes(b));
         if (st != NULL) {
-            st = status_hint(st, "The statement keeps too many rows in memory; work on fewer at a time.");
+            st = status_hint(
+                st, "The statement keeps too many rows in memory; work on fewer at a time.");
             break;
         }
         batch_list_add(a, out, batch_deep_copy(a, b));
@@ -142,7 +144,8 @@ struct status *eval_int(struct run *r, const struct expr *e, const char *what, i
         return NULL;
     }
     if (d.i < 0) {
-        return status_sql(INVALID, strcmp(what, "LIMIT") == 0 ? "2201W" : "2201X", "%s must not be negative", what);
+        return status_sql(INVALID, strcmp(what, "LIMIT") == 0 ? "2201W" : "2201X",
+                          "%s must not be negative", what);
     }
     *out = d.i;
     return NULL;
@@ -155,7 +158,8 @@ struct op *op_empty(struct arena *a, int ncols, const uint32_t *types)
 
 /* ---- nodes to operators ---- */
 
-static struct status *open_limit(struct run *r, struct arena *a, const struct pnode *n, struct op *in, struct op **out)
+static struct status *open_limit(struct run *r, struct arena *a, const struct pnode *n,
+                                 struct op *in, struct op **out)
 {
     int64_t limit, offset;
     TRY(eval_int(r, n->limit, "LIMIT", &limit));
@@ -164,7 +168,8 @@ static struct status *open_limit(struct run *r, struct arena *a, const struct pn
     return NULL;
 }
 
-static struct status *open_sort(struct run *r, struct arena *a, const struct pnode *n, struct op *in, struct op **out)
+static struct status *open_sort(struct run *r, struct arena *a, const struct pnode *n,
+                                struct op *in, struct op **out)
 {
     int64_t limit, offset;
     TRY(eval_int(r, n->limit, "LIMIT", &limit));
@@ -176,7 +181,8 @@ static struct status *open_sort(struct run *r, struct arena *a, const struct pno
     return NULL;
 }
 
-static struct status *open_join(struct run *r, struct arena *a, const struct pnode *n, struct op **out)
+static struct status *open_join(struct run *r, struct arena *a, const struct pnode *n,
+                                struct op **out)
 {
     struct op *left, *right;
     TRY(run_open(r, a, n->left, &left));
@@ -186,11 +192,13 @@ static struct status *open_join(struct run *r, struct arena *a, const struct pno
         return st;
     }
     *out = n->kind == P_SETOP ? op_setop(a, n->setop, left, right)
-                              : op_join(a, &r->eval, n->join, left, right, n->nkeys, n->left_keys, n->right_keys, n->filter);
+                              : op_join(a, &r->eval, n->join, left, right, n->nkeys, n->left_keys,
+                                        n->right_keys, n->filter);
     return NULL;
 }
 
-static struct status *open_leaf(struct run *r, struct arena *a, const struct pnode *n, struct op **out)
+static struct status *open_leaf(struct run *r, struct arena *a, const struct pnode *n,
+                                struct op **out)
 {
     switch (n->kind) {
     case P_ONE:
@@ -201,10 +209,12 @@ static struct status *open_leaf(struct run *r, struct arena *a, const struct pno
     case P_SYSTEM:
         return op_system(r, a, n, out);
     case P_VALUES:
-        *out = op_values(a, &r->eval, n->ncols, n->types, n->nrows, (struct expr *const *const *)n->values);
+        *out = op_values(a, &r->eval, n->ncols, n->types, n->nrows,
+                         (struct expr *const *const *)n->values);
         return NULL;
     case P_SERIES:
-        *out = op_series(a, &r->eval, n->types[0], n->exprs[0], n->exprs[1], n->nexprs > 2 ? n->exprs[2] : NULL);
+        *out = op_series(a, &r->eval, n->types[0], n->exprs[0], n->exprs[1],
+                         n->nexprs > 2 ? n->exprs[2] : NULL);
         return NULL;
     case P_CTE:
         return op_cte(r, a, n, out);
@@ -213,7 +223,8 @@ static struct status *open_leaf(struct run *r, struct arena *a, const struct pno
     }
 }
 
-static struct status *open_over(struct run *r, struct arena *a, const struct pnode *n, struct op *in, struct op **out)
+static struct status *open_over(struct run *r, struct arena *a, const struct pnode *n,
+                                struct op *in, struct op **out)
 {
     switch (n->kind) {
     case P_SRF:
@@ -315,7 +326,8 @@ struct status *plan_open(struct fiber *f, const struct plan *p, struct exec *x, 
     struct op *in;
     TRY(run_open(r, x->arena, p->root, &in));
     struct op_root *o = ARENA_NEW(x->arena, struct op_root);
-    o->op = (struct op){.next = root_next, .close = root_close, .ncols = in->ncols, .types = in->types};
+    o->op =
+        (struct op){.next = root_next, .close = root_close, .ncols = in->ncols, .types = in->types};
     o->r = r;
     o->in = in;
     *out_op = &o->op;

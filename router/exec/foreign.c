@@ -1,8 +1,9 @@
 /*
- * Foreign keys. A new reference: the parent's key must exist and is locked KEY SHARE (OP_EXISTS). A key that goes
- * away or changes: no child may have it. With an index on the child's columns that is one span that must be empty
- * (OP_ABSENT); without one the child is scanned when the statement's writes are done. Both hold at the end of
- * the statement, as NO ACTION does; RESTRICT is treated the same.
+ * Foreign keys. A new reference: the parent's key must exist and is locked KEY SHARE (OP_EXISTS). A
+ * key that goes away or changes: no child may have it. With an index on the child's columns that is
+ * one span that must be empty (OP_ABSENT); without one the child is scanned when the statement's
+ * writes are done. Both hold at the end of the statement, as NO ACTION does; RESTRICT is treated
+ * the same.
  */
 #include "exec.h"
 
@@ -16,7 +17,8 @@ static bool same_datum(type_oid type, const struct datum *a, const struct datum 
 }
 
 /* A value of one side's type as the other side's. */
-static struct status *convert(struct writer *w, type_oid from, type_oid to, const struct datum *in, struct datum *out)
+static struct status *convert(struct writer *w, type_oid from, type_oid to, const struct datum *in,
+                              struct datum *out)
 {
     *out = *in;
     if (from == to || in->is_null) {
@@ -41,7 +43,8 @@ struct status *foreign_parents(struct writer *w, const struct datum *old, struct
         for (size_t k = 0; k < c->n_ordinals; k++) {
             const struct datum *d = &row[c->ordinals[k]];
             has_null |= d->is_null;
-            changed |= old != NULL && !same_datum(t->table->columns[c->ordinals[k]]->type, &old[c->ordinals[k]], d);
+            changed |= old != NULL && !same_datum(t->table->columns[c->ordinals[k]]->type,
+                                                  &old[c->ordinals[k]], d);
         }
         if (has_null || !changed || fk->parent_index->n_columns > 32) {
             continue;
@@ -50,18 +53,19 @@ struct status *foreign_parents(struct writer *w, const struct datum *old, struct
             uint32_t want = fk->parent_index->columns[p]->ordinal;
             for (size_t k = 0; k < c->n_ref_ordinals; k++) {
                 if (c->ref_ordinals[k] == want) {
-                    TRY(convert(w, fk->child->columns[c->ordinals[k]]->type, fk->parent->columns[want]->type,
-                                &row[c->ordinals[k]], &values[p]));
+                    TRY(convert(w, fk->child->columns[c->ordinals[k]]->type,
+                                fk->parent->columns[want]->type, &row[c->ordinals[k]], &values[p]));
                 }
             }
         }
         struct buf key = {0};
-        struct status *st =
-            index_prefix_key(fk->parent, fk->parent_index, (int)fk->parent_index->n_columns, values, &key);
+        struct status *st = index_prefix_key(fk->parent, fk->parent_index,
+                                             (int)fk->parent_index->n_columns, values, &key);
         bool is_new = st == NULL && key_set_add(&w->seen_parents, buf_slice(&key), NULL);
         if (is_new) {
-            struct write_op *op = writer_add(w, PHASE_CHECK, SHERD__V1__OP_KIND__OP_EXISTS,
-                                             arena_copy(w->a, buf_slice(&key)), slice_make(NULL, 0));
+            struct write_op *op =
+                writer_add(w, PHASE_CHECK, SHERD__V1__OP_KIND__OP_EXISTS,
+                           arena_copy(w->a, buf_slice(&key)), slice_make(NULL, 0));
             op->fk = fk;
             op->row = row;
             op->op.lock = LOCK_KEY_SHARE;
@@ -78,8 +82,11 @@ static struct status *unsupported_action(const struct foreign_key *fk, bool is_d
     if (action == 'a' || action == 'r' || action == 0) {
         return NULL;
     }
-    return status_hint(status_sql(UNSUPPORTED, "0A000", "foreign key \"%s\": action %s is not supported", fk->desc->name,
-                                  action == 'c' ? "CASCADE" : action == 'n' ? "SET NULL" : "SET DEFAULT"),
+    return status_hint(status_sql(UNSUPPORTED, "0A000",
+                                  "foreign key \"%s\": action %s is not supported", fk->desc->name,
+                                  action == 'c'   ? "CASCADE"
+                                  : action == 'n' ? "SET NULL"
+                                                  : "SET DEFAULT"),
                        "Delete or change the rows of \"%s\" first.", fk->child->name);
 }
 
@@ -93,7 +100,8 @@ struct status *foreign_children(struct writer *w, struct datum *old, const struc
         for (size_t k = 0; k < c->n_ref_ordinals; k++) {
             uint32_t o = c->ref_ordinals[k];
             has_null |= old[o].is_null;
-            changed |= new_row != NULL && !same_datum(t->table->columns[o]->type, &old[o], &new_row[o]);
+            changed |=
+                new_row != NULL && !same_datum(t->table->columns[o]->type, &old[o], &new_row[o]);
         }
         if (has_null || !changed) {
             continue;
@@ -108,8 +116,9 @@ struct status *foreign_children(struct writer *w, struct datum *old, const struc
             uint32_t want = fk->child_index->columns[p]->ordinal;
             for (int k = 0; k < n; k++) {
                 if (c->ordinals[k] == want) {
-                    TRY(convert(w, t->table->columns[c->ref_ordinals[k]]->type, fk->child->columns[want]->type,
-                                &old[c->ref_ordinals[k]], &values[p]));
+                    TRY(convert(w, t->table->columns[c->ref_ordinals[k]]->type,
+                                fk->child->columns[want]->type, &old[c->ref_ordinals[k]],
+                                &values[p]));
                 }
             }
         }
@@ -117,8 +126,10 @@ struct status *foreign_children(struct writer *w, struct datum *old, const struc
         struct status *st = index_prefix_key(fk->child, fk->child_index, n, values, &key);
         if (st == NULL) {
             struct slice start = arena_copy(w->a, buf_slice(&key));
-            struct slice end = key_prefix_end(&key) ? arena_copy(w->a, buf_slice(&key)) : slice_make(NULL, 0);
-            struct write_op *op = writer_add(w, PHASE_CHECK, SHERD__V1__OP_KIND__OP_ABSENT, start, end);
+            struct slice end =
+                key_prefix_end(&key) ? arena_copy(w->a, buf_slice(&key)) : slice_make(NULL, 0);
+            struct write_op *op =
+                writer_add(w, PHASE_CHECK, SHERD__V1__OP_KIND__OP_ABSENT, start, end);
             op->fk = fk;
             op->row = old;
         }
@@ -128,8 +139,8 @@ struct status *foreign_children(struct writer *w, struct datum *old, const struc
     return NULL;
 }
 
-static void key_text(const Sherd__V1__TableDesc *t, size_t n, const uint32_t *ordinals, const struct datum *row,
-                     struct buf *names, struct buf *values)
+static void key_text(const Sherd__V1__TableDesc *t, size_t n, const uint32_t *ordinals,
+                     const struct datum *row, struct buf *names, struct buf *values)
 {
     for (size_t i = 0; i < n; i++) {
         const Sherd__V1__ColumnDesc *c = t->columns[ordinals[i]];
@@ -146,11 +157,12 @@ static struct status *still_referenced(const struct foreign_key *fk, const struc
     struct buf names = {0}, values = {0};
     const Sherd__V1__ConstraintDesc *c = fk->desc;
     key_text(fk->parent, c->n_ref_ordinals, c->ref_ordinals, row, &names, &values);
-    struct status *st = status_sql(CONSTRAINT, "23503",
-                                   "update or delete on table \"%s\" violates foreign key constraint \"%s\" on table \"%s\"",
-                                   fk->parent->name, c->name, fk->child->name);
-    st = status_detail(st, "Key (%s)=(%s) is still referenced from table \"%s\".", (char *)names.data,
-                       (char *)values.data, fk->child->name);
+    struct status *st = status_sql(
+        CONSTRAINT, "23503",
+        "update or delete on table \"%s\" violates foreign key constraint \"%s\" on table \"%s\"",
+        fk->parent->name, c->name, fk->child->name);
+    st = status_detail(st, "Key (%s)=(%s) is still referenced from table \"%s\".",
+                       (char *)names.data, (char *)values.data, fk->child->name);
     buf_deinit(&names);
     buf_deinit(&values);
     return status_about(st, fk->child->name, NULL, c->name);
@@ -166,10 +178,11 @@ struct status *foreign_error(const struct write_op *op)
     const Sherd__V1__ConstraintDesc *c = fk->desc;
     key_text(fk->child, c->n_ordinals, c->ordinals, op->row, &names, &values);
     struct status *st =
-        status_sql(CONSTRAINT, "23503", "insert or update on table \"%s\" violates foreign key constraint \"%s\"",
+        status_sql(CONSTRAINT, "23503",
+                   "insert or update on table \"%s\" violates foreign key constraint \"%s\"",
                    fk->child->name, c->name);
-    st = status_detail(st, "Key (%s)=(%s) is not present in table \"%s\".", (char *)names.data, (char *)values.data,
-                       fk->parent->name);
+    st = status_detail(st, "Key (%s)=(%s) is not present in table \"%s\".", (char *)names.data,
+                       (char *)values.data, fk->parent->name);
     buf_deinit(&names);
     buf_deinit(&values);
     return status_about(st, fk->child->name, NULL, c->name);
@@ -186,11 +199,12 @@ bool foreign_needs_scan(const struct table_write *t)
 }
 
 /* A scan of the whole child, filtered in its shards by the key that went away. */
-struct status *foreign_scan(struct run *r, const struct table_write *t, struct arena *a, const struct foreign_key *fk,
-                            struct datum *old)
+struct status *foreign_scan(struct run *r, const struct table_write *t, struct arena *a,
+                            const struct foreign_key *fk, struct datum *old)
 {
     const Sherd__V1__ConstraintDesc *c = fk->desc;
-    struct fragment fr = {.table_id = fk->child->id, .index_id = 1, .schema_version = fk->child->version, .limit = 1};
+    struct fragment fr = {
+        .table_id = fk->child->id, .index_id = 1, .schema_version = fk->child->version, .limit = 1};
     fr.row_columns = table_row_columns(a, fk->child, &fr.nrow_columns);
     fr.ncolumns = 0;
     fr.columns = ARENA_ARRAY(a, int, fk->child->n_columns + 1);
@@ -200,7 +214,8 @@ struct status *foreign_scan(struct run *r, const struct table_write *t, struct a
             if (c->ordinals[k] != o) {
                 continue;
             }
-            type_oid type = fk->child->columns[o]->type, parent_type = t->table->columns[c->ref_ordinals[k]]->type;
+            type_oid type = fk->child->columns[o]->type,
+                     parent_type = t->table->columns[c->ref_ordinals[k]]->type;
             const struct func_def *eq;
             type_oid lt, rt, result;
             TRY(func_resolve_op(slice_str("="), type, parent_type, &eq, &lt, &rt, &result));

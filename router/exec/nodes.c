@@ -1,6 +1,7 @@
 /*
- * Operators that only the router needs: permutation of columns, set-returning functions, lateral joins, lookup joins,
- * DISTINCT ON, WITH results, system relations, and the counter of EXPLAIN ANALYZE.
+ * Operators that only the router needs: permutation of columns, set-returning functions, lateral
+ * joins, lookup joins, DISTINCT ON, WITH results, system relations, and the counter of EXPLAIN
+ * ANALYZE.
  */
 #include "exec.h"
 
@@ -92,7 +93,8 @@ static void permute_close(struct op *op)
     o->in = NULL;
 }
 
-struct op *op_permute(struct arena *a, struct op *in, int n, struct expr *const *exprs, const uint32_t *types)
+struct op *op_permute(struct arena *a, struct op *in, int n, struct expr *const *exprs,
+                      const uint32_t *types)
 {
     struct permute *o = arena_zalloc(a, sizeof(*o) + sizeof(int) * (size_t)(n + 1));
     o->op = (struct op){.next = permute_next, .close = permute_close, .ncols = n, .types = types};
@@ -193,7 +195,8 @@ static struct status *srf_next(struct fiber *f, struct op *op, struct batch **ou
                 b->cols[c][b->nrows] = o->b->cols[c][o->row];
             }
             for (int i = 0; i < n; i++) {
-                b->cols[left + i][b->nrows] = o->pos < o->nelems[i] ? o->elems[i][o->pos] : DATUM_NULL;
+                b->cols[left + i][b->nrows] =
+                    o->pos < o->nelems[i] ? o->elems[i][o->pos] : DATUM_NULL;
             }
             if (o->n->with_ordinality) {
                 b->cols[left + n][b->nrows] = datum_int(o->pos + 1);
@@ -241,7 +244,8 @@ struct apply {
 static void apply_slots(struct apply *o)
 {
     for (int i = 0; i < o->n->nslots; i++) {
-        o->r->params[o->r->plan->q->nparams + o->n->slots[i]] = o->b->cols[o->n->slot_cols[i]][o->row];
+        o->r->params[o->r->plan->q->nparams + o->n->slots[i]] =
+            o->b->cols[o->n->slot_cols[i]][o->row];
     }
 }
 
@@ -309,7 +313,8 @@ static void apply_close(struct op *op)
 struct op *op_apply(struct run *r, struct arena *a, const struct pnode *n, struct op *left)
 {
     struct apply *o = ARENA_NEW(a, struct apply);
-    o->op = (struct op){.next = apply_next, .close = apply_close, .ncols = n->ncols, .types = n->types};
+    o->op =
+        (struct op){.next = apply_next, .close = apply_close, .ncols = n->ncols, .types = n->types};
     o->r = r;
     o->n = n;
     o->left = left;
@@ -349,7 +354,8 @@ static struct status *lookup_begin(struct fiber *f, struct lookup *o, bool *out_
     struct batch **one = ARENA_ARRAY(o->round, struct batch *, 1);
     one[0] = b;
     struct op *outer = op_batches(o->round, n->left->ncols, n->left->types, one, 1);
-    o->join = op_join(o->round, &o->r->eval, n->join, outer, inner, n->nkeys, n->left_keys, n->right_keys, n->filter);
+    o->join = op_join(o->round, &o->r->eval, n->join, outer, inner, n->nkeys, n->left_keys,
+                      n->right_keys, n->filter);
     *out_more = true;
     return NULL;
 }
@@ -389,7 +395,8 @@ static void lookup_close(struct op *op)
 struct op *op_lookup(struct run *r, struct arena *a, const struct pnode *n, struct op *left)
 {
     struct lookup *o = ARENA_NEW(a, struct lookup);
-    o->op = (struct op){.next = lookup_next, .close = lookup_close, .ncols = n->ncols, .types = n->types};
+    o->op = (struct op){
+        .next = lookup_next, .close = lookup_close, .ncols = n->ncols, .types = n->types};
     o->r = r;
     o->n = n;
     o->left = left;
@@ -413,7 +420,8 @@ static bool same_key(const struct distinct_on *o, const struct batch *b, int row
 {
     for (int k = 0; k < o->nkeys; k++) {
         const struct datum *x = &o->last[k], *y = &b->cols[o->keys[k]][row];
-        if (x->is_null != y->is_null || (!x->is_null && type_compare(b->types[o->keys[k]], x, y) != 0)) {
+        if (x->is_null != y->is_null ||
+            (!x->is_null && type_compare(b->types[o->keys[k]], x, y) != 0)) {
             return false;
         }
     }
@@ -473,7 +481,10 @@ static void distinct_on_close(struct op *op)
 struct op *op_distinct_on(struct arena *a, struct op *in, int nkeys, const int *keys)
 {
     struct distinct_on *o = ARENA_NEW(a, struct distinct_on);
-    o->op = (struct op){.next = distinct_on_next, .close = distinct_on_close, .ncols = in->ncols, .types = in->types};
+    o->op = (struct op){.next = distinct_on_next,
+                        .close = distinct_on_close,
+                        .ncols = in->ncols,
+                        .types = in->types};
     o->in = in;
     o->nkeys = nkeys;
     o->keys = keys;
@@ -511,7 +522,8 @@ struct system_rows {
 void system_row(struct system_rows *rows, const struct datum *values)
 {
     if (rows->b == NULL || rows->b->nrows == rows->b->cap) {
-        rows->b = batch_create(rows->a, rows->n->ncols, rows->n->types, rows->b == NULL ? 64 : BATCH_ROWS);
+        rows->b = batch_create(rows->a, rows->n->ncols, rows->n->types,
+                               rows->b == NULL ? 64 : BATCH_ROWS);
         batch_list_add(rows->a, &rows->list, rows->b);
     }
     for (int c = 0; c < rows->n->ncols; c++) {
@@ -558,7 +570,8 @@ static void counted_close(struct op *op)
 struct op *op_counted(struct run *r, struct arena *a, struct op *in, int id)
 {
     struct counted *o = ARENA_NEW(a, struct counted);
-    o->op = (struct op){.next = counted_next, .close = counted_close, .ncols = in->ncols, .types = in->types};
+    o->op = (struct op){
+        .next = counted_next, .close = counted_close, .ncols = in->ncols, .types = in->types};
     o->in = in;
     o->stats = &r->stats[id];
     o->stats->loops++;

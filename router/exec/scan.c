@@ -1,9 +1,10 @@
 /*
- * Scans at execution: key expressions to spans, parameters to constants, and the fragment handed to the transaction.
+ * Scans at execution: key expressions to spans, parameters to constants, and the fragment handed to
+ * the transaction.
  *
- * Spans are built as prefixes: each leading column with equalities multiplies them, a range ends them. A NULL in a key
- * matches nothing. The value marker of a column (codec.h: 0x05, inverted in a descending one) bounds a range that is open at
- * one end, so that NULLs stay out.
+ * Spans are built as prefixes: each leading column with equalities multiplies them, a range ends
+ * them. A NULL in a key matches nothing. The value marker of a column (codec.h: 0x05, inverted in a
+ * descending one) bounds a range that is open at one end, so that NULLs stay out.
  */
 #include "exec.h"
 
@@ -46,10 +47,12 @@ void spans_sort(struct span_list *l)
     int n = 1;
     for (int i = 1; i < l->n; i++) {
         struct key_span *last = &l->spans[n - 1], *s = &l->spans[i];
-        if (slice_eq(last->start, s->start) && last->is_point == s->is_point && (s->is_point || slice_eq(last->end, s->end))) {
+        if (slice_eq(last->start, s->start) && last->is_point == s->is_point &&
+            (s->is_point || slice_eq(last->end, s->end))) {
             continue;
         }
-        if (!last->is_point && last->end.len > 0 && slice_cmp(s->start, last->end) < 0) { /* overlaps */
+        if (!last->is_point && last->end.len > 0 &&
+            slice_cmp(s->start, last->end) < 0) { /* overlaps */
             if (!s->is_point && (s->end.len == 0 || slice_cmp(s->end, last->end) > 0)) {
                 last->end = s->end;
             }
@@ -89,7 +92,8 @@ static struct expr *bind_fn(void *ctx, const struct expr *e)
     ev.arena = b->a;
     struct status *st = expr_eval_const(&ev, e, &d);
     if (st != NULL) {
-        if (e->kind == EXPR_CALL && e->nargs > 0) { /* it may never be reached: let it fail where it is */
+        if (e->kind == EXPR_CALL &&
+            e->nargs > 0) { /* it may never be reached: let it fail where it is */
             status_free(st);
             return NULL;
         }
@@ -120,7 +124,8 @@ struct span_builder {
     struct slice *prefixes; /* columns only; the table's part comes last */
 };
 
-static struct status *key_value(struct run *r, struct arena *a, const struct expr *e, struct datum *out)
+static struct status *key_value(struct run *r, struct arena *a, const struct expr *e,
+                                struct datum *out)
 {
     if (e->kind == EXPR_CONST) {
         *out = e->value;
@@ -135,7 +140,8 @@ static struct status *key_value(struct run *r, struct arena *a, const struct exp
     return expr_eval_const(&ev, e, out);
 }
 
-static struct slice append_key(struct span_builder *b, struct slice prefix, const struct key_column *kc, const struct datum *d)
+static struct slice append_key(struct span_builder *b, struct slice prefix,
+                               const struct key_column *kc, const struct datum *d)
 {
     struct buf buf = {0};
     buf_put_slice(&buf, prefix);
@@ -145,7 +151,8 @@ static struct slice append_key(struct span_builder *b, struct slice prefix, cons
     return s;
 }
 
-static struct status *prefixes_times(struct span_builder *b, const struct key_column *kc, int n, const struct datum *values)
+static struct status *prefixes_times(struct span_builder *b, const struct key_column *kc, int n,
+                                     const struct datum *values)
 {
     int live = 0;
     for (int i = 0; i < n; i++) {
@@ -153,9 +160,11 @@ static struct status *prefixes_times(struct span_builder *b, const struct key_co
     }
     int64_t total = (int64_t)b->nprefixes * live;
     if (total > SPANS_LIMIT) {
-        return status_hint(status_sql(LIMIT, "54000", "condition selects %lld index keys, more than the limit of %d",
-                                      (long long)total, SPANS_LIMIT),
-                           "Join with a table of the values instead.");
+        return status_hint(
+            status_sql(LIMIT, "54000",
+                       "condition selects %lld index keys, more than the limit of %d",
+                       (long long)total, SPANS_LIMIT),
+            "Join with a table of the values instead.");
     }
     struct slice *out = ARENA_ARRAY(b->a, struct slice, total + 1);
     int m = 0;
@@ -205,8 +214,8 @@ static struct slice with_byte(struct arena *a, struct slice prefix, uint8_t byte
     return slice_make(p, prefix.len + 1);
 }
 
-static struct status *range_spans(struct span_builder *b, const struct span_key *k, const struct key_column *kc,
-                                  struct span_list *out)
+static struct status *range_spans(struct span_builder *b, const struct span_key *k,
+                                  const struct key_column *kc, struct span_list *out)
 {
     struct datum low, high;
     bool has_low = k->low != NULL, has_high = k->high != NULL;
@@ -271,7 +280,8 @@ static void prefix_spans(struct span_builder *b, struct span_list *out)
     }
 }
 
-struct status *scan_spans(struct run *r, struct arena *a, const struct scan *s, struct span_list *out)
+struct status *scan_spans(struct run *r, struct arena *a, const struct scan *s,
+                          struct span_list *out)
 {
     struct slice empty = slice_make("", 0);
     struct span_builder b = {.r = r, .a = a, .s = s, .nprefixes = 1, .prefixes = &empty};
@@ -305,8 +315,8 @@ struct status *scan_spans(struct run *r, struct arena *a, const struct scan *s, 
     return NULL;
 }
 
-struct status *scan_lookup_spans(struct run *r, struct arena *a, const struct scan *s, const struct batch *outer,
-                                 struct span_list *out)
+struct status *scan_lookup_spans(struct run *r, struct arena *a, const struct scan *s,
+                                 const struct batch *outer, struct span_list *out)
 {
     struct eval_ctx ev = r->eval;
     ev.arena = a;
@@ -337,7 +347,8 @@ struct status *scan_lookup_spans(struct run *r, struct arena *a, const struct sc
 
 /* ---- opening ---- */
 
-static struct status *bind_fragment(struct run *r, struct arena *a, const struct scan *s, struct fragment *fr)
+static struct status *bind_fragment(struct run *r, struct arena *a, const struct scan *s,
+                                    struct fragment *fr)
 {
     struct status *st = NULL;
     if (s->filter != NULL) {
@@ -355,7 +366,8 @@ static struct status *bind_fragment(struct run *r, struct arena *a, const struct
     return NULL;
 }
 
-struct status *scan_open(struct run *r, struct arena *a, const struct pnode *n, struct span_list *given, struct op **out)
+struct status *scan_open(struct run *r, struct arena *a, const struct pnode *n,
+                         struct span_list *given, struct op **out)
 {
     const struct scan *s = n->scan;
     struct span_list own = {.a = a};

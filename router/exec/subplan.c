@@ -1,8 +1,9 @@
 /*
  * Sub-selects in expressions that the planner did not turn into joins.
  *
- * One that uses nothing of the outer row runs once per execution; IN over one column keeps its values in a hash set. One
- * that does use it gets the values in its slots and runs again for each outer row, in an arena of its own.
+ * One that uses nothing of the outer row runs once per execution; IN over one column keeps its
+ * values in a hash set. One that does use it gets the values in its slots and runs again for each
+ * outer row, in an arena of its own.
  */
 #include "exec.h"
 
@@ -27,7 +28,8 @@ static struct status *set_build(struct run *r, const struct subplan *sp, struct 
     while (size < sr->rows.rows * 2) {
         size *= 2;
     }
-    TRY(arena_reserve(r->arena, size * sizeof(void *) + sr->rows.rows * sizeof(struct value_entry)));
+    TRY(arena_reserve(r->arena,
+                      size * sizeof(void *) + sr->rows.rows * sizeof(struct value_entry)));
     s->mask = size - 1;
     s->buckets = ARENA_ARRAY(r->arena, struct value_entry *, size);
     for (int i = 0; i < sr->rows.n; i++) {
@@ -69,8 +71,9 @@ static struct batch one_row(struct arena *a, int n, uint32_t *types, const struc
     return b;
 }
 
-static struct status *set_probe(struct run *r, const struct subplan *sp, const struct subplan_run *sr,
-                                const struct datum *lhs, struct datum *out)
+static struct status *set_probe(struct run *r, const struct subplan *sp,
+                                const struct subplan_run *sr, const struct datum *lhs,
+                                struct datum *out)
 {
     struct arena *a = arena_create(0);
     struct eval_ctx ev = r->eval;
@@ -95,9 +98,11 @@ static struct status *set_probe(struct run *r, const struct subplan *sp, const s
     return st;
 }
 
-/* The test of ANY and ALL over a batch of the sub-select's rows: updates seen-so-far; true when decided. */
-static struct status *test_batch(struct run *r, struct arena *a, const struct subplan *sp, const struct datum *lhs,
-                                 const struct batch *b, struct datum *io, bool *out_decided)
+/* The test of ANY and ALL over a batch of the sub-select's rows: updates seen-so-far; true when
+ * decided. */
+static struct status *test_batch(struct run *r, struct arena *a, const struct subplan *sp,
+                                 const struct datum *lhs, const struct batch *b, struct datum *io,
+                                 bool *out_decided)
 {
     struct eval_ctx ev = r->eval;
     ev.arena = a;
@@ -151,8 +156,8 @@ static void gather(struct arena *a, struct gathered *g, type_oid type, const str
 }
 
 /* Runs the sub-select once and makes its value; out's bytes are in the run's arena. */
-static struct status *run_once(struct run *r, struct arena *a, const struct subplan *sp, const struct datum *lhs,
-                               struct datum *out)
+static struct status *run_once(struct run *r, struct arena *a, const struct subplan *sp,
+                               const struct datum *lhs, struct datum *out)
 {
     struct op *op;
     TRY(run_open(r, a, sp->plan, &op));
@@ -160,7 +165,9 @@ static struct status *run_once(struct run *r, struct arena *a, const struct subp
     struct batch *b = NULL;
     struct gathered g = {0};
     bool decided = false;
-    *out = sp->kind == SUBPLAN_ALL ? datum_bool(true) : sp->kind == SUBPLAN_SCALAR ? DATUM_NULL : datum_bool(false);
+    *out = sp->kind == SUBPLAN_ALL      ? datum_bool(true)
+           : sp->kind == SUBPLAN_SCALAR ? DATUM_NULL
+                                        : datum_bool(false);
     int rows = 0;
     while (!decided) {
         st = op_next(r->f, op, &b);
@@ -176,7 +183,8 @@ static struct status *run_once(struct run *r, struct arena *a, const struct subp
             decided = true;
         } else if (sp->kind == SUBPLAN_SCALAR) {
             if (rows > 1) {
-                st = status_sql(INVALID, "21000", "more than one row returned by a subquery used as an expression");
+                st = status_sql(INVALID, "21000",
+                                "more than one row returned by a subquery used as an expression");
                 break;
             }
             st = arena_reserve(r->arena, (size_t)(b->cols[0][0].is_null ? 0 : batch_bytes(b)) + 64);
@@ -224,7 +232,8 @@ static struct status *run_cached(struct run *r, const struct subplan *sp, struct
     return NULL;
 }
 
-struct status *subplan_eval(void *ctx, const struct expr *e, const struct datum *outer, struct datum *out)
+struct status *subplan_eval(void *ctx, const struct expr *e, const struct datum *outer,
+                            struct datum *out)
 {
     struct run *r = ctx;
     const struct query *q = r->plan->q;

@@ -1,9 +1,10 @@
 /*
- * Rows to key operations: the primary row and its index entries, sent in phases so that a statement that moves keys about
- * (SET id = id + 1) deletes before it inserts, and foreign keys are looked at when everything else is there.
+ * Rows to key operations: the primary row and its index entries, sent in phases so that a statement
+ * that moves keys about (SET id = id + 1) deletes before it inserts, and foreign keys are looked at
+ * when everything else is there.
  *
- * Values the descriptor demands come first: hidden key, generated columns, NOT NULL, CHECK. Errors are PostgreSQL's, with
- * table, column and constraint fields.
+ * Values the descriptor demands come first: hidden key, generated columns, NOT NULL, CHECK. Errors
+ * are PostgreSQL's, with table, column and constraint fields.
  */
 #include "exec.h"
 
@@ -101,7 +102,8 @@ struct datum *row_of(struct arena *a, const struct batch *rows, int i)
     return row;
 }
 
-static struct status *failing_row(struct status *st, const struct table_write *t, const struct batch *rows, int i)
+static struct status *failing_row(struct status *st, const struct table_write *t,
+                                  const struct batch *rows, int i)
 {
     struct buf b = {0};
     bool first = true;
@@ -126,13 +128,14 @@ static struct status *failing_row(struct status *st, const struct table_write *t
         buf_put_slice(&b, buf_slice(&v));
         buf_deinit(&v);
     }
-    st = status_detail(st, "Failing row contains (%.*s).", (int)b.len, b.len > 0 ? (const char *)b.data : "");
+    st = status_detail(st, "Failing row contains (%.*s).", (int)b.len,
+                       b.len > 0 ? (const char *)b.data : "");
     buf_deinit(&b);
     return st;
 }
 
-/* Hidden keys: milliseconds, then random bits, rising on a router. One that exists (of another router) makes the insert fail
- * and is drawn again (insert_rows). */
+/* Hidden keys: milliseconds, then random bits, rising on a router. One that exists (of another
+ * router) makes the insert fail and is drawn again (insert_rows). */
 static void fill_rowids(struct run *r, struct arena *a, struct batch *rows, int ordinal)
 {
     static uint64_t last; /* one loop per process; in a simulation the nodes share it, harmlessly */
@@ -156,9 +159,10 @@ static struct status *check_not_null(const struct table_write *t, const struct b
         }
         for (int i = 0; i < rows->nrows; i++) {
             if (rows->cols[c][i].is_null) {
-                struct status *st = status_sql(CONSTRAINT, "23502",
-                                               "null value in column \"%s\" of relation \"%s\" violates not-null constraint",
-                                               col->name, t->table->name);
+                struct status *st = status_sql(
+                    CONSTRAINT, "23502",
+                    "null value in column \"%s\" of relation \"%s\" violates not-null constraint",
+                    col->name, t->table->name);
                 return status_about(failing_row(st, t, rows, i), t->table->name, col->name, NULL);
             }
         }
@@ -166,7 +170,8 @@ static struct status *check_not_null(const struct table_write *t, const struct b
     return NULL;
 }
 
-struct status *rows_complete(struct run *r, const struct table_write *t, struct arena *a, struct batch *rows, bool is_insert)
+struct status *rows_complete(struct run *r, const struct table_write *t, struct arena *a,
+                             struct batch *rows, bool is_insert)
 {
     if (is_insert && t->rowid >= 0) {
         fill_rowids(r, a, rows, t->rowid);
@@ -185,9 +190,10 @@ struct status *rows_complete(struct run *r, const struct table_write *t, struct 
         for (int i = 0; i < rows->nrows; i++) {
             if (!v[i].is_null && v[i].i == 0) {
                 const char *name = t->checks[c]->name;
-                struct status *st = status_sql(CONSTRAINT, "23514",
-                                               "new row for relation \"%s\" violates check constraint \"%s\"",
-                                               t->table->name, name);
+                struct status *st =
+                    status_sql(CONSTRAINT, "23514",
+                               "new row for relation \"%s\" violates check constraint \"%s\"",
+                               t->table->name, name);
                 return status_about(failing_row(st, t, rows, i), t->table->name, NULL, name);
             }
         }
@@ -210,8 +216,8 @@ void writer_reset(struct writer *w)
     }
 }
 
-struct write_op *writer_add(struct writer *w, enum write_phase ph, Sherd__V1__OpKind kind, struct slice key,
-                            struct slice value)
+struct write_op *writer_add(struct writer *w, enum write_phase ph, Sherd__V1__OpKind kind,
+                            struct slice key, struct slice value)
 {
     struct op_list *l = &w->phases[ph];
     if (l->n == l->cap) {
@@ -224,11 +230,13 @@ struct write_op *writer_add(struct writer *w, enum write_phase ph, Sherd__V1__Op
         l->cap = cap;
     }
     struct write_op *op = &l->ops[l->n++];
-    *op = (struct write_op){.op = {.kind = kind, .key = key, .value = value}, .is_update = w->in_update};
+    *op = (struct write_op){.op = {.kind = kind, .key = key, .value = value},
+                            .is_update = w->in_update};
     return op;
 }
 
-struct slice writer_key(struct writer *w, const Sherd__V1__IndexDesc *ix, const struct datum *row, struct status **st)
+struct slice writer_key(struct writer *w, const Sherd__V1__IndexDesc *ix, const struct datum *row,
+                        struct status **st)
 {
     struct buf b = {0};
     struct slice s = slice_make(NULL, 0);
@@ -266,7 +274,8 @@ static bool has_null_key(const Sherd__V1__IndexDesc *ix, const struct datum *row
 }
 
 /* Whether the row belongs to a partial index. */
-static struct status *is_indexed(struct writer *w, const struct index_write *ix, struct datum *row, bool *out)
+static struct status *is_indexed(struct writer *w, const struct index_write *ix, struct datum *row,
+                                 bool *out)
 {
     *out = true;
     if (ix->where == NULL) {
@@ -287,12 +296,13 @@ static struct status *is_indexed(struct writer *w, const struct index_write *ix,
     return NULL;
 }
 
-static struct status *put_entry(struct writer *w, const struct index_write *ix, struct slice key, struct slice pk,
-                                struct datum *row)
+static struct status *put_entry(struct writer *w, const struct index_write *ix, struct slice key,
+                                struct slice pk, struct datum *row)
 {
     bool must_be_new = ix->desc->unique && !has_null_key(ix->desc, row);
-    struct write_op *op =
-        writer_add(w, PHASE_PUT, must_be_new ? SHERD__V1__OP_KIND__OP_INSERT : SHERD__V1__OP_KIND__OP_PUT, key, pk);
+    struct write_op *op = writer_add(
+        w, PHASE_PUT, must_be_new ? SHERD__V1__OP_KIND__OP_INSERT : SHERD__V1__OP_KIND__OP_PUT, key,
+        pk);
     op->index = ix;
     op->row = row;
     op->op.lock = LOCK_UPDATE;
@@ -337,13 +347,15 @@ struct status *write_delete(struct writer *w, struct datum *old)
         }
         struct slice key = writer_key(w, t->indexes[i].desc, old, &st);
         TRY(st);
-        writer_add(w, PHASE_DELETE, SHERD__V1__OP_KIND__OP_DELETE, key, slice_make(NULL, 0))->op.lock = LOCK_UPDATE;
+        writer_add(w, PHASE_DELETE, SHERD__V1__OP_KIND__OP_DELETE, key, slice_make(NULL, 0))
+            ->op.lock = LOCK_UPDATE;
     }
     return foreign_children(w, old, NULL);
 }
 
-static struct status *update_entry(struct writer *w, const struct index_write *ix, struct datum *old, struct datum *new_row,
-                                   struct slice pk, bool pk_moves)
+static struct status *update_entry(struct writer *w, const struct index_write *ix,
+                                   struct datum *old, struct datum *new_row, struct slice pk,
+                                   bool pk_moves)
 {
     struct status *st = NULL;
     bool was, is;
@@ -356,15 +368,18 @@ static struct status *update_entry(struct writer *w, const struct index_write *i
     TRY(st);
     if (was && is && slice_eq(old_key, new_key)) {
         if (pk_moves) { /* the entry points at the row's new key */
-            writer_add(w, PHASE_PUT, SHERD__V1__OP_KIND__OP_PUT, new_key, pk)->op.lock = LOCK_UPDATE;
+            writer_add(w, PHASE_PUT, SHERD__V1__OP_KIND__OP_PUT, new_key, pk)->op.lock =
+                LOCK_UPDATE;
         } else if (ix->desc->state != SHERD__V1__INDEX_STATE__INDEX_PUBLIC) {
             /* The backfill may not have come here yet. */
-            writer_add(w, PHASE_PUT, SHERD__V1__OP_KIND__OP_PUT, new_key, pk)->op.lock = LOCK_UPDATE;
+            writer_add(w, PHASE_PUT, SHERD__V1__OP_KIND__OP_PUT, new_key, pk)->op.lock =
+                LOCK_UPDATE;
         }
         return NULL;
     }
     if (was) {
-        writer_add(w, PHASE_DELETE, SHERD__V1__OP_KIND__OP_DELETE, old_key, slice_make(NULL, 0))->op.lock = LOCK_UPDATE;
+        writer_add(w, PHASE_DELETE, SHERD__V1__OP_KIND__OP_DELETE, old_key, slice_make(NULL, 0))
+            ->op.lock = LOCK_UPDATE;
     }
     return is ? put_entry(w, ix, new_key, pk, new_row) : NULL;
 }
@@ -385,7 +400,8 @@ static struct status *update_ops(struct writer *w, struct datum *old, struct dat
     bool moves = !slice_eq(old_pk, pk);
     struct write_op *op;
     if (moves) {
-        writer_add(w, PHASE_DELETE, SHERD__V1__OP_KIND__OP_DELETE, old_pk, slice_make(NULL, 0))->op.lock = LOCK_UPDATE;
+        writer_add(w, PHASE_DELETE, SHERD__V1__OP_KIND__OP_DELETE, old_pk, slice_make(NULL, 0))
+            ->op.lock = LOCK_UPDATE;
         op = writer_add(w, PHASE_PUT, SHERD__V1__OP_KIND__OP_INSERT, pk, value);
         op->index = &t->indexes[0];
         op->row = new_row;
@@ -395,7 +411,8 @@ static struct status *update_ops(struct writer *w, struct datum *old, struct dat
         op->op.lock = t->lock != LOCK_NONE ? t->lock : LOCK_UPDATE;
     }
     for (int i = 1; i < t->nindexes; i++) {
-        if (moves || t->indexes[i].is_key_changed || t->indexes[i].desc->state != SHERD__V1__INDEX_STATE__INDEX_PUBLIC) {
+        if (moves || t->indexes[i].is_key_changed ||
+            t->indexes[i].desc->state != SHERD__V1__INDEX_STATE__INDEX_PUBLIC) {
             TRY(update_entry(w, &t->indexes[i], old, new_row, pk, moves));
         }
     }
@@ -429,10 +446,12 @@ static struct status *op_failed(struct writer *w, const struct write_op *op)
     return unique_violation(w->t->table, op->index->desc, op->row);
 }
 
-static struct status *send_ops(struct writer *w, struct txn_write *ops, const struct write_op *const *src, int n, bool is_last)
+static struct status *send_ops(struct writer *w, struct txn_write *ops,
+                               const struct write_op *const *src, int n, bool is_last)
 {
     struct txn_write_result res = {.conflict_op = -1};
-    TRY(txn_write(w->r->f, w->r->x->txn, w->a, ops, n, w->t->table->id, w->t->table->version, is_last, &res));
+    TRY(txn_write(w->r->f, w->r->x->txn, w->a, ops, n, w->t->table->id, w->t->table->version,
+                  is_last, &res));
     if (!res.failed) {
         return NULL;
     }

@@ -1,9 +1,10 @@
 /*
- * How a table is read: which index, what of the conditions becomes key spans, what is left to filter, and whether the index
- * gives the order that is wanted.
+ * How a table is read: which index, what of the conditions becomes key spans, what is left to
+ * filter, and whether the index gives the order that is wanted.
  *
- * Cost is counted in rows touched; a row fetched through a secondary index costs two more. Per leading column of an
- * index: an equality, an IN list or = ANY(array) goes on to the next column; a range ends the prefix.
+ * Cost is counted in rows touched; a row fetched through a secondary index costs two more. Per
+ * leading column of an index: an equality, an IN list or = ANY(array) goes on to the next column; a
+ * range ends the prefix.
  */
 #include "pnode.h"
 #include "sql/codec.h"
@@ -47,7 +48,8 @@ struct access {
     struct expr **conds;
 };
 
-/* The value can be computed before the scan starts: nothing of the table itself, nothing volatile. */
+/* The value can be computed before the scan starts: nothing of the table itself, nothing volatile.
+ */
 static bool is_bound(const struct access *ac, const struct expr *e)
 {
     return !uses_any(e, ac->table) && !expr_is_volatile(e) &&
@@ -61,7 +63,8 @@ static bool is_column(const struct expr *e, int var)
 }
 
 /* What a condition says about the column: EQ, IN, ANY or one end of a RANGE. */
-static bool key_of(const struct access *ac, const struct expr *e, int var, type_oid type, struct span_key *k)
+static bool key_of(const struct access *ac, const struct expr *e, int var, type_oid type,
+                   struct span_key *k)
 {
     if (e->kind == EXPR_IN && !e->negate && is_column(e->args[0], var)) {
         for (int i = 1; i < e->nargs; i++) {
@@ -69,11 +72,12 @@ static bool key_of(const struct access *ac, const struct expr *e, int var, type_
                 return false;
             }
         }
-        *k = (struct span_key){.kind = SPAN_IN, .type = type, .nvalues = e->nargs - 1, .values = e->args + 1};
+        *k = (struct span_key){
+            .kind = SPAN_IN, .type = type, .nvalues = e->nargs - 1, .values = e->args + 1};
         return true;
     }
-    if (e->kind == EXPR_ANY_ARRAY && !e->negate && e->func->op != NULL && strcmp(e->func->op, "=") == 0 &&
-        is_column(e->args[0], var) && is_bound(ac, e->args[1])) {
+    if (e->kind == EXPR_ANY_ARRAY && !e->negate && e->func->op != NULL &&
+        strcmp(e->func->op, "=") == 0 && is_column(e->args[0], var) && is_bound(ac, e->args[1])) {
         const struct type_info *ti = type_find(e->args[1]->type);
         if (ti == NULL || !is_key_type(type, ti->element)) {
             return false;
@@ -81,7 +85,8 @@ static bool key_of(const struct access *ac, const struct expr *e, int var, type_
         *k = (struct span_key){.kind = SPAN_ANY, .type = type, .nvalues = 1, .values = &e->args[1]};
         return true;
     }
-    if (type == TYPE_BOOL && (is_column(e, var) || (e->kind == EXPR_NOT && is_column(e->args[0], var)))) {
+    if (type == TYPE_BOOL &&
+        (is_column(e, var) || (e->kind == EXPR_NOT && is_column(e->args[0], var)))) {
         struct expr **v = ARENA_ARRAY(ac->p->a, struct expr *, 1);
         v[0] = expr_const(ac->p->a, TYPE_BOOL, datum_bool(e->kind != EXPR_NOT));
         *k = (struct span_key){.kind = SPAN_EQ, .type = type, .nvalues = 1, .values = v};
@@ -92,7 +97,8 @@ static bool key_of(const struct access *ac, const struct expr *e, int var, type_
     }
     const char *op = e->func->op;
     for (int s = 0; s < 2; s++) {
-        if (!is_column(e->args[s], var) || !is_bound(ac, e->args[1 - s]) || !is_key_type(type, e->args[1 - s]->type)) {
+        if (!is_column(e->args[s], var) || !is_bound(ac, e->args[1 - s]) ||
+            !is_key_type(type, e->args[1 - s]->type)) {
             continue;
         }
         struct expr *v = e->args[1 - s];
@@ -170,7 +176,8 @@ static bool try_index(struct access *ac, const Sherd__V1__IndexDesc *ix, struct 
             used[best] = true;
         } else {
             for (int i = 0; i < ac->nconds; i++) {
-                if (key_of(ac, ac->conds[i], var, t->columns[ord]->type, &k) && key_merge(&key, &has, &k)) {
+                if (key_of(ac, ac->conds[i], var, t->columns[ord]->type, &k) &&
+                    key_merge(&key, &has, &k)) {
                     used[i] = true;
                 }
             }
@@ -206,7 +213,9 @@ double scan_rows(const struct scan *s, int nconds)
     if (s->is_point) {
         rows = 1;
         for (int i = 0; i < s->nkeys; i++) {
-            rows *= s->keys[i].kind == SPAN_IN ? s->keys[i].nvalues : s->keys[i].kind == SPAN_ANY ? 5 : 1;
+            rows *= s->keys[i].kind == SPAN_IN    ? s->keys[i].nvalues
+                    : s->keys[i].kind == SPAN_ANY ? 5
+                                                  : 1;
         }
     }
     for (int i = 0; i < nconds; i++) {
@@ -215,8 +224,10 @@ double scan_rows(const struct scan *s, int nconds)
     return rows < 1 ? 1 : rows;
 }
 
-/* Whether reading the index forwards or backwards gives the order; columns that an equality fixes may be left out. */
-static bool gives_order(const struct access *ac, const struct scan *s, int n, const struct rel_sort *sorts, bool *out_reverse)
+/* Whether reading the index forwards or backwards gives the order; columns that an equality fixes
+ * may be left out. */
+static bool gives_order(const struct access *ac, const struct scan *s, int n,
+                        const struct rel_sort *sorts, bool *out_reverse)
 {
     const Sherd__V1__IndexDesc *ix = s->index;
     if (n == 0 || index_has_bucket(ac->table->table, ix)) {
@@ -234,7 +245,8 @@ static bool gives_order(const struct access *ac, const struct scan *s, int n, co
                 int d = ic->desc == sorts[i].is_desc ? 1 : -1;
                 bool nulls_first = d == 1 ? ic->nulls_first : !ic->nulls_first;
                 bool may_be_null = !ac->table->table->columns[ic->ordinal]->not_null;
-                if ((direction != 0 && d != direction) || (may_be_null && nulls_first != sorts[i].nulls_first)) {
+                if ((direction != 0 && d != direction) ||
+                    (may_be_null && nulls_first != sorts[i].nulls_first)) {
                     return false;
                 }
                 direction = d;
@@ -250,9 +262,9 @@ static bool gives_order(const struct access *ac, const struct scan *s, int n, co
     return true;
 }
 
-struct scan *access_path(struct planner *p, struct rel *table, int nconds, struct expr **conds, const struct rel *outer,
-                         int nsorts, const struct rel_sort *sorts, bool *out_sorted, bool *out_reverse, int *out_nused,
-                         bool *used)
+struct scan *access_path(struct planner *p, struct rel *table, int nconds, struct expr **conds,
+                         const struct rel *outer, int nsorts, const struct rel_sort *sorts,
+                         bool *out_sorted, bool *out_reverse, int *out_nused, bool *used)
 {
     struct access ac = {p, table, outer, nconds, conds};
     struct scan *best = NULL;
@@ -261,7 +273,8 @@ struct scan *access_path(struct planner *p, struct rel *table, int nconds, struc
     *out_sorted = *out_reverse = false;
     for (size_t i = 0; i < table->table->n_indexes; i++) {
         const Sherd__V1__IndexDesc *ix = table->table->indexes[i];
-        if (ix->state != SHERD__V1__INDEX_STATE__INDEX_PUBLIC || (ix->where_sql != NULL && ix->where_sql[0] != '\0')) {
+        if (ix->state != SHERD__V1__INDEX_STATE__INDEX_PUBLIC ||
+            (ix->where_sql != NULL && ix->where_sql[0] != '\0')) {
             continue;
         }
         struct scan *s = ARENA_NEW(p->a, struct scan);

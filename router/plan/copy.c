@@ -1,6 +1,6 @@
 /*
- * COPY: the target table and its columns for COPY FROM, a plan of a SELECT for COPY TO. Reading and writing of the text and
- * csv forms is the session's.
+ * COPY: the target table and its columns for COPY FROM, a plan of a SELECT for COPY TO. Reading and
+ * writing of the text and csv forms is the session's.
  */
 #include "exec/exec.h"
 
@@ -13,23 +13,27 @@ struct copy_target {
     const Sherd__V1__TableDesc *table;
     struct table_write write;
     int ngiven;
-    int *given;           /* ordinals, by column of the input */
-    struct expr **row;    /* by ordinal: default expressions; NULL where given */
+    int *given;        /* ordinals, by column of the input */
+    struct expr **row; /* by ordinal: default expressions; NULL where given */
     struct query *q;
-    struct plan plan;     /* what run_create() needs */
+    struct plan plan; /* what run_create() needs */
 };
 
-static struct status *one_byte(struct analyzer *z, const PgQuery__DefElem *d, const char *text, const char *what, char *out)
+static struct status *one_byte(struct analyzer *z, const PgQuery__DefElem *d, const char *text,
+                               const char *what, char *out)
 {
     if (text == NULL || strlen(text) != 1) {
-        return at(z, status_sql(UNSUPPORTED, "0A000", "COPY %s must be a single one-byte character", what), d->location);
+        return at(
+            z,
+            status_sql(UNSUPPORTED, "0A000", "COPY %s must be a single one-byte character", what),
+            d->location);
     }
     *out = text[0];
     return NULL;
 }
 
-static struct status *copy_option(struct analyzer *z, const PgQuery__DefElem *d, struct copy_spec *s, bool *has_delimiter,
-                                  bool *has_quote)
+static struct status *copy_option(struct analyzer *z, const PgQuery__DefElem *d,
+                                  struct copy_spec *s, bool *has_delimiter, bool *has_quote)
 {
     const char *text = node_string(d->arg);
     bool on = text == NULL || (strcasecmp(text, "off") != 0 && strcasecmp(text, "false") != 0);
@@ -43,11 +47,12 @@ static struct status *copy_option(struct analyzer *z, const PgQuery__DefElem *d,
         if (text != NULL && strcmp(text, "csv") == 0) {
             s->is_csv = true;
         } else if (text == NULL || strcmp(text, "text") != 0) {
-            return at(z,
-                      status_hint(status_sql(UNSUPPORTED, "0A000", "COPY format \"%s\" is not supported",
-                                             text == NULL ? "" : text),
-                                  "There are the formats text and csv."),
-                      d->location);
+            return at(
+                z,
+                status_hint(status_sql(UNSUPPORTED, "0A000", "COPY format \"%s\" is not supported",
+                                       text == NULL ? "" : text),
+                            "There are the formats text and csv."),
+                d->location);
         }
         return NULL;
     }
@@ -84,10 +89,12 @@ static struct status *copy_option(struct analyzer *z, const PgQuery__DefElem *d,
         strcmp(d->defname, "force_not_null") == 0) {
         return unsupported(z, d->location, "COPY option %s", d->defname);
     }
-    return at(z, status_sql(INVALID, "42601", "option \"%s\" not recognized", d->defname), d->location);
+    return at(z, status_sql(INVALID, "42601", "option \"%s\" not recognized", d->defname),
+              d->location);
 }
 
-static struct status *copy_options(struct analyzer *z, const PgQuery__CopyStmt *s, struct copy_spec *spec)
+static struct status *copy_options(struct analyzer *z, const PgQuery__CopyStmt *s,
+                                   struct copy_spec *spec)
 {
     bool has_delimiter = false, has_quote = false;
     for (size_t i = 0; i < s->n_options; i++) {
@@ -113,8 +120,9 @@ static struct status *copy_options(struct analyzer *z, const PgQuery__CopyStmt *
     return NULL;
 }
 
-static struct status *copy_columns(struct analyzer *z, const PgQuery__CopyStmt *s, const Sherd__V1__TableDesc *t,
-                                   struct copy_spec *spec, int **out_given)
+static struct status *copy_columns(struct analyzer *z, const PgQuery__CopyStmt *s,
+                                   const Sherd__V1__TableDesc *t, struct copy_spec *spec,
+                                   int **out_given)
 {
     int cap = (int)(t->n_columns + s->n_attlist);
     int *given = ARENA_ARRAY(z->a, int, cap + 1);
@@ -130,15 +138,17 @@ static struct status *copy_columns(struct analyzer *z, const PgQuery__CopyStmt *
         }
         bool generated = c->generated_sql != NULL && c->generated_sql[0] != '\0';
         if (generated && s->n_attlist > 0) {
-            return status_detail(status_sql(INVALID, "42P10", "column \"%s\" is a generated column", c->name),
-                                 "Generated columns cannot be used in COPY.");
+            return status_detail(
+                status_sql(INVALID, "42P10", "column \"%s\" is a generated column", c->name),
+                "Generated columns cannot be used in COPY.");
         }
         if (c->dropped || table_is_hidden(t, c) || generated) {
             continue;
         }
         for (int k = 0; k < spec->ncols; k++) {
             if (given[k] == (int)c->ordinal) {
-                return status_sql(INVALID, "42701", "column \"%s\" specified more than once", c->name);
+                return status_sql(INVALID, "42701", "column \"%s\" specified more than once",
+                                  c->name);
             }
         }
         given[spec->ncols] = (int)c->ordinal;
@@ -157,8 +167,8 @@ static void release_catalog(void *c)
     catalog_unref(c);
 }
 
-static struct status *copy_from(struct analyzer *z, const PgQuery__CopyStmt *s, struct copy_spec *spec,
-                                struct copy_target **out)
+static struct status *copy_from(struct analyzer *z, const PgQuery__CopyStmt *s,
+                                struct copy_spec *spec, struct copy_target **out)
 {
     const Sherd__V1__TableDesc *t;
     const struct system_table *sys;
@@ -202,7 +212,8 @@ static void put_name(struct buf *b, const char *name)
 }
 
 /* COPY t (a, b) TO: a SELECT of those columns. */
-static struct status *copy_to(struct analyzer *z, const struct parsed *p, const PgQuery__CopyStmt *s, struct copy_spec *spec,
+static struct status *copy_to(struct analyzer *z, const struct parsed *p,
+                              const PgQuery__CopyStmt *s, struct copy_spec *spec,
                               struct plan **out_query)
 {
     struct parsed *made = NULL;
@@ -247,21 +258,25 @@ static struct status *copy_to(struct analyzer *z, const struct parsed *p, const 
     return NULL;
 }
 
-struct status *plan_copy(struct fiber *f, const struct plan_env *env, const struct parsed *p, int i, struct arena *a,
-                         struct copy_spec *out_spec, struct copy_target **out_target, struct plan **out_query)
+struct status *plan_copy(struct fiber *f, const struct plan_env *env, const struct parsed *p, int i,
+                         struct arena *a, struct copy_spec *out_spec,
+                         struct copy_target **out_target, struct plan **out_query)
 {
     const PgQuery__Node *n = parsed_node(p, i);
     const PgQuery__CopyStmt *s = n->copy_stmt;
     struct query *q = ARENA_NEW(a, struct query);
     q->arena = a;
-    struct analyzer z = {.q = q, .a = a, .f = f, .env = env, .sql = (const char *)parsed_sql(p).data};
+    struct analyzer z = {
+        .q = q, .a = a, .f = f, .env = env, .sql = (const char *)parsed_sql(p).data};
     struct copy_spec spec = {.is_from = s->is_from};
     *out_target = NULL;
     *out_query = NULL;
     if (s->is_program || s->filename[0] != '\0') {
-        return status_hint(status_sql(DENIED, "42501", "COPY to or from %s is not possible",
-                                      s->is_program ? "an external program" : "a file of the server"),
-                           "Use COPY ... FROM STDIN or TO STDOUT; psql's \\copy does that with files of the client.");
+        return status_hint(
+            status_sql(DENIED, "42501", "COPY to or from %s is not possible",
+                       s->is_program ? "an external program" : "a file of the server"),
+            "Use COPY ... FROM STDIN or TO STDOUT; psql's \\copy does that with files of the "
+            "client.");
     }
     if (s->where_clause != NULL) {
         return unsupported(&z, -1, "COPY FROM ... WHERE");
@@ -272,7 +287,8 @@ struct status *plan_copy(struct fiber *f, const struct plan_env *env, const stru
     return NULL;
 }
 
-struct status *copy_insert(struct fiber *f, struct copy_target *t, struct exec *x, const struct batch *rows)
+struct status *copy_insert(struct fiber *f, struct copy_target *t, struct exec *x,
+                           const struct batch *rows)
 {
     struct run *r;
     if (rows->nrows == 0) {

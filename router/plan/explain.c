@@ -1,9 +1,10 @@
 /*
- * EXPLAIN: the physical tree as text, one line per row, with what each scan sends where: index, key conditions, spans, pushed
- * filter, partial aggregates, and the shards that hold the spans with the node believed to lead each.
+ * EXPLAIN: the physical tree as text, one line per row, with what each scan sends where: index, key
+ * conditions, spans, pushed filter, partial aggregates, and the shards that hold the spans with the
+ * node believed to lead each.
  *
- * ANALYZE runs the plan first (its writes too, as in PostgreSQL) and adds rows, loops and time per node, then the
- * transaction's counters.
+ * ANALYZE runs the plan first (its writes too, as in PostgreSQL) and adds rows, loops and time per
+ * node, then the transaction's counters.
  */
 #include "exec/exec.h"
 
@@ -22,7 +23,8 @@ struct explain {
     uint64_t total_ns;
 };
 
-static void line(struct explain *x, int depth, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static void line(struct explain *x, int depth, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 static void line(struct explain *x, int depth, const char *fmt, ...)
 {
@@ -40,7 +42,8 @@ static const char **names_of(struct explain *x, int n, const int *vars)
 {
     const char **names = ARENA_ARRAY(x->a, const char *, n + 1);
     for (int i = 0; i < n; i++) {
-        names[i] = vars[i] >= 0 && x->p->q->vars[vars[i]].name != NULL ? x->p->q->vars[vars[i]].name : "?";
+        names[i] =
+            vars[i] >= 0 && x->p->q->vars[vars[i]].name != NULL ? x->p->q->vars[vars[i]].name : "?";
     }
     return names;
 }
@@ -61,7 +64,8 @@ static const char *over_input(struct explain *x, const struct expr *e, const str
 
 /* ---- scans ---- */
 
-static void key_condition(struct explain *x, const struct scan *s, const struct pnode *outer, int depth)
+static void key_condition(struct explain *x, const struct scan *s, const struct pnode *outer,
+                          int depth)
 {
     struct buf b = {0};
     for (int i = 0; i < s->nkeys; i++) {
@@ -80,11 +84,12 @@ static void key_condition(struct explain *x, const struct scan *s, const struct 
             buf_printf(&b, "%s)", k->nvalues > 10 ? ", ..." : "");
         } else {
             if (k->low != NULL) {
-                buf_printf(&b, "%s %s %s", col, k->low_inclusive ? ">=" : ">", over_input(x, k->low, outer));
+                buf_printf(&b, "%s %s %s", col, k->low_inclusive ? ">=" : ">",
+                           over_input(x, k->low, outer));
             }
             if (k->high != NULL) {
-                buf_printf(&b, "%s%s %s %s", k->low != NULL ? " AND " : "", col, k->high_inclusive ? "<=" : "<",
-                           over_input(x, k->high, outer));
+                buf_printf(&b, "%s%s %s %s", k->low != NULL ? " AND " : "", col,
+                           k->high_inclusive ? "<=" : "<", over_input(x, k->high, outer));
             }
         }
     }
@@ -147,14 +152,17 @@ static void spans(struct explain *x, const struct scan *s, int depth)
     if (x->r->x->env.router != NULL) {
         struct shard_walk w = {.x = x, .b = &b};
         for (int i = 0; i < l.n; i++) {
-            shard_map_scan(router_meta(x->r->x->env.router), l.spans[i].start, l.spans[i].end, shard_seen, &w);
+            shard_map_scan(router_meta(x->r->x->env.router), l.spans[i].start, l.spans[i].end,
+                           shard_seen, &w);
         }
-        line(x, depth, "Shards: %.*s%s", (int)b.len, b.len > 0 ? (char *)b.data : "", w.n > 16 ? ", ..." : "");
+        line(x, depth, "Shards: %.*s%s", (int)b.len, b.len > 0 ? (char *)b.data : "",
+             w.n > 16 ? ", ..." : "");
     }
     buf_deinit(&b);
 }
 
-static void scan_details(struct explain *x, const struct pnode *n, const struct pnode *outer, int depth)
+static void scan_details(struct explain *x, const struct pnode *n, const struct pnode *outer,
+                         int depth)
 {
     static const char *const locks[] = {"", "KEY SHARE", "SHARE", "NO KEY UPDATE", "UPDATE"};
     const struct scan *s = n->scan;
@@ -209,12 +217,14 @@ static void scan_details(struct explain *x, const struct pnode *n, const struct 
 static const char *scan_title(struct explain *x, const struct pnode *n)
 {
     const struct scan *s = n->scan;
-    const char *how = s->is_point        ? "Point Lookup"
-                      : s->nkeys > 0     ? "Index Range Scan"
-                      : s->is_ordered    ? "Index Scan"
-                                         : "Full Scan";
-    const char *alias = strcmp(s->alias, s->table->name) == 0 ? "" : arena_printf(x->a, " %s", s->alias);
-    return arena_printf(x->a, "%s%s on %s%s using %s", how, s->fragment.is_reverse ? " Backward" : "", s->table->name, alias,
+    const char *how = s->is_point     ? "Point Lookup"
+                      : s->nkeys > 0  ? "Index Range Scan"
+                      : s->is_ordered ? "Index Scan"
+                                      : "Full Scan";
+    const char *alias =
+        strcmp(s->alias, s->table->name) == 0 ? "" : arena_printf(x->a, " %s", s->alias);
+    return arena_printf(x->a, "%s%s on %s%s using %s", how,
+                        s->fragment.is_reverse ? " Backward" : "", s->table->name, alias,
                         s->index->name);
 }
 
@@ -228,7 +238,8 @@ static const char *join_name(enum join_kind k)
 
 static const char *title(struct explain *x, const struct pnode *n)
 {
-    static const char *const setops[] = {"Append", "Union", "Intersect", "Intersect All", "Except", "Except All"};
+    static const char *const setops[] = {"Append",        "Union",  "Intersect",
+                                         "Intersect All", "Except", "Except All"};
     switch (n->kind) {
     case P_ONE:
         return "Result";
@@ -247,7 +258,8 @@ static const char *title(struct explain *x, const struct pnode *n)
     case P_PROJECT:
         return "Project";
     case P_JOIN:
-        return arena_printf(x->a, "%s Join (%s)", n->nkeys > 0 ? "Hash" : "Nested Loop", join_name(n->join));
+        return arena_printf(x->a, "%s Join (%s)", n->nkeys > 0 ? "Hash" : "Nested Loop",
+                            join_name(n->join));
     case P_LOOKUP:
         return arena_printf(x->a, "Lookup Join (%s)", join_name(n->join));
     case P_APPLY:
@@ -280,7 +292,8 @@ static void details(struct explain *x, const struct pnode *n, const struct pnode
     if (n->kind == P_SORT) {
         for (int i = 0; i < n->nsort; i++) {
             const char **names = names_of(x, n->left->ncols, n->left->vars);
-            buf_printf(&b, "%s%s%s", i > 0 ? ", " : "", names[n->sort[i].column], n->sort[i].is_desc ? " DESC" : "");
+            buf_printf(&b, "%s%s%s", i > 0 ? ", " : "", names[n->sort[i].column],
+                       n->sort[i].is_desc ? " DESC" : "");
         }
         line(x, depth, "Sort Key: %.*s", (int)b.len, (char *)b.data);
     }
@@ -288,9 +301,11 @@ static void details(struct explain *x, const struct pnode *n, const struct pnode
         line(x, depth, "Filter: %s", over_input(x, n->filter, n->left));
     }
     if (n->kind == P_JOIN || n->kind == P_LOOKUP || n->kind == P_APPLY) {
-        const char **l = names_of(x, n->left->ncols, n->left->vars), **r = names_of(x, n->right->ncols, n->right->vars);
+        const char **l = names_of(x, n->left->ncols, n->left->vars),
+                   **r = names_of(x, n->right->ncols, n->right->vars);
         for (int i = 0; i < n->nkeys; i++) {
-            buf_printf(&b, "%s%s = %s", i > 0 ? " AND " : "", l[n->left_keys[i]], r[n->right_keys[i]]);
+            buf_printf(&b, "%s%s = %s", i > 0 ? " AND " : "", l[n->left_keys[i]],
+                       r[n->right_keys[i]]);
         }
         if (b.len > 0) {
             line(x, depth, "Join Cond: %.*s", (int)b.len, (char *)b.data);
@@ -299,7 +314,8 @@ static void details(struct explain *x, const struct pnode *n, const struct pnode
             int total = n->left->ncols + n->right->ncols;
             int *vars = ARENA_ARRAY(x->a, int, total + 1);
             for (int i = 0; i < total; i++) {
-                vars[i] = i < n->left->ncols ? n->left->vars[i] : n->right->vars[i - n->left->ncols];
+                vars[i] =
+                    i < n->left->ncols ? n->left->vars[i] : n->right->vars[i - n->left->ncols];
             }
             line(x, depth, "Join Filter: %s", text_of(x, n->filter, total, vars));
         }
@@ -313,7 +329,8 @@ static void details(struct explain *x, const struct pnode *n, const struct pnode
     buf_deinit(&b);
 }
 
-static void node(struct explain *x, const struct pnode *n, const struct pnode *outer, int depth, bool is_root)
+static void node(struct explain *x, const struct pnode *n, const struct pnode *outer, int depth,
+                 bool is_root)
 {
     if (n->kind == P_PROJECT && n->is_permutation && !x->outer->explain_verbose) {
         node(x, n->left, outer, depth, is_root); /* moves columns only */
@@ -326,8 +343,8 @@ static void node(struct explain *x, const struct pnode *n, const struct pnode *o
     }
     if (x->r->stats != NULL) {
         const struct node_stats *s = &x->r->stats[n->id];
-        buf_printf(&b, "  (actual time=%.3f ms rows=%llu loops=%llu)", (double)s->ns / 1e6, (unsigned long long)s->rows,
-                   (unsigned long long)s->loops);
+        buf_printf(&b, "  (actual time=%.3f ms rows=%llu loops=%llu)", (double)s->ns / 1e6,
+                   (unsigned long long)s->rows, (unsigned long long)s->loops);
     }
     line(x, depth, "%.*s", (int)b.len, (char *)b.data);
     buf_deinit(&b);
@@ -352,7 +369,8 @@ static void subplans(struct explain *x)
     }
     for (int i = 0; i < q->nsubplans; i++) {
         if (q->subplans[i]->plan != NULL) {
-            line(x, 2, "SubPlan %d%s", i + 1, q->subplans[i]->nouter > 0 ? " (for each row)" : " (once)");
+            line(x, 2, "SubPlan %d%s", i + 1,
+                 q->subplans[i]->nouter > 0 ? " (for each row)" : " (once)");
             node(x, q->subplans[i]->plan, NULL, 4, false);
         }
     }
@@ -365,7 +383,8 @@ static void whole(struct explain *x)
     if (p->write != NULL) {
         line(x, 0, "%s on %s", verbs[(int)p->tag], p->write->t.table->name);
         if (p->write->dml->conflict != CONFLICT_ERROR) {
-            line(x, 2, "Conflict Resolution: %s", p->write->dml->conflict == CONFLICT_NOTHING ? "NOTHING" : "UPDATE");
+            line(x, 2, "Conflict Resolution: %s",
+                 p->write->dml->conflict == CONFLICT_NOTHING ? "NOTHING" : "UPDATE");
         }
         node(x, p->root, NULL, 2, false);
     } else {
@@ -375,8 +394,9 @@ static void whole(struct explain *x)
     if (x->r->stats != NULL) {
         const struct txn_stats *s = txn_stats(x->r->x->txn);
         if (s != NULL) {
-            line(x, 0, "Transaction: %llu reads, %llu writes, %llu RPCs, %llu rows, %llu bytes", (unsigned long long)s->reads,
-                 (unsigned long long)s->writes, (unsigned long long)s->rpcs, (unsigned long long)s->rows,
+            line(x, 0, "Transaction: %llu reads, %llu writes, %llu RPCs, %llu rows, %llu bytes",
+                 (unsigned long long)s->reads, (unsigned long long)s->writes,
+                 (unsigned long long)s->rpcs, (unsigned long long)s->rows,
                  (unsigned long long)s->bytes);
         }
         line(x, 0, "Execution Time: %.3f ms", (double)x->total_ns / 1e6);

@@ -1,7 +1,8 @@
 /*
- * Join order: the inputs of a tree of inner joins are joined greedily, smallest result first, preferring pairs that a
- * condition connects. Sizes are rough guesses by the shape of the conditions (there are no statistics yet): a unique key is
- * one row, an equality a twentieth, a range a third.
+ * Join order: the inputs of a tree of inner joins are joined greedily, smallest result first,
+ * preferring pairs that a condition connects. Sizes are rough guesses by the shape of the
+ * conditions (there are no statistics yet): a unique key is one row, an equality a twentieth, a
+ * range a third.
  */
 #include "pnode.h"
 
@@ -39,12 +40,14 @@ static bool is_one_row(const struct rel *table, int n, struct expr *const *conds
             bool found = false;
             for (int c = 0; c < n; c++) {
                 const struct expr *e = conds[c];
-                if (e->kind != EXPR_CALL || e->nargs != 2 || e->func->op == NULL || strcmp(e->func->op, "=") != 0) {
+                if (e->kind != EXPR_CALL || e->nargs != 2 || e->func->op == NULL ||
+                    strcmp(e->func->op, "=") != 0) {
                     continue;
                 }
                 for (int s = 0; s < 2; s++) {
                     const struct expr *col = strip_column(e->args[s]);
-                    found |= col != NULL && col->index == table->col_vars[ix->columns[k]->ordinal] &&
+                    found |= col != NULL &&
+                             col->index == table->col_vars[ix->columns[k]->ordinal] &&
                              !uses_any(e->args[1 - s], table);
                 }
             }
@@ -112,17 +115,17 @@ double rel_rows(const struct rel *r)
     return TABLE_ROWS;
 }
 
-bool join_equality(struct planner *p, const struct expr *e, const struct rel *left, const struct rel *right,
-                   struct expr **out_left, struct expr **out_right)
+bool join_equality(struct planner *p, const struct expr *e, const struct rel *left,
+                   const struct rel *right, struct expr **out_left, struct expr **out_right)
 {
     (void)p;
-    if (e->kind != EXPR_CALL || e->nargs != 2 || e->func->op == NULL || strcmp(e->func->op, "=") != 0 ||
-        expr_has_kind(e, EXPR_SUBPLAN) || expr_is_volatile(e)) {
+    if (e->kind != EXPR_CALL || e->nargs != 2 || e->func->op == NULL ||
+        strcmp(e->func->op, "=") != 0 || expr_has_kind(e, EXPR_SUBPLAN) || expr_is_volatile(e)) {
         return false;
     }
     for (int s = 0; s < 2; s++) {
-        if (uses_any(e->args[s], left) && vars_within(e->args[s], left) && uses_any(e->args[1 - s], right) &&
-            vars_within(e->args[1 - s], right)) {
+        if (uses_any(e->args[s], left) && vars_within(e->args[s], left) &&
+            uses_any(e->args[1 - s], right) && vars_within(e->args[1 - s], right)) {
             *out_left = e->args[s];
             *out_right = e->args[1 - s];
             return true;
@@ -185,7 +188,8 @@ static bool is_joined(const struct join_inputs *in, const struct rel *a, const s
 }
 
 /* Rows of the join of what is there so far with input k. */
-static double joined_rows(struct planner *p, const struct join_inputs *in, const struct rel *so_far, double rows, int k)
+static double joined_rows(struct planner *p, const struct join_inputs *in, const struct rel *so_far,
+                          double rows, int k)
 {
     const struct rel *r = in->rels[k];
     if (so_far == NULL) {

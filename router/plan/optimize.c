@@ -2,9 +2,11 @@
  * Rewrites of the relational tree, all of them equivalences:
  *
  *   - a WITH query used once becomes a part of the query that uses it
- *   - x IN (SELECT ...) and [NOT] EXISTS (SELECT ...) as terms of WHERE become semi and anti joins; an IN over one column
- *     becomes an inner join with the distinct values, so that the join order and lookups apply to it
- *   - terms of WHERE go down to where all their columns are known; an outer join that such a term makes inner becomes inner
+ *   - x IN (SELECT ...) and [NOT] EXISTS (SELECT ...) as terms of WHERE become semi and anti joins;
+ * an IN over one column becomes an inner join with the distinct values, so that the join order and
+ * lookups apply to it
+ *   - terms of WHERE go down to where all their columns are known; an outer join that such a term
+ * makes inner becomes inner
  *
  * Terms with volatile functions stay where they were written.
  */
@@ -60,7 +62,8 @@ static void cond_add(struct planner *p, struct cond_list *l, struct expr *e)
     l->e[l->n++] = e;
 }
 
-/* Terms of an OR that all its branches share are terms of the whole: (a AND x) OR (a AND y) implies a. */
+/* Terms of an OR that all its branches share are terms of the whole: (a AND x) OR (a AND y) implies
+ * a. */
 static void cond_split(struct planner *p, struct cond_list *l, struct expr *e)
 {
     if (e->kind == EXPR_AND) {
@@ -129,13 +132,15 @@ static struct expr *subst_fn(void *ctx, const struct expr *e)
     return NULL;
 }
 
-static struct expr *substitute(struct planner *p, struct expr *e, int n, const int *vars, struct expr *const *exprs)
+static struct expr *substitute(struct planner *p, struct expr *e, int n, const int *vars,
+                               struct expr *const *exprs)
 {
     struct subst s = {p, n, vars, exprs};
     return expr_map(p->a, e, subst_fn, &s);
 }
 
-static struct expr *rename_vars(struct planner *p, struct expr *e, int n, const int *from, const int *to)
+static struct expr *rename_vars(struct planner *p, struct expr *e, int n, const int *from,
+                                const int *to)
 {
     struct expr **exprs = ARENA_ARRAY(p->a, struct expr *, n + 1);
     for (int i = 0; i < n; i++) {
@@ -208,12 +213,12 @@ static bool rel_uses(const struct rel *r, int n, const int *outer)
 }
 
 /*
- * The sub-select as the right side of a join: *out_rel, and the terms that tie it to the outer row in on. test is given in
- * terms of the sub-select's result vars. False when it is not simple enough: uses of the outer row below a grouping, a
- * limit or a join.
+ * The sub-select as the right side of a join: *out_rel, and the terms that tie it to the outer row
+ * in on. test is given in terms of the sub-select's result vars. False when it is not simple
+ * enough: uses of the outer row below a grouping, a limit or a join.
  */
-static bool unnest(struct planner *p, const struct subplan *sp, struct expr *test, struct rel **out_rel,
-                   struct cond_list *on)
+static bool unnest(struct planner *p, const struct subplan *sp, struct expr *test,
+                   struct rel **out_rel, struct cond_list *on)
 {
     struct rel *r = sp->rel;
     if (test != NULL) {
@@ -223,7 +228,8 @@ static bool unnest(struct planner *p, const struct subplan *sp, struct expr *tes
         *out_rel = r;
         return true;
     }
-    while (r->kind == REL_PROJECT || r->kind == REL_SORT || (r->kind == REL_DISTINCT && !r->is_on)) {
+    while (r->kind == REL_PROJECT || r->kind == REL_SORT ||
+           (r->kind == REL_DISTINCT && !r->is_on)) {
         if (r->kind == REL_PROJECT) {
             for (int i = 0; i < r->nexprs; i++) {
                 if (expr_is_volatile(r->exprs[i])) {
@@ -248,7 +254,8 @@ static bool unnest(struct planner *p, const struct subplan *sp, struct expr *tes
     }
     for (int i = 0; i < on->n; i++) {
         if (expr_has_kind(on->e[i], EXPR_SUBPLAN)) {
-            return false; /* its arguments would have to come from both sides: leave it to execution */
+            return false; /* its arguments would have to come from both sides: leave it to execution
+                           */
         }
     }
     *out_rel = with_filter(p, r, &inner);
@@ -265,7 +272,8 @@ static bool is_plain_equality(const struct planner *p, const struct subplan *sp)
 {
     const struct expr *t = sp->test;
     (void)p;
-    if (sp->nouts != 1 || t->kind != EXPR_CALL || t->nargs != 2 || t->func->op == NULL || strcmp(t->func->op, "=") != 0) {
+    if (sp->nouts != 1 || t->kind != EXPR_CALL || t->nargs != 2 || t->func->op == NULL ||
+        strcmp(t->func->op, "=") != 0) {
         return false;
     }
     const struct expr *rhs = strip_column(t->args[1]);
@@ -360,7 +368,8 @@ static bool rejects_null(const struct expr *e, const struct rel *r)
 static struct rel *push_join(struct planner *p, struct rel *r, struct cond_list *conds)
 {
     struct cond_list left = {0}, right = {0}, above = {0}, on = {0};
-    if (r->join == JOIN_RIGHT && !r->is_lateral) { /* a right join is a left join of the sides exchanged */
+    if (r->join == JOIN_RIGHT &&
+        !r->is_lateral) { /* a right join is a left join of the sides exchanged */
         struct rel *swap = r->left;
         r->left = r->right;
         r->right = swap;
@@ -446,11 +455,13 @@ static struct rel *push_project(struct planner *p, struct rel *r, struct cond_li
 }
 
 /* Terms over `allowed` vars go below a node of one input; the others stay above. */
-static struct rel *push_through(struct planner *p, struct rel *r, struct cond_list *conds, const struct rel *allowed)
+static struct rel *push_through(struct planner *p, struct rel *r, struct cond_list *conds,
+                                const struct rel *allowed)
 {
     struct cond_list below = {0}, above = {0};
     for (int i = 0; i < conds->n; i++) {
-        bool ok = allowed != NULL && !expr_is_volatile(conds->e[i]) && vars_within(conds->e[i], allowed);
+        bool ok =
+            allowed != NULL && !expr_is_volatile(conds->e[i]) && vars_within(conds->e[i], allowed);
         cond_add(p, ok ? &below : &above, conds->e[i]);
     }
     if (r->left != NULL) {

@@ -1,8 +1,9 @@
 /*
  * The relational tree to physical nodes: layouts, join methods, what runs in the shards.
  *
- * First a pass from the top marks the vars that anything above needs (columns are pruned by it); then nodes are made from
- * the bottom. A wish for an order goes down with the call, so that an index can give it instead of a sort.
+ * First a pass from the top marks the vars that anything above needs (columns are pruned by it);
+ * then nodes are made from the bottom. A wish for an order goes down with the call, so that an
+ * index can give it instead of a sort.
  */
 #include "pnode.h"
 
@@ -11,7 +12,8 @@
 #include "base/check.h"
 #include "ddl/system.h"
 
-static struct status *build(struct planner *p, struct rel *r, struct order_wish *wish, struct pnode **out);
+static struct status *build(struct planner *p, struct rel *r, struct order_wish *wish,
+                            struct pnode **out);
 
 /* ---- needed vars ---- */
 
@@ -148,7 +150,8 @@ static struct expr *over(struct planner *p, struct expr *e, const struct pnode *
 
 static struct status *missing_var(struct planner *p, int var)
 {
-    return status_new(INTERNAL, "column \"%s\" (var %d) is not in its input", p->q->vars[var].name, var);
+    return status_new(INTERNAL, "column \"%s\" (var %d) is not in its input", p->q->vars[var].name,
+                      var);
 }
 
 /* in with exactly these columns in this order; in itself when it is so already. */
@@ -208,8 +211,9 @@ static struct status *build_subplan(struct planner *p, struct subplan *sp)
         memcpy(layout + sp->nlhs, sp->outs, sizeof(int) * (size_t)sp->nouts);
         sp->plan_test = to_positions(p, sp->test, total, layout);
         const struct expr *t = sp->test;
-        if (sp->kind == SUBPLAN_ANY && sp->nouter == 0 && sp->nouts == 1 && t->kind == EXPR_CALL && t->nargs == 2 &&
-            t->func->op != NULL && strcmp(t->func->op, "=") == 0 && t->args[0]->type == t->args[1]->type) {
+        if (sp->kind == SUBPLAN_ANY && sp->nouter == 0 && sp->nouts == 1 && t->kind == EXPR_CALL &&
+            t->nargs == 2 && t->func->op != NULL && strcmp(t->func->op, "=") == 0 &&
+            t->args[0]->type == t->args[1]->type) {
             sp->is_hashable = true;
             sp->hash_type = t->args[0]->type;
             sp->hash_lhs = to_positions(p, t->args[0], sp->nlhs, sp->lhs_vars);
@@ -231,8 +235,9 @@ static void push_walk(struct push_check *c, const struct expr *e)
     if (e->kind == EXPR_CALL && (e->func->needs_session || e->func->class != FUNC_SCALAR)) {
         c->bad = true;
     }
-    if (e->kind == EXPR_SUBPLAN && (e->nargs > 0 || (e->subkind != SUBPLAN_SCALAR && e->subkind != SUBPLAN_EXISTS &&
-                                                     e->subkind != SUBPLAN_ARRAY))) {
+    if (e->kind == EXPR_SUBPLAN &&
+        (e->nargs > 0 || (e->subkind != SUBPLAN_SCALAR && e->subkind != SUBPLAN_EXISTS &&
+                          e->subkind != SUBPLAN_ARRAY))) {
         c->bad = true;
     }
     for (int i = 0; i < e->nargs && !c->bad; i++) {
@@ -341,8 +346,8 @@ static void residual(struct planner *p, struct pnode *j, int n, struct expr **co
     j->filter = to_positions(p, conds_and(p, n, conds), total, vars);
 }
 
-static struct status *hash_join(struct planner *p, struct rel *r, struct pnode *left, struct pnode *right,
-                                struct pnode **out)
+static struct status *hash_join(struct planner *p, struct rel *r, struct pnode *left,
+                                struct pnode *right, struct pnode **out)
 {
     struct pnode *j = pnode_new(p, P_JOIN, NULL);
     struct expr **rest = ARENA_ARRAY(p->a, struct expr *, r->nconds + 1);
@@ -376,8 +381,8 @@ static struct status *hash_join(struct planner *p, struct rel *r, struct pnode *
     return p->st;
 }
 
-static struct status *apply_join(struct planner *p, struct rel *r, struct pnode *left, struct pnode *right,
-                                 struct pnode **out)
+static struct status *apply_join(struct planner *p, struct rel *r, struct pnode *left,
+                                 struct pnode *right, struct pnode **out)
 {
     struct pnode *j = pnode_new(p, P_APPLY, NULL);
     j->left = left;
@@ -405,13 +410,15 @@ static bool is_locked(const struct rel *r)
     return t->kind == REL_TABLE && t->lock != LOCK_NONE;
 }
 
-static struct status *lookup_join(struct planner *p, struct rel *r, struct pnode *left, struct pnode **out)
+static struct status *lookup_join(struct planner *p, struct rel *r, struct pnode *left,
+                                  struct pnode **out)
 {
     *out = NULL;
     if (is_locked(r->left) && !is_locked(r->right)) {
         return NULL; /* the other way round reads and locks less */
     }
-    if ((r->join != JOIN_INNER && r->join != JOIN_LEFT && r->join != JOIN_SEMI && r->join != JOIN_ANTI) ||
+    if ((r->join != JOIN_INNER && r->join != JOIN_LEFT && r->join != JOIN_SEMI &&
+         r->join != JOIN_ANTI) ||
         (left->rows > 200 && !is_locked(r->right))) {
         return NULL;
     }
@@ -501,7 +508,8 @@ static struct status *build_values(struct planner *p, struct rel *r, struct pnod
     return p->st;
 }
 
-static struct status *build_project(struct planner *p, struct rel *r, struct order_wish *wish, struct pnode **out)
+static struct status *build_project(struct planner *p, struct rel *r, struct order_wish *wish,
+                                    struct pnode **out)
 {
     struct pnode *in;
     struct order_wish below = {0};
@@ -564,8 +572,9 @@ static struct status *build_agg(struct planner *p, struct rel *r, struct pnode *
         pr->vars = ARENA_ARRAY(p->a, int, total + 1);
         pr->is_permutation = true;
         for (int i = 0; i < total; i++) {
-            struct expr *e = i < r->ngroups ? over(p, r->exprs[i], in)
-                                            : expr_column(p->a, in->types[i - r->ngroups], -1, i - r->ngroups);
+            struct expr *e = i < r->ngroups
+                                 ? over(p, r->exprs[i], in)
+                                 : expr_column(p->a, in->types[i - r->ngroups], -1, i - r->ngroups);
             pr->is_permutation &= e->kind == EXPR_COLUMN;
             pr->exprs[i] = e;
             pr->types[i] = e->type;
@@ -577,7 +586,8 @@ static struct status *build_agg(struct planner *p, struct rel *r, struct pnode *
         n->aggs[i] = r->aggs[i];
         n->aggs[i].args = ARENA_ARRAY(p->a, struct expr *, r->aggs[i].nargs + 1);
         for (int k = 0; k < r->aggs[i].nargs; k++) {
-            n->aggs[i].args[k] = pushed != NULL ? r->aggs[i].args[k] : over(p, r->aggs[i].args[k], n->left);
+            n->aggs[i].args[k] =
+                pushed != NULL ? r->aggs[i].args[k] : over(p, r->aggs[i].args[k], n->left);
         }
         if (pushed == NULL) {
             n->aggs[i].filter = over(p, r->aggs[i].filter, n->left);
@@ -589,8 +599,8 @@ static struct status *build_agg(struct planner *p, struct rel *r, struct pnode *
     return p->st;
 }
 
-static struct status *build_sort(struct planner *p, struct rel *r, struct expr *limit, struct expr *offset,
-                                 struct order_wish *outer, struct pnode **out)
+static struct status *build_sort(struct planner *p, struct rel *r, struct expr *limit,
+                                 struct expr *offset, struct order_wish *outer, struct pnode **out)
 {
     struct order_wish wish = {.n = r->nsorts, .sorts = r->sorts};
     struct pnode *in;
@@ -637,7 +647,8 @@ static struct status *build_limit(struct planner *p, struct rel *r, struct pnode
     n->offset = offset;
     if (limit != NULL) {
         push_limit(in, limit, offset);
-        if (limit->kind == EXPR_CONST && !limit->value.is_null && (double)limit->value.i < n->rows) {
+        if (limit->kind == EXPR_CONST && !limit->value.is_null &&
+            (double)limit->value.i < n->rows) {
             n->rows = (double)limit->value.i;
         }
     }
@@ -773,7 +784,8 @@ static struct status *build_system(struct planner *p, struct rel *r, struct pnod
     return NULL;
 }
 
-static struct status *build(struct planner *p, struct rel *r, struct order_wish *wish, struct pnode **out)
+static struct status *build(struct planner *p, struct rel *r, struct order_wish *wish,
+                            struct pnode **out)
 {
     TRY(analyze_stack_check());
     TRY(arena_reserve(p->a, PLAN_MARGIN / 4));

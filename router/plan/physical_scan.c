@@ -1,9 +1,11 @@
 /*
- * Scans: the fragment template, and what is pushed into it (filter, limit, top-N, partial aggregation).
+ * Scans: the fragment template, and what is pushed into it (filter, limit, top-N, partial
+ * aggregation).
  *
- * The template is complete but for the spans, which are computed at each execution from the key expressions, and for
- * expressions with parameters or stable functions, which are bound to constants then (needs_bind). What a shard cannot run
- * (session functions, correlated sub-selects, volatile functions) stays in a filter above the scan.
+ * The template is complete but for the spans, which are computed at each execution from the key
+ * expressions, and for expressions with parameters or stable functions, which are bound to
+ * constants then (needs_bind). What a shard cannot run (session functions, correlated sub-selects,
+ * volatile functions) stays in a filter above the scan.
  */
 #include "pnode.h"
 
@@ -28,7 +30,8 @@ struct layout {
 };
 
 /* The decoded columns: what is needed above, and what the pushed filter looks at. */
-static struct layout scan_columns(struct planner *p, struct rel *t, struct scan *s, int nfilter, struct expr **filter)
+static struct layout scan_columns(struct planner *p, struct rel *t, struct scan *s, int nfilter,
+                                  struct expr **filter)
 {
     int total = (int)t->table->n_columns;
     bool *marks = ARENA_ARRAY(p->a, bool, p->q->nvars + 1);
@@ -98,8 +101,9 @@ struct status *physical_scan(struct planner *p, struct rel *t, int nconds, struc
     bool sorted = false, reverse = false;
     int nused = 0;
     bool *used = ARENA_ARRAY(p->a, bool, nconds + 1);
-    struct scan *s = access_path(p, t, nconds, conds, NULL, wish == NULL ? 0 : wish->n, wish == NULL ? NULL : wish->sorts,
-                                 &sorted, &reverse, &nused, used);
+    struct scan *s =
+        access_path(p, t, nconds, conds, NULL, wish == NULL ? 0 : wish->n,
+                    wish == NULL ? NULL : wish->sorts, &sorted, &reverse, &nused, used);
     if (s == NULL) {
         return no_index(t);
     }
@@ -139,8 +143,9 @@ struct status *physical_scan(struct planner *p, struct rel *t, int nconds, struc
     return p->st;
 }
 
-struct status *physical_lookup(struct planner *p, const struct rel *outer, const struct pnode *outer_node,
-                               struct rel *inner, int nconds, struct expr **conds, struct pnode **out)
+struct status *physical_lookup(struct planner *p, const struct rel *outer,
+                               const struct pnode *outer_node, struct rel *inner, int nconds,
+                               struct expr **conds, struct pnode **out)
 {
     *out = NULL;
     struct rel *t = inner->kind == REL_FILTER ? inner->left : inner;
@@ -156,7 +161,8 @@ struct status *physical_lookup(struct planner *p, const struct rel *outer, const
         all[i] = inner->conds[i];
     }
     int n = own;
-    for (int i = 0; i < nconds; i++) { /* only what ties both sides by an equality can become a key */
+    for (int i = 0; i < nconds;
+         i++) { /* only what ties both sides by an equality can become a key */
         struct expr *l, *r;
         if (join_equality(p, conds[i], outer, inner, &l, &r) && strip_column(r) != NULL) {
             all[n++] = conds[i];
@@ -176,7 +182,8 @@ struct status *physical_lookup(struct planner *p, const struct rel *outer, const
         by_outer |= used[i];
     }
     for (int i = 0; i < s->nkeys; i++) {
-        if (s->keys[i].kind != SPAN_EQ) { /* keys after the first that is no equality are left to the filter */
+        if (s->keys[i].kind !=
+            SPAN_EQ) { /* keys after the first that is no equality are left to the filter */
             for (int c = 0; c < n; c++) {
                 used[c] = false;
             }
@@ -189,7 +196,8 @@ struct status *physical_lookup(struct planner *p, const struct rel *outer, const
     alone = access_path(p, t, own, all, NULL, 0, NULL, &sorted, &reverse, &nalone, alone_used);
     double lookups = outer_node->rows * scan_rows(s, 0) * (s->index->primary ? 2 : 4);
     bool locks = t->lock != LOCK_NONE; /* then rows that do not join must not be touched */
-    if (!by_outer || (alone != NULL && !locks && lookups >= alone->rows * (alone->index->primary ? 1 : 3) * 2)) {
+    if (!by_outer ||
+        (alone != NULL && !locks && lookups >= alone->rows * (alone->index->primary ? 1 : 3) * 2)) {
         return NULL;
     }
     template_init(p, t, s);
@@ -225,7 +233,8 @@ static struct pnode *scan_below(struct pnode *n)
 bool push_limit(struct pnode *n, struct expr *limit, struct expr *offset)
 {
     struct pnode *s = scan_below(n);
-    if (s == NULL || s->scan->fragment.naggs > 0 || s->scan->fragment.ngroups > 0 || s->scan->fragment.nsort > 0) {
+    if (s == NULL || s->scan->fragment.naggs > 0 || s->scan->fragment.ngroups > 0 ||
+        s->scan->fragment.nsort > 0) {
         return false;
     }
     s->scan->limit = limit;
@@ -280,7 +289,8 @@ static bool agg_pushable(const struct planner *p, const struct rel *r)
     return true;
 }
 
-static struct expr *projected(struct planner *p, struct fragment *fr, struct expr *e, const struct pnode *in)
+static struct expr *projected(struct planner *p, struct fragment *fr, struct expr *e,
+                              const struct pnode *in)
 {
     struct expr *x = to_positions(p, e, in->ncols, in->vars);
     fr->projections[fr->nprojections] = x;
@@ -295,8 +305,9 @@ static bool is_mergeable(const struct func_def *f)
 
 struct pnode *push_aggregate(struct planner *p, struct rel *agg, struct pnode *in)
 {
-    if (in->kind != P_SCAN || in->scan->limit != NULL || in->scan->fragment.lock != LOCK_NONE || !agg_pushable(p, agg) ||
-        (agg->naggs == 0 && agg->ngroups == 0) || (in->scan->is_point && in->rows <= 1)) {
+    if (in->kind != P_SCAN || in->scan->limit != NULL || in->scan->fragment.lock != LOCK_NONE ||
+        !agg_pushable(p, agg) || (agg->naggs == 0 && agg->ngroups == 0) ||
+        (in->scan->is_point && in->rows <= 1)) {
         return NULL;
     }
     int max = agg->ngroups;

@@ -1,5 +1,6 @@
 /*
- * Plans: made from a parsed statement, shared by its executions, thrown away when what they were made from has changed.
+ * Plans: made from a parsed statement, shared by its executions, thrown away when what they were
+ * made from has changed.
  */
 #include "pnode.h"
 
@@ -27,7 +28,8 @@ static struct status *params_known(struct query *q)
 {
     for (int i = 0; i < q->nparams; i++) {
         if (q->param_types[i] == 0 || q->param_types[i] == TYPE_UNKNOWN) {
-            return status_sql(INVALID, "42P18", "could not determine data type of parameter $%d", i + 1);
+            return status_sql(INVALID, "42P18", "could not determine data type of parameter $%d",
+                              i + 1);
         }
     }
     return NULL;
@@ -39,10 +41,12 @@ static int count_scans(const struct pnode *n, bool *repeated)
         return 0;
     }
     *repeated |= n->kind == P_LOOKUP || n->kind == P_APPLY || n->kind == P_CTE;
-    return (n->kind == P_SCAN ? 1 : 0) + count_scans(n->left, repeated) + count_scans(n->right, repeated);
+    return (n->kind == P_SCAN ? 1 : 0) + count_scans(n->left, repeated) +
+           count_scans(n->right, repeated);
 }
 
-/* Exactly one scan, run once, no locks: an implicit transaction may read it without a timestamp (R2). */
+/* Exactly one scan, run once, no locks: an implicit transaction may read it without a timestamp
+ * (R2). */
 static bool is_single_scan(const struct plan *p)
 {
     bool repeated = false;
@@ -59,9 +63,11 @@ static void plan_dependencies(struct plan *p)
         p->deps[i] = (struct plan_dep){q->deps[i]->id, q->deps[i]->version};
     }
     for (int i = 0; p->write != NULL && i < p->write->t.nparents + p->write->t.nchildren; i++) {
-        const struct foreign_key *fk =
-            i < p->write->t.nparents ? &p->write->t.parents[i] : &p->write->t.children[i - p->write->t.nparents];
-        const Sherd__V1__TableDesc *other = fk->parent == p->write->t.table ? fk->child : fk->parent;
+        const struct foreign_key *fk = i < p->write->t.nparents
+                                           ? &p->write->t.parents[i]
+                                           : &p->write->t.children[i - p->write->t.nparents];
+        const Sherd__V1__TableDesc *other =
+            fk->parent == p->write->t.table ? fk->child : fk->parent;
         struct plan_dep *grown = ARENA_ARRAY(p->arena, struct plan_dep, p->ndeps + 1);
         memcpy(grown, p->deps, sizeof(*grown) * (size_t)p->ndeps);
         grown[p->ndeps++] = (struct plan_dep){other->id, other->version};
@@ -97,7 +103,8 @@ static struct status *make(struct plan *p, struct analyzer *z, const PgQuery__No
     return NULL;
 }
 
-static struct status *explain_options(struct analyzer *z, struct plan *p, const PgQuery__ExplainStmt *s)
+static struct status *explain_options(struct analyzer *z, struct plan *p,
+                                      const PgQuery__ExplainStmt *s)
 {
     p->explain_costs = true;
     for (size_t i = 0; i < s->n_options; i++) {
@@ -122,7 +129,8 @@ static struct status *explain_options(struct analyzer *z, struct plan *p, const 
         } else if (strcmp(d->defname, "format") == 0) {
             if (text == NULL || (strcmp(text, "text") != 0 && strcmp(text, "json") != 0)) {
                 return at(z,
-                          status_hint(status_sql(UNSUPPORTED, "0A000", "EXPLAIN format \"%s\" is not supported",
+                          status_hint(status_sql(UNSUPPORTED, "0A000",
+                                                 "EXPLAIN format \"%s\" is not supported",
                                                  text == NULL ? "" : text),
                                       "There are TEXT and JSON."),
                           d->location);
@@ -131,7 +139,9 @@ static struct status *explain_options(struct analyzer *z, struct plan *p, const 
         } else if (strcmp(d->defname, "timing") != 0 && strcmp(d->defname, "summary") != 0 &&
                    strcmp(d->defname, "buffers") != 0 && strcmp(d->defname, "settings") != 0 &&
                    strcmp(d->defname, "wal") != 0) {
-            return at(z, status_sql(INVALID, "42601", "unrecognized EXPLAIN option \"%s\"", d->defname), d->location);
+            return at(
+                z, status_sql(INVALID, "42601", "unrecognized EXPLAIN option \"%s\"", d->defname),
+                d->location);
         }
     }
     return NULL;
@@ -159,13 +169,15 @@ static void give_params(struct query *q, const type_oid *types, int n)
     }
 }
 
-static struct status *plan_node(struct fiber *f, const struct plan_env *env, const char *sql, const PgQuery__Node *n,
-                                const type_oid *types, int nparams, struct plan **out)
+static struct status *plan_node(struct fiber *f, const struct plan_env *env, const char *sql,
+                                const PgQuery__Node *n, const type_oid *types, int nparams,
+                                struct plan **out)
 {
     struct plan *p = plan_new(env);
     struct query *q = p->q;
     give_params(q, types, nparams);
-    struct analyzer z = {.q = q, .a = p->arena, .f = f, .env = env, .sql = sql, .margin = PLAN_MARGIN};
+    struct analyzer z = {
+        .q = q, .a = p->arena, .f = f, .env = env, .sql = sql, .margin = PLAN_MARGIN};
     struct status *st;
     if (n->node_case == PG_QUERY__NODE__NODE_EXPLAIN_STMT) {
         p->tag = PLAN_EXPLAIN;
@@ -177,7 +189,8 @@ static struct status *plan_node(struct fiber *f, const struct plan_env *env, con
             give_params(q, p->inner->q->param_types, p->inner->q->nparams);
             q->ncolumns = 1;
             q->columns = ARENA_NEW(p->arena, struct plan_column);
-            *q->columns = (struct plan_column){.name = "QUERY PLAN", .type = TYPE_TEXT, .typmod = -1};
+            *q->columns =
+                (struct plan_column){.name = "QUERY PLAN", .type = TYPE_TEXT, .typmod = -1};
         }
     } else {
         st = make(p, &z, n);
@@ -190,14 +203,15 @@ static struct status *plan_node(struct fiber *f, const struct plan_env *env, con
     return NULL;
 }
 
-struct status *plan_statement(struct fiber *f, const struct plan_env *env, const struct parsed *p, int i,
-                              const type_oid *param_types, int nparams, struct plan **out)
+struct status *plan_statement(struct fiber *f, const struct plan_env *env, const struct parsed *p,
+                              int i, const type_oid *param_types, int nparams, struct plan **out)
 {
     const PgQuery__Node *n = parsed_node(p, i);
     return plan_node(f, env, (const char *)parsed_sql(p).data, n, param_types, nparams, out);
 }
 
-struct status *plan_subquery(struct fiber *f, const struct plan_env *env, const PgQuery__Node *n, struct plan **out)
+struct status *plan_subquery(struct fiber *f, const struct plan_env *env, const PgQuery__Node *n,
+                             struct plan **out)
 {
     return plan_node(f, env, NULL, n, NULL, 0, out);
 }

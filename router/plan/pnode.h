@@ -1,9 +1,10 @@
 /*
  * The physical plan: immutable nodes, shared by all executions. Private to plan/ and exec/.
  *
- * Every node gives rows of `ncols` columns; vars tells which var (query.h) each one is. Expressions in a node are over the
- * columns of its input (EXPR_COLUMN index = position; a join: left columns, then right ones). What an outer query or a
- * lateral join gives is EXPR_PARAM with index = parameters of the statement + slot.
+ * Every node gives rows of `ncols` columns; vars tells which var (query.h) each one is. Expressions
+ * in a node are over the columns of its input (EXPR_COLUMN index = position; a join: left columns,
+ * then right ones). What an outer query or a lateral join gives is EXPR_PARAM with index =
+ * parameters of the statement + slot.
  */
 #ifndef ROUTER_PLAN_PNODE_H
 #define ROUTER_PLAN_PNODE_H
@@ -36,9 +37,10 @@ enum span_kind { SPAN_EQ, SPAN_IN, SPAN_ANY, SPAN_RANGE };
 /* What is known about one leading column of the index. */
 struct span_key {
     enum span_kind kind;
-    type_oid type;         /* of the column */
-    int nvalues;           /* EQ: 1; IN: any; ANY: one array */
-    struct expr **values;  /* constants, parameters, stable calls; in a P_LOOKUP: over the outer row */
+    type_oid type; /* of the column */
+    int nvalues;   /* EQ: 1; IN: any; ANY: one array */
+    struct expr *
+        *values; /* constants, parameters, stable calls; in a P_LOOKUP: over the outer row */
     struct expr *low, *high;
     bool low_inclusive, high_inclusive;
 };
@@ -52,8 +54,8 @@ struct scan {
     bool is_point;   /* a unique key in full: at most one row for each combination of values */
     bool is_ordered; /* batches must come in key order */
     struct expr *filter;
-    struct fragment fragment; /* all but spans; filter is in `filter` while it must be bound */
-    bool needs_bind;          /* the filter or an aggregate has parameters or stable calls */
+    struct fragment fragment;    /* all but spans; filter is in `filter` while it must be bound */
+    bool needs_bind;             /* the filter or an aggregate has parameters or stable calls */
     struct expr *limit, *offset; /* pushed down; fragment.limit is set when opened */
     double rows;
 };
@@ -105,7 +107,8 @@ struct foreign_key {
     const Sherd__V1__ConstraintDesc *desc;
     const Sherd__V1__TableDesc *child, *parent;
     const Sherd__V1__IndexDesc *parent_index;
-    const Sherd__V1__IndexDesc *child_index; /* with the key's columns as its first, or NULL: the child is scanned */
+    const Sherd__V1__IndexDesc
+        *child_index; /* with the key's columns as its first, or NULL: the child is scanned */
 };
 
 struct table_write {
@@ -119,7 +122,7 @@ struct table_write {
     int nchecks;
     const Sherd__V1__ConstraintDesc **checks;
     struct expr **check_exprs; /* over ordinals */
-    int nparents; /* keys this table refers with */
+    int nparents;              /* keys this table refers with */
     struct foreign_key *parents;
     int nchildren; /* keys that refer to this table */
     struct foreign_key *children;
@@ -142,20 +145,20 @@ struct plan {
     int refs;
     struct arena *arena;
     struct query *q;
-    uint64_t revision; /* of the catalog it was made from */
+    uint64_t revision;       /* of the catalog it was made from */
     struct catalog *catalog; /* descriptors that nodes point at live in it */
     enum plan_tag tag;
     struct pnode *root; /* SELECT; the input of writes */
     struct plan_write *write;
     bool is_single_scan; /* one scan, run once */
-    struct plan *inner; /* EXPLAIN */
+    struct plan *inner;  /* EXPLAIN */
     bool explain_analyze, explain_verbose, explain_json, explain_costs;
     int nnodes;
     int ndeps;
     struct plan_dep {
         uint32_t id;
         uint64_t version;
-    } *deps;
+    } * deps;
 };
 
 /* ---- within plan/ ---- */
@@ -180,15 +183,18 @@ struct expr *conds_and(struct planner *p, int n, struct expr **conds);
 /* join.c: greedy order of a tree of inner joins. */
 struct rel *join_order(struct planner *p, struct rel *r);
 double rel_rows(const struct rel *r);
-/* a = b of an inner or outer join with one side in each input: *out_left over left, *out_right over right. */
-bool join_equality(struct planner *p, const struct expr *cond, const struct rel *left, const struct rel *right,
-                   struct expr **out_left, struct expr **out_right);
-/* access.c: the index, keys and what of the conditions is left to filter. outer: lookup join, or NULL. */
-struct scan *access_path(struct planner *p, struct rel *table, int nconds, struct expr **conds, const struct rel *outer,
-                         int nsorts, const struct rel_sort *sorts, bool *out_sorted, bool *out_reverse, int *out_nused,
-                         bool *used);
+/* a = b of an inner or outer join with one side in each input: *out_left over left, *out_right over
+ * right. */
+bool join_equality(struct planner *p, const struct expr *cond, const struct rel *left,
+                   const struct rel *right, struct expr **out_left, struct expr **out_right);
+/* access.c: the index, keys and what of the conditions is left to filter. outer: lookup join, or
+ * NULL. */
+struct scan *access_path(struct planner *p, struct rel *table, int nconds, struct expr **conds,
+                         const struct rel *outer, int nsorts, const struct rel_sort *sorts,
+                         bool *out_sorted, bool *out_reverse, int *out_nused, bool *used);
 double scan_rows(const struct scan *s, int nconds);
-const struct expr *strip_column(const struct expr *e); /* the column behind casts that keep its order, or NULL */
+const struct expr *
+strip_column(const struct expr *e); /* the column behind casts that keep its order, or NULL */
 /* physical.c */
 struct status *physical(struct planner *p, struct rel *r, struct pnode **out) STATUS_MUST_CHECK;
 struct expr *to_positions(struct planner *p, struct expr *e, int ncols, const int *vars);
@@ -205,22 +211,25 @@ bool needs_bind(const struct expr *e);
 struct status *physical_scan(struct planner *p, struct rel *table, int nconds, struct expr **conds,
                              struct order_wish *wish, struct pnode **out) STATUS_MUST_CHECK;
 /* The inner side of a lookup join, or NULL when no index fits. */
-struct status *physical_lookup(struct planner *p, const struct rel *outer, const struct pnode *outer_node,
-                               struct rel *inner, int nconds, struct expr **conds, struct pnode **out) STATUS_MUST_CHECK;
+struct status *physical_lookup(struct planner *p, const struct rel *outer,
+                               const struct pnode *outer_node, struct rel *inner, int nconds,
+                               struct expr **conds, struct pnode **out) STATUS_MUST_CHECK;
 bool push_limit(struct pnode *n, struct expr *limit, struct expr *offset);
 void push_topn(struct planner *p, struct pnode *sort);
 /* The partial aggregation in the scan, or NULL. */
 struct pnode *push_aggregate(struct planner *p, struct rel *agg, struct pnode *in);
 int layout_find(int ncols, const int *vars, int var);
 struct pnode *pnode_columns(struct planner *p, struct pnode *in, int n, const int *vars);
-struct status *plan_write_make(struct planner *p, struct pnode *input, struct plan_write **out) STATUS_MUST_CHECK;
+struct status *plan_write_make(struct planner *p, struct pnode *input,
+                               struct plan_write **out) STATUS_MUST_CHECK;
 struct status *table_write_make(struct fiber *f, const struct plan_env *env, struct arena *a,
-                                const Sherd__V1__TableDesc *t, const struct dml *d, struct table_write *out)
-    STATUS_MUST_CHECK;
+                                const Sherd__V1__TableDesc *t, const struct dml *d,
+                                struct table_write *out) STATUS_MUST_CHECK;
 /* plan.c: a statement inside of another (COPY). */
-struct status *plan_subquery(struct fiber *f, const struct plan_env *env, const PgQuery__Node *n, struct plan **out)
-    STATUS_MUST_CHECK;
+struct status *plan_subquery(struct fiber *f, const struct plan_env *env, const PgQuery__Node *n,
+                             struct plan **out) STATUS_MUST_CHECK;
 /* explain.c */
-struct status *explain_open(struct fiber *f, const struct plan *p, struct exec *x, struct op **out) STATUS_MUST_CHECK;
+struct status *explain_open(struct fiber *f, const struct plan *p, struct exec *x,
+                            struct op **out) STATUS_MUST_CHECK;
 
 #endif

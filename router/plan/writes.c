@@ -1,17 +1,19 @@
 /*
- * What a write needs to know about its table, gathered once per plan: generated columns, checks, indexes, foreign keys in both
- * directions, and how the columns of the input map to the row.
+ * What a write needs to know about its table, gathered once per plan: generated columns, checks,
+ * indexes, foreign keys in both directions, and how the columns of the input map to the row.
  */
 #include "pnode.h"
 
 #include "analyze/analyze.h"
 
-static const Sherd__V1__IndexDesc *child_index(const Sherd__V1__TableDesc *child, const Sherd__V1__ConstraintDesc *c)
+static const Sherd__V1__IndexDesc *child_index(const Sherd__V1__TableDesc *child,
+                                               const Sherd__V1__ConstraintDesc *c)
 {
     for (size_t i = 0; i < child->n_indexes; i++) {
         const Sherd__V1__IndexDesc *ix = child->indexes[i];
-        bool ok = ix->state == SHERD__V1__INDEX_STATE__INDEX_PUBLIC && ix->n_columns >= c->n_ordinals &&
-                  !index_has_bucket(child, ix) && (ix->where_sql == NULL || ix->where_sql[0] == '\0');
+        bool ok = ix->state == SHERD__V1__INDEX_STATE__INDEX_PUBLIC &&
+                  ix->n_columns >= c->n_ordinals && !index_has_bucket(child, ix) &&
+                  (ix->where_sql == NULL || ix->where_sql[0] == '\0');
         for (size_t k = 0; ok && k < c->n_ordinals; k++) {
             bool found = false;
             for (size_t j = 0; j < c->n_ordinals; j++) {
@@ -41,7 +43,8 @@ static bool touches(const struct dml *d, size_t n, const uint32_t *ordinals)
     return false;
 }
 
-static struct status *foreign_keys(const struct plan_env *env, struct arena *a, const struct dml *d, struct table_write *w)
+static struct status *foreign_keys(const struct plan_env *env, struct arena *a, const struct dml *d,
+                                   struct table_write *w)
 {
     const Sherd__V1__TableDesc *t = w->table;
     w->parents = ARENA_ARRAY(a, struct foreign_key, t->n_constraints + 1);
@@ -50,12 +53,16 @@ static struct status *foreign_keys(const struct plan_env *env, struct arena *a, 
         if (c->kind != SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_FOREIGN_KEY) {
             continue;
         }
-        const Sherd__V1__TableDesc *parent = c->ref_table_id == t->id ? t : catalog_table_by_id(env->catalog, c->ref_table_id);
-        const Sherd__V1__IndexDesc *ix = parent == NULL ? NULL : table_index(parent, c->ref_index_id);
+        const Sherd__V1__TableDesc *parent =
+            c->ref_table_id == t->id ? t : catalog_table_by_id(env->catalog, c->ref_table_id);
+        const Sherd__V1__IndexDesc *ix =
+            parent == NULL ? NULL : table_index(parent, c->ref_index_id);
         if (ix == NULL) {
-            return status_new(INTERNAL, "foreign key \"%s\" refers to a missing table or index", c->name);
+            return status_new(INTERNAL, "foreign key \"%s\" refers to a missing table or index",
+                              c->name);
         }
-        w->parents[w->nparents++] = (struct foreign_key){.desc = c, .child = t, .parent = parent, .parent_index = ix};
+        w->parents[w->nparents++] =
+            (struct foreign_key){.desc = c, .child = t, .parent = parent, .parent_index = ix};
     }
     int cap = 0, n = 0;
     for (size_t i = 0; i < t->n_referenced_by; i++) {
@@ -72,13 +79,14 @@ static struct status *foreign_keys(const struct plan_env *env, struct arena *a, 
         }
         for (size_t k = 0; child != NULL && k < child->n_constraints; k++) {
             const Sherd__V1__ConstraintDesc *c = child->constraints[k];
-            if (c->kind == SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_FOREIGN_KEY && c->ref_table_id == t->id &&
-                touches(d, c->n_ref_ordinals, c->ref_ordinals)) {
-                w->children[n++] = (struct foreign_key){.desc = c,
-                                                        .child = child,
-                                                        .parent = t,
-                                                        .parent_index = table_index(t, c->ref_index_id),
-                                                        .child_index = child_index(child, c)};
+            if (c->kind == SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_FOREIGN_KEY &&
+                c->ref_table_id == t->id && touches(d, c->n_ref_ordinals, c->ref_ordinals)) {
+                w->children[n++] =
+                    (struct foreign_key){.desc = c,
+                                         .child = child,
+                                         .parent = t,
+                                         .parent_index = table_index(t, c->ref_index_id),
+                                         .child_index = child_index(child, c)};
             }
         }
     }
@@ -86,7 +94,8 @@ static struct status *foreign_keys(const struct plan_env *env, struct arena *a, 
     return NULL;
 }
 
-static bool key_changes(const struct dml *d, const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix)
+static bool key_changes(const struct dml *d, const Sherd__V1__TableDesc *t,
+                        const Sherd__V1__IndexDesc *ix)
 {
     if (d == NULL || d->nsets == 0) {
         return true;
@@ -105,7 +114,8 @@ static bool key_changes(const struct dml *d, const Sherd__V1__TableDesc *t, cons
 }
 
 struct status *table_write_make(struct fiber *f, const struct plan_env *env, struct arena *a,
-                                const Sherd__V1__TableDesc *t, const struct dml *d, struct table_write *w)
+                                const Sherd__V1__TableDesc *t, const struct dml *d,
+                                struct table_write *w)
 {
     w->table = t;
     w->rowid = -1;
@@ -149,7 +159,8 @@ struct status *table_write_make(struct fiber *f, const struct plan_env *env, str
 }
 
 /* Row layouts for expressions: the table's columns by ordinal, then the input's. */
-static int *row_layout(struct planner *p, const struct dml *d, const struct pnode *input, int *out_n)
+static int *row_layout(struct planner *p, const struct dml *d, const struct pnode *input,
+                       int *out_n)
 {
     int n = d->ncolumns + input->ncols;
     int *vars = ARENA_ARRAY(p->a, int, n + 1);
@@ -187,9 +198,11 @@ struct status *plan_write_make(struct planner *p, struct pnode *input, struct pl
     if (!is_insert) {
         w->old_cols = ARENA_ARRAY(p->a, int, d->ncolumns + 1);
         for (int i = 0; i < d->ncolumns; i++) {
-            w->old_cols[i] = d->old_vars[i] < 0 ? -1 : layout_find(input->ncols, input->vars, d->old_vars[i]);
+            w->old_cols[i] =
+                d->old_vars[i] < 0 ? -1 : layout_find(input->ncols, input->vars, d->old_vars[i]);
             if (d->old_vars[i] >= 0 && w->old_cols[i] < 0) {
-                return status_new(INTERNAL, "column \"%s\" is not read", d->table->columns[i]->name);
+                return status_new(INTERNAL, "column \"%s\" is not read",
+                                  d->table->columns[i]->name);
             }
         }
     }

@@ -67,7 +67,8 @@ const Sherd__V1__DatabaseDesc *catalog_database(const struct catalog *c, struct 
 {
     return slice_eq(name, slice_str(c->db.name)) ? &c->db : NULL;
 }
-const Sherd__V1__SchemaDesc *catalog_schema(const struct catalog *c, uint32_t database_id, struct slice name)
+const Sherd__V1__SchemaDesc *catalog_schema(const struct catalog *c, uint32_t database_id,
+                                            struct slice name)
 {
     (void)database_id;
     return slice_eq(name, slice_str("public")) ? &c->schema : NULL;
@@ -76,7 +77,8 @@ const Sherd__V1__SchemaDesc *catalog_schema_by_id(const struct catalog *c, uint3
 {
     return id == SCHEMA ? &c->schema : NULL;
 }
-const Sherd__V1__TableDesc *catalog_table(const struct catalog *c, uint32_t schema_id, struct slice name)
+const Sherd__V1__TableDesc *catalog_table(const struct catalog *c, uint32_t schema_id,
+                                          struct slice name)
 {
     for (int i = 0; i < c->n; i++) {
         if (c->tables[i]->schema_id == schema_id && slice_eq(slice_str(c->tables[i]->name), name)) {
@@ -94,8 +96,8 @@ const Sherd__V1__TableDesc *catalog_table_by_id(const struct catalog *c, uint32_
     }
     return NULL;
 }
-const Sherd__V1__TableDesc *catalog_index(const struct catalog *c, uint32_t schema_id, struct slice name,
-                                          const Sherd__V1__IndexDesc **out)
+const Sherd__V1__TableDesc *catalog_index(const struct catalog *c, uint32_t schema_id,
+                                          struct slice name, const Sherd__V1__IndexDesc **out)
 {
     (void)schema_id;
     for (int i = 0; i < c->n; i++) {
@@ -110,7 +112,8 @@ const Sherd__V1__TableDesc *catalog_index(const struct catalog *c, uint32_t sche
     }
     return NULL;
 }
-const Sherd__V1__SequenceDesc *catalog_sequence(const struct catalog *c, uint32_t schema_id, struct slice name)
+const Sherd__V1__SequenceDesc *catalog_sequence(const struct catalog *c, uint32_t schema_id,
+                                                struct slice name)
 {
     (void)schema_id;
     for (int i = 0; i < c->nseq; i++) {
@@ -163,7 +166,8 @@ static struct status *fill_class(struct fiber *f, struct exec *x, struct system_
     (void)f;
     const struct catalog *c = x->env.catalog;
     for (int i = 0; i < c->n; i++) {
-        struct datum d[2] = {datum_int(c->tables[i]->id), datum_bytes(slice_str(c->tables[i]->name))};
+        struct datum d[2] = {datum_int(c->tables[i]->id),
+                             datum_bytes(slice_str(c->tables[i]->name))};
         system_row(rows, d);
     }
     return NULL;
@@ -172,8 +176,11 @@ static struct status *fill_class(struct fiber *f, struct exec *x, struct system_
 const struct system_table *system_table_find(struct slice schema, struct slice name)
 {
     static const struct system_column cols[] = {{"oid", TYPE_OID}, {"relname", TYPE_NAME}};
-    static const struct system_table pg_class = {"pg_catalog", "pg_class", 1259, 2, cols, fill_class};
-    return slice_eq(schema, slice_str("pg_catalog")) && slice_eq(name, slice_str("pg_class")) ? &pg_class : NULL;
+    static const struct system_table pg_class = {"pg_catalog", "pg_class", 1259, 2,
+                                                 cols,         fill_class};
+    return slice_eq(schema, slice_str("pg_catalog")) && slice_eq(name, slice_str("pg_class"))
+               ? &pg_class
+               : NULL;
 }
 
 /* ---- DDL ---- */
@@ -195,7 +202,8 @@ static uint64_t add_sequence(struct catalog *c, const char *name)
 static char *expr_text(struct catalog *c, const PgQuery__Node *n, const char *sql, int location)
 {
     (void)n;
-    /* The text from the keyword's argument to the end of its parentheses or the next comma at this level. */
+    /* The text from the keyword's argument to the end of its parentheses or the next comma at this
+     * level. */
     const char *p = sql + location, *start;
     while (*p != ' ' && *p != '(' && *p != '\0') {
         p++;
@@ -210,17 +218,18 @@ static char *expr_text(struct catalog *c, const PgQuery__Node *n, const char *sq
         if (depth < 0 || (depth == 0 && *p == ',')) {
             break;
         }
-        if (depth == 0 && (strncasecmp(p, " not null", 9) == 0 || strncasecmp(p, " primary", 8) == 0 ||
-                           strncasecmp(p, " check", 6) == 0 || strncasecmp(p, " unique", 7) == 0 ||
-                           strncasecmp(p, " stored", 7) == 0 || strncasecmp(p, " references", 11) == 0)) {
+        if (depth == 0 &&
+            (strncasecmp(p, " not null", 9) == 0 || strncasecmp(p, " primary", 8) == 0 ||
+             strncasecmp(p, " check", 6) == 0 || strncasecmp(p, " unique", 7) == 0 ||
+             strncasecmp(p, " stored", 7) == 0 || strncasecmp(p, " references", 11) == 0)) {
             break;
         }
     }
     return arena_strndup(c->a, start, (size_t)(p - start));
 }
 
-static Sherd__V1__IndexDesc *add_index(struct catalog *c, Sherd__V1__TableDesc *t, const char *name, bool unique,
-                                       bool primary, int n, const uint32_t *ordinals)
+static Sherd__V1__IndexDesc *add_index(struct catalog *c, Sherd__V1__TableDesc *t, const char *name,
+                                       bool unique, bool primary, int n, const uint32_t *ordinals)
 {
     Sherd__V1__IndexDesc *ix = ARENA_NEW(c->a, Sherd__V1__IndexDesc);
     sherd__v1__index_desc__init(ix);
@@ -245,13 +254,15 @@ static Sherd__V1__IndexDesc *add_index(struct catalog *c, Sherd__V1__TableDesc *
     return ix;
 }
 
-static Sherd__V1__ConstraintDesc *add_constraint(struct catalog *c, Sherd__V1__TableDesc *t, const char *name)
+static Sherd__V1__ConstraintDesc *add_constraint(struct catalog *c, Sherd__V1__TableDesc *t,
+                                                 const char *name)
 {
     Sherd__V1__ConstraintDesc *d = ARENA_NEW(c->a, Sherd__V1__ConstraintDesc);
     sherd__v1__constraint_desc__init(d);
     d->oid = c->next_id++;
     d->name = arena_strdup(c->a, name);
-    Sherd__V1__ConstraintDesc **grown = ARENA_ARRAY(c->a, Sherd__V1__ConstraintDesc *, t->n_constraints + 1);
+    Sherd__V1__ConstraintDesc **grown =
+        ARENA_ARRAY(c->a, Sherd__V1__ConstraintDesc *, t->n_constraints + 1);
     if (t->n_constraints > 0) {
         memcpy(grown, t->constraints, sizeof(*grown) * t->n_constraints);
     }
@@ -260,8 +271,8 @@ static Sherd__V1__ConstraintDesc *add_constraint(struct catalog *c, Sherd__V1__T
     return d;
 }
 
-static Sherd__V1__ColumnDesc *add_column(struct catalog *c, Sherd__V1__TableDesc *t, const char *name, type_oid type,
-                                         int32_t typmod)
+static Sherd__V1__ColumnDesc *add_column(struct catalog *c, Sherd__V1__TableDesc *t,
+                                         const char *name, type_oid type, int32_t typmod)
 {
     Sherd__V1__ColumnDesc *col = ARENA_NEW(c->a, Sherd__V1__ColumnDesc);
     sherd__v1__column_desc__init(col);
@@ -279,15 +290,18 @@ static Sherd__V1__ColumnDesc *add_column(struct catalog *c, Sherd__V1__TableDesc
     return col;
 }
 
-static const char *con_name(struct catalog *c, const PgQuery__Constraint *k, const char *t, const char *col, const char *suffix)
+static const char *con_name(struct catalog *c, const PgQuery__Constraint *k, const char *t,
+                            const char *col, const char *suffix)
 {
     if (k->conname[0] != '\0') {
         return k->conname;
     }
-    return col == NULL ? arena_printf(c->a, "%s_%s", t, suffix) : arena_printf(c->a, "%s_%s_%s", t, col, suffix);
+    return col == NULL ? arena_printf(c->a, "%s_%s", t, suffix)
+                       : arena_printf(c->a, "%s_%s_%s", t, col, suffix);
 }
 
-static int ordinals_of(const Sherd__V1__TableDesc *t, PgQuery__Node *const *keys, size_t n, uint32_t *out)
+static int ordinals_of(const Sherd__V1__TableDesc *t, PgQuery__Node *const *keys, size_t n,
+                       uint32_t *out)
 {
     for (size_t i = 0; i < n; i++) {
         const Sherd__V1__ColumnDesc *col = table_column(t, node_string(keys[i]));
@@ -299,8 +313,9 @@ static int ordinals_of(const Sherd__V1__TableDesc *t, PgQuery__Node *const *keys
     return (int)n;
 }
 
-static struct status *constraint(struct catalog *c, Sherd__V1__TableDesc *t, const PgQuery__Constraint *k,
-                                 Sherd__V1__ColumnDesc *col, const char *sql)
+static struct status *constraint(struct catalog *c, Sherd__V1__TableDesc *t,
+                                 const PgQuery__Constraint *k, Sherd__V1__ColumnDesc *col,
+                                 const char *sql)
 {
     uint32_t ords[32];
     int n = col != NULL ? 1 : ordinals_of(t, k->keys, k->n_keys, ords);
@@ -331,7 +346,8 @@ static struct status *constraint(struct catalog *c, Sherd__V1__TableDesc *t, con
         add_index(c, t, con_name(c, k, t->name, NULL, "pkey"), true, true, n, ords);
         return NULL;
     case PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE:
-        add_index(c, t, con_name(c, k, t->name, cn, "key"), true, false, n, ords)->constraint = true;
+        add_index(c, t, con_name(c, k, t->name, cn, "key"), true, false, n, ords)->constraint =
+            true;
         return NULL;
     case PG_QUERY__CONSTR_TYPE__CONSTR_CHECK: {
         Sherd__V1__ConstraintDesc *d = add_constraint(c, t, con_name(c, k, t->name, cn, "check"));
@@ -339,11 +355,13 @@ static struct status *constraint(struct catalog *c, Sherd__V1__TableDesc *t, con
         return NULL;
     }
     case PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN: {
-        Sherd__V1__TableDesc *p = strcmp(k->pktable->relname, t->name) == 0
-                                      ? t
-                                      : (Sherd__V1__TableDesc *)catalog_table(c, SCHEMA, slice_str(k->pktable->relname));
+        Sherd__V1__TableDesc *p =
+            strcmp(k->pktable->relname, t->name) == 0
+                ? t
+                : (Sherd__V1__TableDesc *)catalog_table(c, SCHEMA, slice_str(k->pktable->relname));
         if (p == NULL) {
-            return status_sql(INVALID, "42P01", "relation \"%s\" does not exist", k->pktable->relname);
+            return status_sql(INVALID, "42P01", "relation \"%s\" does not exist",
+                              k->pktable->relname);
         }
         if (col == NULL) {
             n = ordinals_of(t, k->fk_attrs, k->n_fk_attrs, ords);
@@ -360,7 +378,8 @@ static struct status *constraint(struct catalog *c, Sherd__V1__TableDesc *t, con
         memcpy(d->ordinals, ords, sizeof(*ords) * (size_t)n);
         for (int i = 0; i < n; i++) {
             if ((size_t)i >= p->indexes[0]->n_columns) {
-                return status_sql(INVALID, "42830", "number of referencing and referenced columns differs");
+                return status_sql(INVALID, "42830",
+                                  "number of referencing and referenced columns differs");
             }
             d->ref_ordinals[i] = p->indexes[0]->columns[i]->ordinal;
         }
@@ -378,12 +397,15 @@ static struct status *constraint(struct catalog *c, Sherd__V1__TableDesc *t, con
     }
 }
 
-static struct status *create_table(struct analyzer *z, struct catalog *c, const PgQuery__CreateStmt *s, const char *sql)
+static struct status *create_table(struct analyzer *z, struct catalog *c,
+                                   const PgQuery__CreateStmt *s, const char *sql)
 {
     Sherd__V1__TableDesc *t = ARENA_NEW(c->a, Sherd__V1__TableDesc);
     if (catalog_table(c, SCHEMA, slice_str(s->relation->relname)) != NULL) {
-        return s->if_not_exists ? NULL
-                                : status_sql(ALREADY_EXISTS, "42P07", "relation \"%s\" already exists", s->relation->relname);
+        return s->if_not_exists
+                   ? NULL
+                   : status_sql(ALREADY_EXISTS, "42P07", "relation \"%s\" already exists",
+                                s->relation->relname);
     }
     sherd__v1__table_desc__init(t);
     t->id = c->next_id++;
@@ -415,7 +437,8 @@ static struct status *create_table(struct analyzer *z, struct catalog *c, const 
         for (size_t i = 0; i < s->n_table_elts; i++) {
             const PgQuery__Node *n = s->table_elts[i];
             if (n->node_case == PG_QUERY__NODE__NODE_CONSTRAINT) {
-                if ((n->constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY) == (pass == 0)) {
+                if ((n->constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY) ==
+                    (pass == 0)) {
                     TRY(constraint(c, t, n->constraint, NULL, sql));
                 }
                 continue;
@@ -424,7 +447,8 @@ static struct status *create_table(struct analyzer *z, struct catalog *c, const 
             for (size_t k = 0; k < cd->n_constraints; k++) {
                 const PgQuery__Constraint *con = cd->constraints[k]->constraint;
                 if ((con->contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY) == (pass == 0)) {
-                    TRY(constraint(c, t, con, (Sherd__V1__ColumnDesc *)table_column(t, cd->colname), sql));
+                    TRY(constraint(c, t, con, (Sherd__V1__ColumnDesc *)table_column(t, cd->colname),
+                                   sql));
                 }
             }
         }
@@ -448,8 +472,8 @@ static struct status *create_table(struct analyzer *z, struct catalog *c, const 
 }
 
 /* Fills a new index from the rows there are. */
-static struct status *backfill(struct fiber *f, struct catalog *c, struct fake_store *s, Sherd__V1__TableDesc *t,
-                               const Sherd__V1__IndexDesc *ix)
+static struct status *backfill(struct fiber *f, struct catalog *c, struct fake_store *s,
+                               Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix)
 {
     struct arena *a = arena_create((size_t)1 << 30);
     struct fragment fr = {.table_id = t->id, .index_id = 1, .limit = -1};
@@ -480,13 +504,15 @@ static struct status *backfill(struct fiber *f, struct catalog *c, struct fake_s
             buf_clear(&key);
             st = table_index_key(t, t->indexes[0], row, &pk);
             st = st != NULL ? st : table_index_key(t, ix, row, &key);
-            struct txn_write w = {.kind = ix->unique ? SHERD__V1__OP_KIND__OP_INSERT : SHERD__V1__OP_KIND__OP_PUT,
+            struct txn_write w = {.kind = ix->unique ? SHERD__V1__OP_KIND__OP_INSERT
+                                                     : SHERD__V1__OP_KIND__OP_PUT,
                                   .key = buf_slice(&key),
                                   .value = buf_slice(&pk)};
             struct txn_write_result res;
             st = st != NULL ? st : txn_write(f, fake_txn(s), a, &w, 1, t->id, 1, false, &res);
             if (st == NULL && res.failed) {
-                st = status_sql(CONSTRAINT, "23505", "could not create unique index \"%s\"", ix->name);
+                st = status_sql(CONSTRAINT, "23505", "could not create unique index \"%s\"",
+                                ix->name);
             }
             buf_deinit(&pk);
         }
@@ -500,11 +526,14 @@ static struct status *backfill(struct fiber *f, struct catalog *c, struct fake_s
     return st;
 }
 
-static struct status *create_index(struct fiber *f, struct catalog *c, struct fake_store *s, const PgQuery__IndexStmt *is)
+static struct status *create_index(struct fiber *f, struct catalog *c, struct fake_store *s,
+                                   const PgQuery__IndexStmt *is)
 {
-    Sherd__V1__TableDesc *t = (Sherd__V1__TableDesc *)catalog_table(c, SCHEMA, slice_str(is->relation->relname));
+    Sherd__V1__TableDesc *t =
+        (Sherd__V1__TableDesc *)catalog_table(c, SCHEMA, slice_str(is->relation->relname));
     if (t == NULL) {
-        return status_sql(INVALID, "42P01", "relation \"%s\" does not exist", is->relation->relname);
+        return status_sql(INVALID, "42P01", "relation \"%s\" does not exist",
+                          is->relation->relname);
     }
     uint32_t ords[32];
     int n = 0;
@@ -518,10 +547,12 @@ static struct status *create_index(struct fiber *f, struct catalog *c, struct fa
         ords[n++] = col->ordinal;
         name = arena_printf(c->a, "%s_%s", name, col->name);
     }
-    Sherd__V1__IndexDesc *ix = add_index(
-        c, t, is->idxname[0] != '\0' ? is->idxname : arena_printf(c->a, "%s_idx", name), is->unique, false, n, ords);
+    Sherd__V1__IndexDesc *ix =
+        add_index(c, t, is->idxname[0] != '\0' ? is->idxname : arena_printf(c->a, "%s_idx", name),
+                  is->unique, false, n, ords);
     for (int i = 0; i < n; i++) {
-        ix->columns[i]->desc = is->index_params[i]->index_elem->ordering == PG_QUERY__SORT_BY_DIR__SORTBY_DESC;
+        ix->columns[i]->desc =
+            is->index_params[i]->index_elem->ordering == PG_QUERY__SORT_BY_DIR__SORTBY_DESC;
         ix->columns[i]->nulls_first = ix->columns[i]->desc;
     }
     t->version++;
@@ -533,11 +564,12 @@ static struct status *create_index(struct fiber *f, struct catalog *c, struct fa
     return st;
 }
 
-static struct status *create_view(struct fiber *f, const struct plan_env *env, struct catalog *c, const PgQuery__ViewStmt *v,
-                                  const char *sql)
+static struct status *create_view(struct fiber *f, const struct plan_env *env, struct catalog *c,
+                                  const PgQuery__ViewStmt *v, const char *sql)
 {
     if (catalog_table(c, SCHEMA, slice_str(v->view->relname)) != NULL) {
-        return status_sql(ALREADY_EXISTS, "42P07", "relation \"%s\" already exists", v->view->relname);
+        return status_sql(ALREADY_EXISTS, "42P07", "relation \"%s\" already exists",
+                          v->view->relname);
     }
     Sherd__V1__TableDesc *t = ARENA_NEW(c->a, Sherd__V1__TableDesc);
     sherd__v1__table_desc__init(t);
@@ -573,7 +605,9 @@ static struct status *drop(struct catalog *c, struct fake_store *s, const PgQuer
 {
     for (size_t i = 0; i < d->n_objects; i++) {
         const PgQuery__Node *o = d->objects[i];
-        const char *name = o->node_case == PG_QUERY__NODE__NODE_LIST ? name_last(o->list->items, o->list->n_items) : "";
+        const char *name = o->node_case == PG_QUERY__NODE__NODE_LIST
+                               ? name_last(o->list->items, o->list->n_items)
+                               : "";
         int k = 0;
         while (k < c->n && strcmp(c->tables[k]->name, name) != 0) {
             k++;
@@ -592,8 +626,8 @@ static struct status *drop(struct catalog *c, struct fake_store *s, const PgQuer
     return NULL;
 }
 
-struct status *fake_ddl(struct fiber *f, const struct plan_env *env, struct catalog *c, struct fake_store *s,
-                        const void *node, const char *sql, bool *out_known)
+struct status *fake_ddl(struct fiber *f, const struct plan_env *env, struct catalog *c,
+                        struct fake_store *s, const void *node, const char *sql, bool *out_known)
 {
     const PgQuery__Node *n = node;
     struct query q = {.arena = c->a};

@@ -1,4 +1,5 @@
-/* The transaction layer of the test world: one ordered map, no versions; fragments run as in a shard. See world.h. */
+/* The transaction layer of the test world: one ordered map, no versions; fragments run as in a
+ * shard. See world.h. */
 #include "world.h"
 
 #include "base/buf.h"
@@ -204,8 +205,9 @@ static bool condition_holds(const struct fake_store *s, const struct txn_write *
     }
 }
 
-struct status *txn_write(struct fiber *f, struct txn *t, struct arena *a, const struct txn_write *ops, int nops,
-                         uint32_t table_id, uint64_t schema_version, bool is_last, struct txn_write_result *out)
+struct status *txn_write(struct fiber *f, struct txn *t, struct arena *a,
+                         const struct txn_write *ops, int nops, uint32_t table_id,
+                         uint64_t schema_version, bool is_last, struct txn_write_result *out)
 {
     (void)f;
     (void)a;
@@ -232,7 +234,8 @@ struct status *txn_write(struct fiber *f, struct txn *t, struct arena *a, const 
             out->conflict_op = i;
             return NULL;
         }
-        bool writes = op->kind == SHERD__V1__OP_KIND__OP_INSERT || op->kind == SHERD__V1__OP_KIND__OP_PUT ||
+        bool writes = op->kind == SHERD__V1__OP_KIND__OP_INSERT ||
+                      op->kind == SHERD__V1__OP_KIND__OP_PUT ||
                       op->kind == SHERD__V1__OP_KIND__OP_DELETE;
         if (!writes) {
             continue;
@@ -317,8 +320,9 @@ static struct status *scan_open_all(struct fake_scan *o)
         if (k > 0) {
             ASSERT(slice_cmp(fr->spans[k - 1].start, fr->spans[k].start) < 0);
         }
-        size_t from = lower(s, sp->start), to = sp->is_point ? (is_at(s, from, sp->start) ? from + 1 : from)
-                                                              : (sp->end.len == 0 ? s->n : lower(s, sp->end));
+        size_t from = lower(s, sp->start), to = sp->is_point
+                                                    ? (is_at(s, from, sp->start) ? from + 1 : from)
+                                                    : (sp->end.len == 0 ? s->n : lower(s, sp->end));
         for (size_t i = from; i < to; i++) {
             TRY(read_entry(s, &r, &s->e[fr->is_reverse ? to - 1 - (i - from) : i]));
         }

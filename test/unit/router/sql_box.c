@@ -1,6 +1,6 @@
 /*
- * The test world as a process: reads "<bytes>\n<sql>\n", answers one JSON line per statement text. test/sql/run_slt.py
- * drives it with --box, so that recorded statements run without a cluster.
+ * The test world as a process: reads "<bytes>\n<sql>\n", answers one JSON line per statement text.
+ * test/sql/run_slt.py drives it with --box, so that recorded statements run without a cluster.
  */
 #include "world.h"
 

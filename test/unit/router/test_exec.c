@@ -1,4 +1,5 @@
-/* Execution end to end: statements and what they give; answers checked against PostgreSQL 15's rules. */
+/* Execution end to end: statements and what they give; answers checked against PostgreSQL 15's
+ * rules. */
 #include "world_check.h"
 
 #include <stdio.h>
@@ -27,7 +28,8 @@ static void selects(void **state)
         {"SELECT id FROM t WHERE id IN (9, 2, 2, NULL) ORDER BY 1", "2\n9"},
         {"SELECT id FROM t WHERE id NOT IN (1, 2, 3, 4, 5, 6, 7) ORDER BY id", "8\n9"},
         {"SELECT id FROM t WHERE b LIKE 'r_' AND id > 7 ORDER BY id", "8\n9"},
-        {"SELECT a, count(*), sum(id), min(b) FROM t GROUP BY a ORDER BY a", "0|3|18|r3\n1|3|12|r1\n2|3|15|r2"},
+        {"SELECT a, count(*), sum(id), min(b) FROM t GROUP BY a ORDER BY a",
+         "0|3|18|r3\n1|3|12|r1\n2|3|15|r2"},
         {"SELECT a + 1 AS k, count(*) FROM t GROUP BY k ORDER BY k", "1|3\n2|3\n3|3"},
         {"SELECT a FROM t GROUP BY 1 HAVING sum(id) > 12 ORDER BY 1", "0\n2"},
         {"SELECT count(*), sum(id) FROM t WHERE id > 100", "0|~"},
@@ -51,11 +53,15 @@ static void selects(void **state)
         {"VALUES (1, 'a'), (2, NULL)", "1|a\n2|~"},
         {"SELECT * FROM (VALUES (1, 'x'), (2, 'y')) AS v(n, s) WHERE n = 2", "2|y"},
         {"SELECT * FROM generate_series(1, 3) g", "1\n2\n3"},
-        {"SELECT g, v FROM generate_series(1, 2) g, unnest(ARRAY['a', 'b']) v ORDER BY 1, 2", "1|a\n1|b\n2|a\n2|b"},
+        {"SELECT g, v FROM generate_series(1, 2) g, unnest(ARRAY['a', 'b']) v ORDER BY 1, 2",
+         "1|a\n1|b\n2|a\n2|b"},
         {"SELECT generate_series(1, 3), 'x'", "1|x\n2|x\n3|x"},
         {"SELECT * FROM unnest(ARRAY[7, 8]) WITH ORDINALITY", "7|1\n8|2"},
-        {"SELECT CASE a WHEN 0 THEN 'zero' WHEN 1 THEN 'one' ELSE 'more' END FROM t WHERE id < 4 ORDER BY id", "one\nmore\nzero"},
-        {"SELECT coalesce(k, 0), nullif(k, 1), greatest(k, 2), least(k, 1) FROM plain ORDER BY v", "0|~|2|1\n1|~|2|1\n2|2|2|1"},
+        {"SELECT CASE a WHEN 0 THEN 'zero' WHEN 1 THEN 'one' ELSE 'more' END FROM t WHERE id < 4 "
+         "ORDER BY id",
+         "one\nmore\nzero"},
+        {"SELECT coalesce(k, 0), nullif(k, 1), greatest(k, 2), least(k, 1) FROM plain ORDER BY v",
+         "0|~|2|1\n1|~|2|1\n2|2|2|1"},
         {"SELECT (1, 2) < (1, 3), (1, NULL) = (1, 2), ROW(1, 2) IS NOT NULL", "t|~|t"},
         {"SELECT (ARRAY[1, 2])[2], (ARRAY[1, 2, 3])[1:2]", "2|{1,2}"},
         {"SELECT 1 / 0", "ERROR 22012"},
@@ -72,23 +78,35 @@ static void selects(void **state)
 static void joins(void **state)
 {
     static const struct sql_case cases[] = {
-        {"SELECT u.id, t.b FROM u JOIN t ON t.id = u.tid WHERE u.id < 4 ORDER BY 1", "1|r2\n2|r3\n3|r4"},
+        {"SELECT u.id, t.b FROM u JOIN t ON t.id = u.tid WHERE u.id < 4 ORDER BY 1",
+         "1|r2\n2|r3\n3|r4"},
         {"SELECT u.id, t.b FROM u, t WHERE t.id = u.tid AND t.a = 0 ORDER BY 1", "2|r3\n6|r3"},
-        {"SELECT t.id, u.id FROM t LEFT JOIN u ON u.tid = t.id AND u.id < 3 WHERE t.id < 4 ORDER BY 1", "1|~\n2|1\n3|2"},
-        {"SELECT t.id FROM t LEFT JOIN u ON u.tid = t.id WHERE u.id IS NULL ORDER BY 1", "5\n6\n7\n8\n9"},
-        {"SELECT u.id, t.id FROM t RIGHT JOIN u ON u.tid = t.id + 1 ORDER BY 1 LIMIT 2", "1|1\n2|2"},
-        {"SELECT a.k, b.k FROM plain a FULL JOIN (VALUES (2), (3)) b(k) ON a.k = b.k ORDER BY 1, 2", "1|~\n2|2\n~|3\n~|~"},
+        {"SELECT t.id, u.id FROM t LEFT JOIN u ON u.tid = t.id AND u.id < 3 WHERE t.id < 4 ORDER "
+         "BY 1",
+         "1|~\n2|1\n3|2"},
+        {"SELECT t.id FROM t LEFT JOIN u ON u.tid = t.id WHERE u.id IS NULL ORDER BY 1",
+         "5\n6\n7\n8\n9"},
+        {"SELECT u.id, t.id FROM t RIGHT JOIN u ON u.tid = t.id + 1 ORDER BY 1 LIMIT 2",
+         "1|1\n2|2"},
+        {"SELECT a.k, b.k FROM plain a FULL JOIN (VALUES (2), (3)) b(k) ON a.k = b.k ORDER BY 1, 2",
+         "1|~\n2|2\n~|3\n~|~"},
         {"SELECT k FROM plain FULL JOIN (VALUES (2), (3)) b(k) USING (k) ORDER BY 1", "1\n2\n3\n~"},
         {"SELECT * FROM (VALUES (1, 'a')) x(k, p) NATURAL JOIN (VALUES (1, 'b')) y(k, q)", "1|a|b"},
         {"SELECT count(*) FROM t CROSS JOIN u", "54"},
         {"SELECT x.id, y.id FROM t x JOIN t y ON y.id = x.id + 7 ORDER BY 1", "1|8\n2|9"},
-        {"SELECT t.id, s.m FROM t, LATERAL (SELECT max(x) AS m FROM u WHERE u.tid = t.id) s WHERE t.id < 3 ORDER BY 1", "1|40\n2|50"},
-        {"SELECT t.id, s.x FROM t LEFT JOIN LATERAL (SELECT x FROM u WHERE tid = t.id ORDER BY x LIMIT 1) s ON true WHERE t.id > 3 "
+        {"SELECT t.id, s.m FROM t, LATERAL (SELECT max(x) AS m FROM u WHERE u.tid = t.id) s WHERE "
+         "t.id < 3 ORDER BY 1",
+         "1|40\n2|50"},
+        {"SELECT t.id, s.x FROM t LEFT JOIN LATERAL (SELECT x FROM u WHERE tid = t.id ORDER BY x "
+         "LIMIT 1) s ON true WHERE t.id > 3 "
          "AND t.id < 6 ORDER BY 1",
          "4|30\n5|~"},
-        {"SELECT t.id, g FROM t, generate_series(1, t.id) g WHERE t.id < 3 ORDER BY 1, 2", "1|1\n2|1\n2|2"},
+        {"SELECT t.id, g FROM t, generate_series(1, t.id) g WHERE t.id < 3 ORDER BY 1, 2",
+         "1|1\n2|1\n2|2"},
         {"SELECT * FROM t JOIN u USING (id) WHERE id = 2", "2|2|r2|3|20"},
-        {"SELECT a.id FROM t a JOIN t b ON a.a = b.id JOIN t c ON b.a = c.id WHERE a.id < 6 ORDER BY 1", "1\n2\n4\n5"},
+        {"SELECT a.id FROM t a JOIN t b ON a.a = b.id JOIN t c ON b.a = c.id WHERE a.id < 6 ORDER "
+         "BY 1",
+         "1\n2\n4\n5"},
     };
     RUN_CASES(*state, cases);
 }
@@ -102,20 +120,29 @@ static void subselects(void **state)
         {"SELECT id FROM t WHERE id IN (SELECT tid FROM u) ORDER BY 1", "1\n2\n3\n4"},
         {"SELECT id FROM t WHERE id NOT IN (SELECT tid FROM u) ORDER BY 1", "5\n6\n7\n8\n9"},
         {"SELECT id FROM t WHERE id NOT IN (SELECT k FROM plain)", ""},
-        {"SELECT id FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.tid = t.id AND x > 30) ORDER BY 1", "1\n2\n3"},
-        {"SELECT id FROM t WHERE NOT EXISTS (SELECT 1 FROM u WHERE u.tid = t.id) ORDER BY 1 LIMIT 1", "5"},
-        {"SELECT id, (SELECT count(*) FROM u WHERE u.tid = t.id) FROM t WHERE id < 4 ORDER BY 1", "1|1\n2|2\n3|2"},
+        {"SELECT id FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.tid = t.id AND x > 30) ORDER BY 1",
+         "1\n2\n3"},
+        {"SELECT id FROM t WHERE NOT EXISTS (SELECT 1 FROM u WHERE u.tid = t.id) ORDER BY 1 LIMIT "
+         "1",
+         "5"},
+        {"SELECT id, (SELECT count(*) FROM u WHERE u.tid = t.id) FROM t WHERE id < 4 ORDER BY 1",
+         "1|1\n2|2\n3|2"},
         {"SELECT id FROM t WHERE id > ALL (SELECT tid FROM u) ORDER BY 1", "5\n6\n7\n8\n9"},
         {"SELECT id FROM t WHERE id < ANY (SELECT tid FROM u) ORDER BY 1", "1\n2\n3"},
         {"SELECT ARRAY(SELECT id FROM t WHERE a = 0 ORDER BY id)", "{3,6,9}"},
         {"SELECT (1, 'r1') IN (SELECT id, b FROM t)", "t"},
-        {"SELECT a, sum(id), (SELECT count(*) FROM u WHERE u.tid = t.a) FROM t GROUP BY a ORDER BY a", "0|18|0\n1|12|1\n2|15|2"},
-        {"SELECT id FROM t o WHERE id = (SELECT max(id) FROM t i WHERE i.a = o.a) ORDER BY 1", "7\n8\n9"},
+        {"SELECT a, sum(id), (SELECT count(*) FROM u WHERE u.tid = t.a) FROM t GROUP BY a ORDER BY "
+         "a",
+         "0|18|0\n1|12|1\n2|15|2"},
+        {"SELECT id FROM t o WHERE id = (SELECT max(id) FROM t i WHERE i.a = o.a) ORDER BY 1",
+         "7\n8\n9"},
         {"SELECT (SELECT (SELECT t.id + u.id) FROM u WHERE u.id = 1) FROM t WHERE id = 5", "6"},
         {"WITH x AS (SELECT a, count(*) n FROM t GROUP BY a) SELECT sum(n) FROM x", "9"},
-        {"WITH x AS (SELECT id FROM t WHERE id < 3) SELECT p.id, q.id FROM x p, x q ORDER BY 1, 2", "1|1\n1|2\n2|1\n2|2"},
+        {"WITH x AS (SELECT id FROM t WHERE id < 3) SELECT p.id, q.id FROM x p, x q ORDER BY 1, 2",
+         "1|1\n1|2\n2|1\n2|2"},
         {"WITH x(n) AS (SELECT 1), y AS (SELECT n + 1 AS m FROM x) SELECT * FROM x, y", "1|2"},
-        {"WITH x AS MATERIALIZED (SELECT random() r) SELECT (SELECT r FROM x) = (SELECT r FROM x)", "t"},
+        {"WITH x AS MATERIALIZED (SELECT random() r) SELECT (SELECT r FROM x) = (SELECT r FROM x)",
+         "t"},
         {"WITH RECURSIVE r AS (SELECT 1 UNION ALL SELECT * FROM r) SELECT * FROM r", "ERROR 0A000"},
         {"SELECT * FROM (SELECT a, max(id) m FROM t GROUP BY a) s WHERE s.a = 1", "1|7"},
         {"SELECT count(*) FROM (SELECT DISTINCT a FROM t LIMIT 2) s", "2"},
@@ -129,7 +156,9 @@ static void subselects(void **state)
 static void writes(void **state)
 {
     static const struct sql_case cases[] = {
-        {"CREATE TABLE w(id int PRIMARY KEY, a int NOT NULL, b text DEFAULT 'dflt', c int CHECK (c > 0), UNIQUE (b))", ""},
+        {"CREATE TABLE w(id int PRIMARY KEY, a int NOT NULL, b text DEFAULT 'dflt', c int CHECK (c "
+         "> 0), UNIQUE (b))",
+         ""},
         {"INSERT INTO w VALUES (1, 1, 'x', 1)", "INSERT 0 1"},
         {"INSERT INTO w(a, id) VALUES (2, 2) RETURNING *", "2|2|dflt|~"},
         {"INSERT INTO w VALUES (3, 3, DEFAULT, 3)", "ERROR 23505"},
@@ -146,7 +175,8 @@ static void writes(void **state)
         {"UPDATE w SET b = 'x' WHERE id = 3", "ERROR 23505"},
         {"UPDATE w SET (a, b) = (7, 'seven') WHERE id = 4", "UPDATE 1"},
         {"UPDATE w SET b = DEFAULT WHERE id = 2", "ERROR 23505"},
-        {"UPDATE w SET a = t.id FROM t WHERE t.b = 'r9' AND w.id = 5 RETURNING w.id, w.a, t.b", "5|9|r9"},
+        {"UPDATE w SET a = t.id FROM t WHERE t.b = 'r9' AND w.id = 5 RETURNING w.id, w.a, t.b",
+         "5|9|r9"},
         {"SELECT id FROM w WHERE b = 'seven'", "4"},
         {"DELETE FROM w WHERE id = 2 RETURNING b", "x"},
         {"SELECT id FROM w WHERE b = 'x'", ""},
@@ -172,17 +202,27 @@ static void on_conflict(void **state)
     static const struct sql_case cases[] = {
         {"CREATE TABLE c(id int PRIMARY KEY, k text UNIQUE, n int)", ""},
         {"INSERT INTO c VALUES (1, 'a', 1) ON CONFLICT DO NOTHING", "INSERT 0 1"},
-        {"INSERT INTO c VALUES (1, 'b', 1), (2, 'a', 1), (3, 'c', 1), (3, 'd', 1) ON CONFLICT DO NOTHING RETURNING id", "3"},
+        {"INSERT INTO c VALUES (1, 'b', 1), (2, 'a', 1), (3, 'c', 1), (3, 'd', 1) ON CONFLICT DO "
+         "NOTHING RETURNING id",
+         "3"},
         {"INSERT INTO c VALUES (4, 'a', 9) ON CONFLICT (id) DO NOTHING", "ERROR 23505"},
-        {"INSERT INTO c VALUES (1, 'z', 5) ON CONFLICT (id) DO UPDATE SET n = c.n + excluded.n RETURNING *", "1|a|6"},
-        {"INSERT INTO c VALUES (9, 'a', 5) ON CONFLICT (k) DO UPDATE SET k = 'aa', n = 0 WHERE c.n > 100", "INSERT 0 0"},
-        {"INSERT INTO c VALUES (9, 'a', 5) ON CONFLICT (k) DO UPDATE SET k = 'aa' RETURNING id, k", "1|aa"},
+        {"INSERT INTO c VALUES (1, 'z', 5) ON CONFLICT (id) DO UPDATE SET n = c.n + excluded.n "
+         "RETURNING *",
+         "1|a|6"},
+        {"INSERT INTO c VALUES (9, 'a', 5) ON CONFLICT (k) DO UPDATE SET k = 'aa', n = 0 WHERE c.n "
+         "> 100",
+         "INSERT 0 0"},
+        {"INSERT INTO c VALUES (9, 'a', 5) ON CONFLICT (k) DO UPDATE SET k = 'aa' RETURNING id, k",
+         "1|aa"},
         {"SELECT id FROM c WHERE k = 'aa'", "1"},
         {"SELECT id FROM c WHERE k = 'a'", ""},
-        {"INSERT INTO c VALUES (7, 'x', 1), (7, 'y', 1) ON CONFLICT (id) DO UPDATE SET n = 1", "ERROR 21000"},
+        {"INSERT INTO c VALUES (7, 'x', 1), (7, 'y', 1) ON CONFLICT (id) DO UPDATE SET n = 1",
+         "ERROR 21000"},
         {"INSERT INTO c VALUES (1, 'x', 1) ON CONFLICT (id) DO UPDATE SET id = 3", "ERROR 23505"},
-        {"INSERT INTO c VALUES (1, 'x', 1) ON CONFLICT (id) DO UPDATE SET n = n + 1", "ERROR 42702"},
-        {"INSERT INTO c VALUES (1, 'x', 1) ON CONFLICT ON CONSTRAINT c_pkey DO UPDATE SET n = 77", "INSERT 0 1"},
+        {"INSERT INTO c VALUES (1, 'x', 1) ON CONFLICT (id) DO UPDATE SET n = n + 1",
+         "ERROR 42702"},
+        {"INSERT INTO c VALUES (1, 'x', 1) ON CONFLICT ON CONSTRAINT c_pkey DO UPDATE SET n = 77",
+         "INSERT 0 1"},
         {"SELECT * FROM c ORDER BY id", "1|aa|77\n3|c|1"},
     };
     RUN_CASES(*state, cases);
@@ -212,7 +252,8 @@ static void foreign_keys(void **state)
 static void generated_values(void **state)
 {
     static const struct sql_case cases[] = {
-        {"CREATE TABLE g(id serial PRIMARY KEY, a int, d int GENERATED ALWAYS AS (a * 2) STORED)", ""},
+        {"CREATE TABLE g(id serial PRIMARY KEY, a int, d int GENERATED ALWAYS AS (a * 2) STORED)",
+         ""},
         {"INSERT INTO g(a) VALUES (1), (2) RETURNING *", "1|1|2\n2|2|4"},
         {"UPDATE g SET a = 10 WHERE id = 1 RETURNING d", "20"},
         {"INSERT INTO g(a, d) VALUES (1, 1)", "ERROR 428C9"},
@@ -234,14 +275,17 @@ static void constraint_errors_name_the_row(void **state)
     assert_string_equal(r->message, "duplicate key value violates unique constraint \"t_pkey\"");
     assert_string_equal(r->detail, "Key (id)=(1) already exists.");
     r = world_run(w, "INSERT INTO t VALUES (NULL, 2, 'x')");
-    assert_string_equal(r->message, "null value in column \"id\" of relation \"t\" violates not-null constraint");
+    assert_string_equal(
+        r->message, "null value in column \"id\" of relation \"t\" violates not-null constraint");
     assert_string_equal(r->detail, "Failing row contains (null, 2, x).");
     r = world_run(w, "INSERT INTO u VALUES (50, 77, 1)");
-    assert_string_equal(r->message, "insert or update on table \"u\" violates foreign key constraint \"u_tid_fkey\"");
+    assert_string_equal(
+        r->message,
+        "insert or update on table \"u\" violates foreign key constraint \"u_tid_fkey\"");
     assert_string_equal(r->detail, "Key (tid)=(77) is not present in table \"t\".");
     r = world_run(w, "DELETE FROM t WHERE id = 3");
-    assert_string_equal(r->message,
-                        "update or delete on table \"t\" violates foreign key constraint \"u_tid_fkey\" on table \"u\"");
+    assert_string_equal(r->message, "update or delete on table \"t\" violates foreign key "
+                                    "constraint \"u_tid_fkey\" on table \"u\"");
     assert_string_equal(r->detail, "Key (id)=(3) is still referenced from table \"u\".");
 }
 
@@ -249,7 +293,8 @@ static void constraint_errors_name_the_row(void **state)
 static void indexes_follow_their_table(void **state)
 {
     struct world *w = *state;
-    world_run(w, "CREATE TABLE m(id int PRIMARY KEY, a int, b text); CREATE INDEX m_a ON m(a); CREATE INDEX m_b ON m(b DESC, a)");
+    world_run(w, "CREATE TABLE m(id int PRIMARY KEY, a int, b text); CREATE INDEX m_a ON m(a); "
+                 "CREATE INDEX m_b ON m(b DESC, a)");
     uint32_t seed = 12345;
     for (int i = 0; i < 300; i++) {
         seed = seed * 1103515245u + 12345u;
@@ -258,15 +303,19 @@ static void indexes_follow_their_table(void **state)
         snprintf(sql, sizeof(sql),
                  i % 4 == 0   ? "DELETE FROM m WHERE id = %u"
                  : i % 4 == 1 ? "UPDATE m SET a = a + 1, b = 'u%u' WHERE a = %u"
-                              : "INSERT INTO m VALUES (%u, %u, 'i') ON CONFLICT (id) DO UPDATE SET a = excluded.a",
+                              : "INSERT INTO m VALUES (%u, %u, 'i') ON CONFLICT (id) DO UPDATE SET "
+                                "a = excluded.a",
                  id, a);
         assert_false(world_run(w, sql)->failed);
     }
     static const struct sql_case cases[] = {
-        {"SELECT (SELECT count(*) FROM m) = (SELECT count(*) FROM (SELECT id FROM m ORDER BY a) s), "
+        {"SELECT (SELECT count(*) FROM m) = (SELECT count(*) FROM (SELECT id FROM m ORDER BY a) "
+         "s), "
          "(SELECT sum(a) FROM m) = (SELECT sum(a) FROM (SELECT a FROM m ORDER BY b DESC, a) s)",
          "t|t"},
-        {"SELECT count(*) FROM m x WHERE NOT EXISTS (SELECT 1 FROM m y WHERE y.a = x.a AND y.id = x.id)", "0"},
+        {"SELECT count(*) FROM m x WHERE NOT EXISTS (SELECT 1 FROM m y WHERE y.a = x.a AND y.id = "
+         "x.id)",
+         "0"},
         {"SELECT count(*) FROM m x WHERE id NOT IN (SELECT id FROM m WHERE a >= 0)", "0"},
     };
     RUN_CASES(w, cases);

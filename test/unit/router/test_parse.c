@@ -67,7 +67,8 @@ static void expect_state(struct world *w, char *sql, const char *sqlstate)
     const struct result *r = world_run(w, sql);
     mem_free(sql);
     if (!r->failed || strcmp(r->sqlstate, sqlstate) != 0) {
-        print_error("%s instead of %s: %s\n", r->failed ? r->sqlstate : "success", sqlstate, r->failed ? r->message : "");
+        print_error("%s instead of %s: %s\n", r->failed ? r->sqlstate : "success", sqlstate,
+                    r->failed ? r->message : "");
         fail();
     }
 }
@@ -103,14 +104,16 @@ static void deep_but_allowed_statements_answer(void **state)
 static void a_text_beyond_the_limit_gets_54000(void **state)
 {
     struct world *w = *state;
-    expect_state(w, repeat("SELECT 1 -- ", "xxxxxxxxxxxxxxxx", (int)(PARSE_BYTES_MAX / 16) + 1, ""), "54000");
+    expect_state(w, repeat("SELECT 1 -- ", "xxxxxxxxxxxxxxxx", (int)(PARSE_BYTES_MAX / 16) + 1, ""),
+                 "54000");
 }
 
 static void a_long_insert_runs(void **state)
 {
     struct world *w = *state;
     world_run(w, "CREATE TABLE long_insert(a int, b text)");
-    char *sql = repeat("INSERT INTO long_insert VALUES (0, 'x')", ", (1, 'some text that fills the row')", 20000, "");
+    char *sql = repeat("INSERT INTO long_insert VALUES (0, 'x')",
+                       ", (1, 'some text that fills the row')", 20000, "");
     const struct result *r = world_run(w, sql);
     mem_free(sql);
     assert_false(r->failed);

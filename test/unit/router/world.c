@@ -23,7 +23,6 @@ struct world {
     struct fiber *f;
 };
 
-
 struct world *world_create(void)
 {
     struct world *w = MEM_NEW(struct world);
@@ -49,8 +48,9 @@ void world_destroy(struct world *w)
     mem_free(w);
 }
 
-struct status *session_function(struct session *s, const struct plan_env *env, const struct func_def *func,
-                                const struct datum *args, int nargs, struct arena *a, struct datum *out)
+struct status *session_function(struct session *s, const struct plan_env *env,
+                                const struct func_def *func, const struct datum *args, int nargs,
+                                struct arena *a, struct datum *out)
 {
     (void)s;
     (void)nargs;
@@ -106,12 +106,14 @@ static void take_rows(struct world *w, const struct batch *b, const struct plan_
     }
 }
 
-static struct status *bind_params(struct world *w, const struct plan *p, struct arena *a, struct exec *x)
+static struct status *bind_params(struct world *w, const struct plan *p, struct arena *a,
+                                  struct exec *x)
 {
     const type_oid *types;
     x->nparams = plan_params(p, &types);
     if (x->nparams != w->nparams) {
-        return status_sql(INVALID, "08P01", "%d parameters wanted, %d given", x->nparams, w->nparams);
+        return status_sql(INVALID, "08P01", "%d parameters wanted, %d given", x->nparams,
+                          w->nparams);
     }
     struct datum *d = ARENA_ARRAY(a, struct datum, x->nparams + 1);
     for (int i = 0; i < x->nparams; i++) {
@@ -147,9 +149,13 @@ static struct status *run_query(struct world *w, struct parsed *p, int i, struct
         take_rows(w, b, cols);
     }
     op_close(op);
-    static const char *const tags[] = {"SELECT", "INSERT 0", "UPDATE", "DELETE", "EXPLAIN", "SELECT"};
-    r->affected = plan_tag(plan) == PLAN_SELECT || plan_tag(plan) == PLAN_VALUES ? (uint64_t)r->nrows : x.rows_affected;
-    snprintf(r->tag, sizeof(r->tag), "%s %llu", tags[(int)plan_tag(plan)], (unsigned long long)r->affected);
+    static const char *const tags[] = {"SELECT", "INSERT 0", "UPDATE",
+                                       "DELETE", "EXPLAIN",  "SELECT"};
+    r->affected = plan_tag(plan) == PLAN_SELECT || plan_tag(plan) == PLAN_VALUES
+                      ? (uint64_t)r->nrows
+                      : x.rows_affected;
+    snprintf(r->tag, sizeof(r->tag), "%s %llu", tags[(int)plan_tag(plan)],
+             (unsigned long long)r->affected);
     plan_unref(plan);
     return st;
 }
@@ -164,7 +170,8 @@ static struct status *run_one(struct world *w, struct parsed *p, int i)
         /* Locations count from the start of the whole text. */
         struct parsed *alone;
         TRY(parse_sql(w->f, slice_str(sql), &alone));
-        struct status *st = fake_ddl(w->f, &w->env, w->catalog, w->store, parsed_node(alone, 0), sql, &known);
+        struct status *st =
+            fake_ddl(w->f, &w->env, w->catalog, w->store, parsed_node(alone, 0), sql, &known);
         parsed_free(alone);
         if (st == NULL && !known) {
             st = status_sql(UNSUPPORTED, "0A000", "this DDL in tests");

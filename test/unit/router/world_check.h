@@ -44,7 +44,8 @@ static inline void run_cases(struct world *w, const struct sql_case *cases, size
         const struct result *r = world_run(w, cases[i].sql);
         char *got = result_text(r);
         if (strcmp(got, cases[i].want) != 0) {
-            print_error("%s\n  %s%s\ngives\n%s\nwanted\n%s\n", cases[i].sql, r->failed ? r->message : "",
+            print_error("%s\n  %s%s\ngives\n%s\nwanted\n%s\n", cases[i].sql,
+                        r->failed ? r->message : "",
                         r->failed && r->detail != NULL ? r->detail : "", got, cases[i].want);
             mem_free(got);
             fail();
