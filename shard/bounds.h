@@ -5,6 +5,7 @@
 enum {
     SHARD_KEY_BYTES_MAX = 64 * 1024, /* of a data key: 54000 beyond */
     SHARD_ROW_BYTES_MAX = 32 * 1024 * 1024 - 256 * 1024,
+    SHARD_ROW_KEPT = 1024, /* rows up to this size are kept with their lock for the commit */
     SHARD_WORKSPACE_BYTES = 64 * 1024 * 1024,
     SHARD_LOCKS_MAX = 1000000, /* locks of one transaction at one shard: 53200 beyond */
     SHARD_SPANS_MAX = 100000,  /* read spans of one; beyond, they are joined into one */
@@ -21,6 +22,7 @@ enum {
     SHARD_ORPHAN_MS = 1000,      /* a prepared record older than this is recovered */
     SHARD_WAITED_ON_MS = 100,    /* the same when somebody waits on it */
     SHARD_IDLE_MS = 15000,       /* workspace silent for so long: ask its coordinator */
+    SHARD_ASK_MS = 1000,         /* the same when others wait for its locks */
     SHARD_SILENT_MS = 60000,     /* and drop it when the coordinator is away for so long */
     SHARD_DEADLOCK_MS = 50,      /* a wait older than this is looked at across shards */
     SHARD_FORGET_MS = 1000,      /* Forget waits for other traffic for so long */

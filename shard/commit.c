@@ -380,6 +380,24 @@ static struct status *check_commit(struct fiber *f, struct part *p, struct work 
 
 /* ---- building entries ---- */
 
+/* The version that a write displaces: as judged under the lock, or from the store. */
+static struct status *displaced(struct part *p, struct slice key, const struct lock_hold *h,
+                                struct mvcc_version *out, bool *out_found)
+{
+    bool is_known = h->is_judged && h->mode >= LOCK_SHARE;
+    if (is_known && (!h->newest_live || h->row != NULL)) {
+        *out = (struct mvcc_version){.ts = h->newest_ts,
+                                     .is_tombstone = !h->newest_live,
+                                     .row = slice_make(h->row, h->row_len)};
+        *out_found = h->newest_ts != 0;
+        return NULL;
+    }
+    TRY(mvcc_newest(p->state->store, key, &p->scratch, out, out_found));
+    ASSERT_MSG(!is_known || (*out_found ? out->ts : 0) == h->newest_ts,
+               "a key changed under its lock");
+    return NULL;
+}
+
 /* All writes as versions at `commit`, each with the version it displaces. A delete of nothing is
  * nothing. */
 static struct status *put_versions(struct part *p, const struct work *w, uint64_t commit,
@@ -387,15 +405,10 @@ static struct status *put_versions(struct part *p, const struct work *w, uint64_
 {
     for (struct keymap_node *n = keymap_first(&w->writes); n != NULL; n = keymap_next(n)) {
         const struct work_write *ww = work_write_of(n);
-        const struct lock_hold *h = ww->hold;
-        struct mvcc_version v;
+        struct mvcc_version v = {0};
         bool found = false;
-        if (!h->is_judged || h->newest_ts != 0) {
-            TRY(mvcc_newest(p->state->store, n->key, &p->scratch, &v, &found));
-            ASSERT_MSG(!found || v.ts < commit, "a version at or above the commit timestamp");
-            ASSERT_MSG(!h->is_judged || h->mode < LOCK_SHARE || (found ? v.ts : 0) == h->newest_ts,
-                       "a key changed under its lock");
-        }
+        TRY(displaced(p, n->key, ww->hold, &v, &found));
+        ASSERT_MSG(!found || v.ts < commit, "a version at or above the commit timestamp");
         if (ww->value->is_delete && (!found || v.is_tombstone)) {
             continue;
         }

@@ -290,6 +290,7 @@ void lock_release(struct lock_table *t, struct lock_hold *h)
     h->owner->hold_count--;
     list_unlink(&h->of_lock);
     list_unlink(&h->of_owner);
+    mem_free(h->row);
     mem_free(h);
     pump(t, l);
 }

@@ -49,6 +49,8 @@ struct lock_hold {
     bool is_judged;     /* newest_* are filled: the state of the key under the lock */
     bool newest_live;   /* there is a version and it is no tombstone */
     uint64_t newest_ts; /* 0 = never written */
+    uint8_t *row; /* its bytes when live and small: a commit need not read them again; or NULL */
+    uint32_t row_len;
 };
 
 enum lock_wait_state { LOCK_WAITING, LOCK_GRANTED, LOCK_DEADLOCK, LOCK_DROPPED };

@@ -315,6 +315,14 @@ static struct status *judge(struct part *p, struct slice key, struct lock_hold *
     h->newest_ts = found ? v.ts : 0;
     h->newest_live = found && !v.is_tombstone;
     h->is_judged = true;
+    mem_free(h->row);
+    h->row = NULL;
+    h->row_len = 0;
+    if (h->newest_live && h->mode >= LOCK_NO_KEY_UPDATE && v.row.len <= SHARD_ROW_KEPT) {
+        h->row = mem_alloc(v.row.len + 1);
+        memcpy(h->row, v.row.data, v.row.len);
+        h->row_len = (uint32_t)v.row.len;
+    }
     return NULL;
 }
 
@@ -322,7 +330,8 @@ struct status *part_lock(struct fiber *f, struct part *p, struct work *w, struct
                          enum lock_mode mode, enum lock_wait wait, uint64_t timeout_ms,
                          struct lock_hold **out)
 {
-    if (p->is_dead || w->state == WORK_GONE) { /* since the caller's last park: it would keep the lock for ever */
+    if (p->is_dead ||
+        w->state == WORK_GONE) { /* since the caller's last park: it would keep the lock for ever */
         return p->is_dead ? p->env->not_leader(p->env->ctx) : part_gone();
     }
     if (w->owner.hold_count >= SHARD_LOCKS_MAX) {

@@ -11,6 +11,7 @@
  * Several recoverers and the coordinator may run at once: the answers are stable, so all decide the
  * same. The decision is acted on through Finalize only and reported to nobody.
  */
+#include "base/buggify.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "server_impl.h"
@@ -177,7 +178,11 @@ static bool recover_once(struct fiber *f, struct shard_server *s, struct recover
     uint32_t attempt = 0;
     uint64_t commit = 0;
     bool reached = false;
-    enum decision d = ask_coordinator(f, s, r->work, &attempt, &commit, &reached);
+    /* Without the poison it is the recoverer beside a live coordinator that does harm: so it comes.
+     */
+    enum decision d = bug_on(BUG_TXN_NO_POISON)
+                          ? DECIDE_NOTHING
+                          : ask_coordinator(f, s, r->work, &attempt, &commit, &reached);
     if (!is_prepared(r)) {
         return false;
     }
@@ -239,7 +244,9 @@ static void end(struct recovering *x)
 static void recover(struct fiber *f, struct shard_server *s, void *arg)
 {
     struct recovering *x = arg;
-    uint64_t pause_ms = SHARD_WAITED_ON_MS; /* a live transaction is decided long before */
+    uint64_t pause_ms = bug_on(BUG_TXN_NO_POISON)
+                            ? 1
+                            : SHARD_WAITED_ON_MS; /* a live transaction is decided long before */
     while (is_prepared(x) && !s->is_stopping) {
         if (status_consume(fiber_sleep(f, ms_to_ns(pause_ms)))) {
             break;

@@ -145,8 +145,9 @@ static bool look_at_shard(void *ctx, const struct shard_info *info)
             m->destroy[m->destroy_count++] = info->shard_id;
         }
     } else if (r == NULL && is_learner && m->create_count < 64 && !is_held_here(s, info)) {
-        /* A new replica enters the map as a learner. A voter that is not here yet is the right half of a split
-         * that this node has still to apply: an empty replica made now would be in its way. */
+        /* A new replica enters the map as a learner. A voter that is not here yet is the right half
+         * of a split that this node has still to apply: an empty replica made now would be in its
+         * way. */
         m->create[m->create_count] = info->shard_id;
         m->create_replica[m->create_count++] = named;
     }

@@ -258,6 +258,34 @@ static void kill_wait(struct fiber *f, struct shard_server *s, const struct edge
     arena_destroy(a);
 }
 
+/* A holder that has been silent while others wait for it: is its transaction still there? */
+static void ask_after_holder(void *ctx, const struct lock_wait_item *w,
+                             const struct lock_owner *holder)
+{
+    struct part *p = ctx;
+    (void)w;
+    if (txn_id_is_none(holder->id)) {
+        return; /* the collector's */
+    }
+    struct work *x = CONTAINER_OF(holder, struct work, owner);
+    if (x->state == WORK_OPEN && x->refs == 1 &&
+        loop_now_ns(p->env->loop) - x->last_used_ns > ms_to_ns(SHARD_ASK_MS)) {
+        p->env->idle(p->env->ctx, x);
+    }
+}
+
+static void ask_after_holders(struct shard_server *s)
+{
+    struct replica *r, *tmp;
+    HASH_ITER(hh, s->replicas, r, tmp)
+    {
+        if (r->part != NULL) {
+            deadlock_edges(&r->part->locks, loop_now_ns(s->loop), ms_to_ns(SHARD_ASK_MS),
+                           ask_after_holder, r->part);
+        }
+    }
+}
+
 static bool has_old_waits(struct shard_server *s)
 {
     struct edges e = {0};
@@ -277,6 +305,7 @@ static void search(struct fiber *f, struct shard_server *s, void *arg)
         if (st == NULL) {
             st = collect_all(f, s, &now);
         }
+        ask_after_holders(s);
         keep_common(&now, &before);
         bool found = st == NULL && find_victim(&now, &victim);
         mem_free(before.items);
