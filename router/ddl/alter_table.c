@@ -664,15 +664,17 @@ static struct status *rename_constraint(struct ddl *d, const PgQuery__RenameStmt
     Sherd__V1__TableDesc *t;
     TRY(copy_table(d, old, &t));
     Sherd__V1__ConstraintDesc *found = NULL;
+    bool is_taken = false;
     for (size_t i = 0; i < t->n_constraints; i++) {
-        if (strcmp(t->constraints[i]->name, s->newname) == 0) {
-            return status_sql(ALREADY_EXISTS, "42710", "constraint \"%s\" for relation \"%s\" already exists",
-                              s->newname, t->name);
-        }
+        is_taken |= strcmp(t->constraints[i]->name, s->newname) == 0;
         found = strcmp(t->constraints[i]->name, s->subname) == 0 ? t->constraints[i] : found;
     }
     if (found == NULL) {
         return status_sql(NOT_FOUND, "42704", "constraint \"%s\" for table \"%s\" does not exist", s->subname, t->name);
+    }
+    if (is_taken) {
+        return status_sql(ALREADY_EXISTS, "42710", "constraint \"%s\" for relation \"%s\" already exists", s->newname,
+                          t->name);
     }
     found->name = arena_strdup(d->a, s->newname);
     return commit_table(d, t);

@@ -91,12 +91,17 @@ static void change_reset(struct ddl *d)
     d->cap_compares = d->cap_puts = d->cap_deletes = 0;
 }
 
+static void release_catalog(void *c)
+{
+    catalog_unref(c);
+}
+
+/* Descriptors that the statement has looked up stay valid until its end: the old snapshot is kept that long. */
 void ddl_refresh_catalog(struct ddl *d)
 {
-    struct catalog *old = d->catalog;
+    arena_on_free(d->a, release_catalog, d->catalog);
     d->catalog = catalog_current(router_catalog(d->router));
     d->x->env.catalog = d->catalog;
-    catalog_unref(old);
 }
 
 struct status *ddl_commit(struct ddl *d)
@@ -555,7 +560,7 @@ struct status *ddl_execute(struct fiber *f, struct exec *x, const struct parsed 
         change_reset(&d);
         d.tag = "";
         st = run(&d, parsed_node(p, i));
-        catalog_unref(d.catalog);
+        arena_on_free(d.a, release_catalog, d.catalog);
         x->env.catalog = given;
         if (st == NULL || st->code != STATUS_CONFLICT || x->txn != NULL) {
             break;

@@ -71,7 +71,7 @@ struct status *deparse_expr(struct ddl *d, PgQuery__Node *expr, char **out) STAT
 struct status *deparse_statement(struct ddl *d, PgQuery__Node *statement, char **out) STATUS_MUST_CHECK;
 struct status *check_name(const char *name) STATUS_MUST_CHECK;
 const Sherd__V1__SequenceDesc *find_sequence(struct ddl *d, const char *schema, const char *name); /* or NULL */
-/* nextval() gives `value` next. Not part of the change: at once. */
+/* nextval() gives `value` next. A change of its own: the one under construction must be empty. */
 struct status *restart_sequence(struct ddl *d, const Sherd__V1__SequenceDesc *q, int64_t value) STATUS_MUST_CHECK;
 void ddl_notice(struct ddl *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

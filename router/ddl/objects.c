@@ -269,6 +269,7 @@ const Sherd__V1__SequenceDesc *find_sequence(struct ddl *d, const char *schema, 
     return q;
 }
 
+/* Then the descriptor is put once more: its revision makes blocks of values that routers hold void. */
 struct status *restart_sequence(struct ddl *d, const Sherd__V1__SequenceDesc *q, int64_t value)
 {
     Sherd__V1__MetaSequenceRequest r = SHERD__V1__META_SEQUENCE_REQUEST__INIT;
@@ -278,7 +279,10 @@ struct status *restart_sequence(struct ddl *d, const Sherd__V1__SequenceDesc *q,
     r.called = false;
     int64_t first, increment;
     uint32_t count;
-    return meta_sequence(d->f, router_meta(d->router), &r, &first, &increment, &count);
+    TRY(meta_sequence(d->f, router_meta(d->router), &r, &first, &increment, &count));
+    ddl_compare(d, key_id8(d, "seq/", q->id));
+    ddl_put(d, key_id8(d, "seq/", q->id), q);
+    return ddl_commit(d);
 }
 
 struct status *ddl_alter_sequence(struct ddl *d, const PgQuery__AlterSeqStmt *s)

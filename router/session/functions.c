@@ -126,16 +126,30 @@ static struct status *block_fetch(struct session *s, const Sherd__V1__SequenceDe
     return NULL;
 }
 
-static struct status *nextval(struct session *s, const Sherd__V1__SequenceDesc *d, struct datum *out)
+static void void_if_altered(struct sequence_block *b, const struct catalog *c)
+{
+    struct buf key = {0};
+    meta_key(&key, "seq/", b->id, 8);
+    uint64_t revision = catalog_mod_revision(c, buf_slice(&key));
+    buf_deinit(&key);
+    if (revision > b->revision) {
+        b->revision = revision;
+        b->left = 0;
+    }
+}
+
+static struct status *nextval(struct session *s, const struct catalog *c, const Sherd__V1__SequenceDesc *d,
+                              struct datum *out)
 {
     struct sequence_block *b = block_of(s->router, d->id);
+    void_if_altered(b, c);
     if (b->left == 0) {
         TRY(fmutex_lock(fiber_current(), &b->mutex)); /* one fetches, the others wait for its block */
         struct status *st = b->left == 0 ? block_fetch(s, d, b) : NULL;
         fmutex_unlock(&b->mutex);
         TRY(st);
         if (b->left == 0) {
-            return nextval(s, d, out); /* those who were quicker took it all */
+            return nextval(s, c, d, out); /* those who were quicker took it all */
         }
     }
     struct session_sequence *q = sequence_state(s, d->id);
@@ -219,7 +233,7 @@ struct status *session_function(struct session *s, const struct plan_env *env, c
         const Sherd__V1__SequenceDesc *d;
         TRY(find_sequence(s, env, func, &args[0], &d));
         if (is_named(func, "nextval")) {
-            return nextval(s, d, out);
+            return nextval(s, env->catalog, d, out);
         }
         if (is_named(func, "setval")) {
             return setval(s, d, args, nargs, out);

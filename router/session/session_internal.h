@@ -67,6 +67,7 @@ struct sequence_block { /* values that this router may hand out */
     uint32_t left;
     uint32_t size;       /* of the next block */
     uint64_t fetched_ns;
+    uint64_t revision;   /* of the descriptor it was fetched under: ALTER SEQUENCE makes a block void */
     struct fmutex mutex; /* of who fetches */
     UT_hash_handle hh;
 };

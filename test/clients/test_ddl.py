@@ -210,7 +210,8 @@ STATEMENTS = [
     ("alter sequence q restart with 5", ""),
     ("select 1 / (nextval('q') - 5)", "22012"),
     ("alter sequence q increment 1 maxvalue 100", ""),
-    ("select 1 / (nextval('q') - 6)", "22012"),
+    # Values that a router had taken ahead are lost: 6, or a few more.
+    ("select 1 / (case when nextval('q') between 6 and 40 then 0 else 1 end)", "22012"),
     ("alter sequence q maxvalue 2", "22023"),
     ("alter sequence nope restart", "42P01"),
     ("alter sequence if exists nope restart", ""),
