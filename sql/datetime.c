@@ -85,7 +85,7 @@ void iso_week(int year, int month, int day, int *out_week, int *out_year)
 void timestamp_to_fields(int64_t ts, struct datetime_fields *f)
 {
     int64_t date = floor_div(ts, USECS_PER_DAY);
-    int64_t us = ts - date * USECS_PER_DAY;
+    int64_t us = floor_mod(ts, USECS_PER_DAY);
     date_to_ymd(date, &f->year, &f->month, &f->day);
     f->hour = (int)(us / USECS_PER_HOUR);
     f->minute = (int)(us / USECS_PER_MINUTE % 60);
@@ -288,7 +288,7 @@ void timestamp_format(int64_t ts, bool with_zone, struct buf *out)
     date_to_ymd(date, &y, &m, &day);
     put_date(out, y, m, day);
     buf_put_u8(out, ' ');
-    put_time(out, ts - date * USECS_PER_DAY);
+    put_time(out, floor_mod(ts, USECS_PER_DAY));
     if (with_zone) {
         put_str(out, "+00");
     }

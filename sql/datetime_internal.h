@@ -32,6 +32,12 @@ static inline int64_t floor_div(int64_t a, int64_t b)
 {
     return a / b - (a % b != 0 && (a < 0) != (b < 0));
 }
+/* a - floor_div(a, b) * b, which for values of a damaged row could pass 64 bits. b > 0. */
+static inline int64_t floor_mod(int64_t a, int64_t b)
+{
+    int64_t m = a % b;
+    return m < 0 ? m + b : m;
+}
 /* Rounds half away from zero to a multiple of unit; towards zero where that would overflow. */
 static inline int64_t round_to(int64_t v, int64_t unit)
 {

@@ -62,7 +62,7 @@ int64_t timestamp_to_date(int64_t ts)
 
 int64_t timestamp_to_time(int64_t ts)
 {
-    return timestamp_is_finite(ts) ? ts - floor_div(ts, USECS_PER_DAY) * USECS_PER_DAY : 0;
+    return timestamp_is_finite(ts) ? floor_mod(ts, USECS_PER_DAY) : 0;
 }
 
 /* Months first (the day is kept within the month), then days, then time. */
@@ -74,7 +74,7 @@ static struct status *add_interval(int64_t ts, int64_t months, int64_t days, __i
         return NULL;
     }
     int64_t date = floor_div(ts, USECS_PER_DAY);
-    int64_t time = ts - date * USECS_PER_DAY;
+    int64_t time = floor_mod(ts, USECS_PER_DAY);
     if (months != 0) {
         int y, m, d;
         date_to_ymd(date, &y, &m, &d);
@@ -463,7 +463,7 @@ static struct status *timestamp_field(type_oid type, struct slice word, enum tim
         infinite_field(u, ts < 0, f);
         return NULL;
     }
-    int64_t date = floor_div(ts, USECS_PER_DAY), us = ts - date * USECS_PER_DAY;
+    int64_t date = floor_div(ts, USECS_PER_DAY), us = floor_mod(ts, USECS_PER_DAY);
     if (is_time_unit(u)) {
         time_field(u, us, f);
     } else if (u == UNIT_EPOCH) {
