@@ -96,6 +96,13 @@ static struct status *regclass_literal(struct analyzer *z, const struct expr *e,
                       e->location);
         }
     }
+    struct query *q = z->q;
+    uint32_t *oids = ARENA_ARRAY(z->a, uint32_t, q->noids + 1);
+    if (q->noids > 0) {
+        memcpy(oids, q->oids, sizeof(*oids) * (size_t)q->noids);
+    }
+    q->oids = oids;
+    q->oids[q->noids++] = (uint32_t)oid;
     *out = expr_const(z->a, TYPE_REGCLASS, datum_int((int64_t)oid));
     (*out)->typmod = -1;
     (*out)->location = e->location;

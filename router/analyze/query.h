@@ -191,6 +191,8 @@ struct query {
     bool has_locks;
     int ndeps;
     const Sherd__V1__TableDesc **deps; /* tables and views it was made from */
+    int noids;
+    uint32_t *oids; /* relations that literals of regclass name */
 };
 
 /* ---- rel and expression helpers (query.c) ---- */

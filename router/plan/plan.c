@@ -243,6 +243,15 @@ bool plan_is_valid(const struct plan *p, const struct catalog *c)
             return false;
         }
     }
+    for (int i = 0; i < p->q->noids;
+         i++) { /* an object of the name may have come in place of the old one */
+        uint32_t oid = p->q->oids[i];
+        if (catalog_table_by_id(p->catalog, oid) != catalog_table_by_id(c, oid) ||
+            (catalog_sequence_by_id(p->catalog, oid) == NULL) !=
+                (catalog_sequence_by_id(c, oid) == NULL)) {
+            return false;
+        }
+    }
     return p->inner == NULL || plan_is_valid(p->inner, c);
 }
 

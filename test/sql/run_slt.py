@@ -202,7 +202,7 @@ def main():
     ap.add_argument("--limit", type=int, default=0)
     ap.add_argument("--seconds", type=float, default=60)
     ap.add_argument("--expect", type=int, default=0)
-    args = ap.parse_args()
+    args = ap.parse_intermixed_args()
     if args.box:
         target, files = Box(args.box), args.target
     else:
