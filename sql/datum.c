@@ -58,6 +58,7 @@ enum value_class value_class_of(type_oid type)
     case TYPE_UNKNOWN:
     case TYPE_VOID:
     case TYPE_RECORD:
+    case TYPE_JSON:
         return VALUE_BYTES;
     default:
         return type_element(type) != 0 ? VALUE_ARRAY : VALUE_BYTES;

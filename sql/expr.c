@@ -153,6 +153,7 @@ uint32_t type_storage(type_oid oid)
     case TYPE_BYTEA:
     case TYPE_UNKNOWN:
     case TYPE_VOID:
+    case TYPE_JSON:
         return HELD_BYTES;
     case TYPE_FLOAT4:
     case TYPE_FLOAT8:

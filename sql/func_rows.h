@@ -740,6 +740,8 @@
     F(1597, "pg_encoding_to_char", NULL, SCALAR, IMMUTABLE, STRICT, 0, T(NAME), ARGS(T(INT4)), fn_pg_encoding_to_char) \
     F(2288, "pg_size_pretty", NULL, SCALAR, IMMUTABLE, STRICT, 0, T(TEXT), ARGS(T(INT8)), fn_pg_size_pretty) \
     F(3166, "pg_size_pretty", NULL, SCALAR, IMMUTABLE, STRICT, 0, T(TEXT), ARGS(T(NUMERIC)), fn_pg_size_pretty_num) \
+    F(3200, "json_build_object", NULL, SCALAR, STABLE, VARIADIC, 0, T(JSON), ARGS(T(ANY)), fn_json_build_object) \
+    F(3198, "json_build_array", NULL, SCALAR, STABLE, VARIADIC, 0, T(JSON), ARGS(T(ANY)), fn_json_build_array) \
     F(1619, "pg_typeof", NULL, SCALAR, IMMUTABLE, 0, 0, T(REGTYPE), ARGS(T(ANY)), fn_pg_typeof) \
     F(1285, "quote_literal", NULL, SCALAR, IMMUTABLE, STRICT, 0, T(TEXT), ARGS(T(ANYELEMENT)), fn_quote_literal) \
     F(1290, "quote_nullable", NULL, SCALAR, IMMUTABLE, 0, 0, T(TEXT), ARGS(T(ANYELEMENT)), fn_quote_nullable) \

@@ -26,6 +26,7 @@
     X(REGPROC, "regproc", "regproc", 'N', false, 4, true, false, 'i')                              \
     X(TEXT, "text", "text", 'S', true, -1, false, true, 'i')                                       \
     X(OID, "oid", "oid", 'N', true, 4, true, false, 'i')                                           \
+    X(JSON, "json", "json", 'U', false, -1, false, false, 'i')                                     \
     X(FLOAT4, "float4", "real", 'N', false, 4, true, false, 'i')                                   \
     X(FLOAT8, "float8", "double precision", 'N', true, 8, true, false, 'd')                        \
     X(BPCHAR, "bpchar", "character", 'S', false, -1, false, true, 'i')                             \
@@ -520,6 +521,10 @@ struct status *type_input(struct arena *a, type_oid oid, int32_t typmod, struct 
     case TYPE_UNKNOWN:
         TRY(text_input(a, oid, typmod, text, &d));
         break;
+    case TYPE_JSON:
+        TRY(json_check(text));
+        TRY(text_input(a, TYPE_TEXT, -1, text, &d));
+        break;
     case TYPE_BYTEA:
         TRY(bytea_input(a, text, &d));
         break;
@@ -620,6 +625,7 @@ void type_output(type_oid oid, const struct datum *d, struct buf *out)
     case TYPE_VARCHAR:
     case TYPE_BPCHAR:
     case TYPE_UNKNOWN:
+    case TYPE_JSON:
     case TYPE_RECORD: /* made as text by whoever makes one */
         buf_put(out, d->p, d->len);
         break;
@@ -786,6 +792,10 @@ struct status *type_recv(struct arena *a, type_oid oid, int32_t typmod, struct s
     case TYPE_BPCHAR:
     case TYPE_UNKNOWN:
         TRY(text_input(a, oid, typmod, b, &d));
+        break;
+    case TYPE_JSON:
+        TRY(json_check(b));
+        TRY(text_input(a, TYPE_TEXT, -1, b, &d));
         break;
     case TYPE_BYTEA:
         d = datum_bytes(arena_copy(a, b));

@@ -72,7 +72,8 @@ static inline uint8_t ascii_lower(uint8_t c)
 /* Equal without regard to ASCII case; word is lower case. */
 bool slice_is_word(struct slice s, const char *word);
 
-/* ---- per family (io_int.c, io_float.c, io_text.c) ---- */
+/* ---- per family (io_int.c, io_float.c, io_text.c, json.c) ---- */
+struct status *json_check(struct slice s) STATUS_MUST_CHECK; /* 22P02 unless it is one JSON value */
 struct status *int_input(type_oid type, struct slice s, int64_t *out) STATUS_MUST_CHECK;
 void int_output(int64_t v, struct buf *out);
 struct status *bool_input(struct slice s, int64_t *out) STATUS_MUST_CHECK;

@@ -387,6 +387,7 @@ static struct status *add_primary_key(struct ddl *d, const Sherd__V1__TableDesc 
             return status_sql(NOT_FOUND, "42703", "column \"%s\" of relation \"%s\" does not exist", node_str(c->keys[i]),
                               t->name);
         }
+        TRY(check_key_type(col));
         ordinals[i] = col->ordinal;
     }
     char *name;

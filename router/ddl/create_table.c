@@ -102,6 +102,18 @@ struct status *column_from_def(struct ddl *d, Sherd__V1__TableDesc *t, const PgQ
 
 /* ---- keys ---- */
 
+struct status *check_key_type(const Sherd__V1__ColumnDesc *c)
+{
+    if (c->type != TYPE_JSON) {
+        return NULL;
+    }
+    return status_hint(status_sql(NOT_FOUND, "42704",
+                                  "data type %s has no default operator class for access method \"btree\"",
+                                  type_find(c->type)->sql_name),
+                       "You must specify an operator class for the index or define a default operator class for the "
+                       "data type.");
+}
+
 static struct status *key_columns(struct ddl *d, Sherd__V1__TableDesc *t, size_t n, PgQuery__Node **keys,
                                   const char *column, Sherd__V1__IndexDesc *ix)
 {
@@ -113,6 +125,7 @@ static struct status *key_columns(struct ddl *d, Sherd__V1__TableDesc *t, size_t
         if (c == NULL) {
             return status_sql(NOT_FOUND, "42703", "column \"%s\" named in key does not exist", name);
         }
+        TRY(check_key_type(c));
         for (size_t k = 0; k < i; k++) {
             if (ix->columns[k]->ordinal == c->ordinal) {
                 return status_sql(ALREADY_EXISTS, "42701", "column \"%s\" appears twice in %s constraint", name,

@@ -134,6 +134,8 @@ struct status *constraint_from_def(struct ddl *d, Sherd__V1__TableDesc *t, const
                                    const char *column) STATUS_MUST_CHECK;
 struct status *sequence_for(struct ddl *d, const Sherd__V1__TableDesc *t, Sherd__V1__ColumnDesc *col, type_oid type) STATUS_MUST_CHECK;
 struct status *sequence_options(Sherd__V1__SequenceDesc *q, size_t n, PgQuery__Node **options) STATUS_MUST_CHECK;
+/* Whether its values have an order: 42704. */
+struct status *check_key_type(const Sherd__V1__ColumnDesc *c) STATUS_MUST_CHECK;
 /* A DEFAULT may not read columns: 0A000. */
 struct status *refuse_columns(struct expr *e) STATUS_MUST_CHECK;
 void drop_table_keys(struct ddl *d, const Sherd__V1__TableDesc *t);

@@ -23,6 +23,7 @@ static struct status *index_columns(struct ddl *d, const Sherd__V1__TableDesc *t
         if (c == NULL) {
             return status_sql(NOT_FOUND, "42703", "column \"%s\" does not exist", e->name);
         }
+        TRY(check_key_type(c));
         Sherd__V1__IndexColumn *out = ix->columns[i] = ARENA_NEW(d->a, Sherd__V1__IndexColumn);
         sherd__v1__index_column__init(out);
         out->ordinal = c->ordinal;

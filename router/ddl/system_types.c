@@ -22,6 +22,7 @@
     X(TEXT, 3126, "text_ops", 1994, 'x', 46, "textin", 47, "textout", 2414, "textrecv", 2415, "textsend")              \
     X(OID, 1981, "oid_ops", 1989, 'p', 1798, "oidin", 1799, "oidout", 2418, "oidrecv", 2419, "oidsend")                \
     X(OIDVECTOR, 0, "", 0, 'p', 54, "oidvectorin", 55, "oidvectorout", 2420, "oidvectorrecv", 2421, "oidvectorsend")   \
+    X(JSON, 0, "", 0, 'x', 321, "json_in", 322, "json_out", 323, "json_recv", 324, "json_send")                        \
     X(FLOAT4, 10012, "float4_ops", 1970, 'p', 200, "float4in", 201, "float4out", 2424, "float4recv", 2425,             \
       "float4send")                                                                                                    \
     X(FLOAT8, 3123, "float8_ops", 1970, 'p', 214, "float8in", 215, "float8out", 2426, "float8recv", 2427,              \

@@ -1,8 +1,9 @@
 /*
  * Views: made, kept right when a table they read is renamed, and looked for when one is dropped.
  *
- * A view is kept as the text of its SELECT in which every table is written with its schema, so that it means the same
- * under any search path. What a view depends on is read off that text: nothing else is stored.
+ * A view is kept as the text of its SELECT in which every table is written with its schema, so that
+ * it means the same under any search path. What a view depends on is read off that text: nothing
+ * else is stored.
  */
 #include "ddl.h"
 
@@ -62,7 +63,8 @@ static bool is_a(const ProtobufCMessage *m, const ProtobufCMessageDescriptor *de
 
 struct qualify {
     struct ddl *d;
-    const char **ctes; /* names of WITH queries anywhere in the statement: a table of such a name is left alone */
+    const char **ctes; /* names of WITH queries anywhere in the statement: a table of such a name is
+                          left alone */
     int nctes, cap;
 };
 
@@ -99,8 +101,10 @@ static struct status *qualify_table(ProtobufCMessage *m, void *ctx)
     }
     const struct plan_env *env = &q->d->x->env;
     for (int i = 0; i < env->search_path_count; i++) {
-        const Sherd__V1__TableDesc *t = catalog_table(q->d->catalog, env->search_path[i], slice_str(rv->relname));
-        const Sherd__V1__SchemaDesc *s = t != NULL ? catalog_schema_by_id(q->d->catalog, t->schema_id) : NULL;
+        const Sherd__V1__TableDesc *t =
+            catalog_table(q->d->catalog, env->search_path[i], slice_str(rv->relname));
+        const Sherd__V1__SchemaDesc *s =
+            t != NULL ? catalog_schema_by_id(q->d->catalog, t->schema_id) : NULL;
         if (s != NULL) {
             rv->schemaname = s->name;
             return NULL;
@@ -109,7 +113,8 @@ static struct status *qualify_table(ProtobufCMessage *m, void *ctx)
     return NULL;
 }
 
-static struct status *view_columns(struct ddl *d, const PgQuery__ViewStmt *s, const char *sql, Sherd__V1__TableDesc *t)
+static struct status *view_columns(struct ddl *d, const PgQuery__ViewStmt *s, const char *sql,
+                                   Sherd__V1__TableDesc *t)
 {
     struct parsed *p;
     TRY(parse_sql(d->f, slice_str(sql), &p));
@@ -125,7 +130,8 @@ static struct status *view_columns(struct ddl *d, const PgQuery__ViewStmt *s, co
     for (int i = 0; i < n && st == NULL; i++) {
         const char *name = (size_t)i < s->n_aliases ? node_str(s->aliases[i]) : cols[i].name;
         if (find_column(t, name) != NULL) {
-            st = status_sql(ALREADY_EXISTS, "42701", "column \"%s\" specified more than once", name);
+            st =
+                status_sql(ALREADY_EXISTS, "42701", "column \"%s\" specified more than once", name);
             break;
         }
         Sherd__V1__ColumnDesc *c = add_column(d, t);
@@ -138,7 +144,8 @@ static struct status *view_columns(struct ddl *d, const PgQuery__ViewStmt *s, co
 }
 
 /* CREATE OR REPLACE may only add columns at the end. */
-static struct status *check_replacement(struct ddl *d, const Sherd__V1__TableDesc *old, const Sherd__V1__TableDesc *t)
+static struct status *check_replacement(struct ddl *d, const Sherd__V1__TableDesc *old,
+                                        const Sherd__V1__TableDesc *t)
 {
     if (t->n_columns < old->n_columns) {
         return status_sql(INVALID, "42P16", "cannot drop columns from view");
@@ -146,13 +153,16 @@ static struct status *check_replacement(struct ddl *d, const Sherd__V1__TableDes
     for (size_t i = 0; i < old->n_columns; i++) {
         const Sherd__V1__ColumnDesc *x = old->columns[i], *y = t->columns[i];
         if (strcmp(x->name, y->name) != 0) {
-            return status_hint(status_sql(INVALID, "42P16", "cannot change name of view column \"%s\" to \"%s\"",
-                                          x->name, y->name),
-                               "Use ALTER VIEW ... RENAME COLUMN ... to change name of view column instead.");
+            return status_hint(
+                status_sql(INVALID, "42P16", "cannot change name of view column \"%s\" to \"%s\"",
+                           x->name, y->name),
+                "Use ALTER VIEW ... RENAME COLUMN ... to change name of view column instead.");
         }
         if (x->type != y->type || x->typmod != y->typmod) {
-            return status_sql(INVALID, "42P16", "cannot change data type of view column \"%s\" from %s to %s", x->name,
-                              type_format(d->a, x->type, x->typmod), type_format(d->a, y->type, y->typmod));
+            return status_sql(INVALID, "42P16",
+                              "cannot change data type of view column \"%s\" from %s to %s",
+                              x->name, type_format(d->a, x->type, x->typmod),
+                              type_format(d->a, y->type, y->typmod));
         }
     }
     return NULL;
@@ -165,14 +175,17 @@ struct status *ddl_create_view(struct ddl *d, const PgQuery__ViewStmt *s)
     TRY(find_creation_schema(d, s->view, &schema));
     TRY(check_name(s->view->relname));
     if (s->with_check_option > PG_QUERY__VIEW_CHECK_OPTION__NO_CHECK_OPTION) {
-        return status_hint(status_new(UNSUPPORTED, "WITH CHECK OPTION is not supported"), "Views are read-only.");
+        return status_hint(status_new(UNSUPPORTED, "WITH CHECK OPTION is not supported"),
+                           "Views are read-only.");
     }
-    const Sherd__V1__TableDesc *old = catalog_table(d->catalog, schema, slice_str(s->view->relname));
+    const Sherd__V1__TableDesc *old =
+        catalog_table(d->catalog, schema, slice_str(s->view->relname));
     bool is_view = old != NULL && old->view_sql != NULL && old->view_sql[0] != '\0';
     if (relation_exists(d, schema, s->view->relname) && !(s->replace && is_view)) {
         return s->replace && old != NULL
                    ? status_sql(INVALID, "42809", "\"%s\" is not a view", s->view->relname)
-                   : status_sql(ALREADY_EXISTS, "42P07", "relation \"%s\" already exists", s->view->relname);
+                   : status_sql(ALREADY_EXISTS, "42P07", "relation \"%s\" already exists",
+                                s->view->relname);
     }
     struct qualify q = {.d = d};
     TRY(each_message(&s->query->base, note_cte, &q));
@@ -251,13 +264,16 @@ struct view_search {
 static bool note_view(void *ctx, const Sherd__V1__TableDesc *t)
 {
     struct view_search *w = ctx;
-    /* The name stands in the text of whoever reads it: most views are told apart without parsing. */
-    if (t->database_id != w->database || t->view_sql == NULL || strstr(t->view_sql, w->name) == NULL) {
+    /* The name stands in the text of whoever reads it: most views are told apart without parsing.
+     */
+    if (t->database_id != w->database || t->view_sql == NULL ||
+        strstr(t->view_sql, w->name) == NULL) {
         return true;
     }
     if (w->n == w->cap) {
         int cap = w->cap == 0 ? 8 : w->cap * 2;
-        const Sherd__V1__TableDesc **wider = ARENA_ARRAY(w->d->a, const Sherd__V1__TableDesc *, cap);
+        const Sherd__V1__TableDesc **wider =
+            ARENA_ARRAY(w->d->a, const Sherd__V1__TableDesc *, cap);
         if (w->n > 0) {
             memcpy(wider, w->views, sizeof(*wider) * (size_t)w->n);
         }
@@ -268,8 +284,10 @@ static bool note_view(void *ctx, const Sherd__V1__TableDesc *t)
     return true;
 }
 
-/* Parses the view and walks it; *out_sql is its new text when r->new_name is set and it reads the table. */
-static struct status *walk_view(struct ddl *d, const Sherd__V1__TableDesc *view, struct reads *r, char **out_sql)
+/* Parses the view and walks it; *out_sql is its new text when r->new_name is set and it reads the
+ * table. */
+static struct status *walk_view(struct ddl *d, const Sherd__V1__TableDesc *view, struct reads *r,
+                                char **out_sql)
 {
     struct parsed *p;
     TRY(parse_sql(d->f, slice_str(view->view_sql), &p));
@@ -283,7 +301,8 @@ static struct status *walk_view(struct ddl *d, const Sherd__V1__TableDesc *view,
     return st;
 }
 
-struct status *views_of(struct ddl *d, const Sherd__V1__TableDesc *t, const Sherd__V1__TableDesc ***out, int *out_n)
+struct status *views_of(struct ddl *d, const Sherd__V1__TableDesc *t,
+                        const Sherd__V1__TableDesc ***out, int *out_n)
 {
     struct view_search w = {.d = d, .database = t->database_id, .name = t->name};
     catalog_each_table(d->catalog, note_view, &w);
@@ -300,7 +319,8 @@ struct status *views_of(struct ddl *d, const Sherd__V1__TableDesc *t, const Sher
     return NULL;
 }
 
-struct status *views_follow_rename(struct ddl *d, const Sherd__V1__TableDesc *t, const char *new_name)
+struct status *views_follow_rename(struct ddl *d, const Sherd__V1__TableDesc *t,
+                                   const char *new_name)
 {
     const Sherd__V1__TableDesc **views;
     int n;
@@ -338,10 +358,12 @@ struct status *views_refuse_column(struct ddl *d, const Sherd__V1__TableDesc *t,
     for (int i = 0; i < n; i++) {
         if (text_mentions(views[i]->view_sql, column) || strchr(views[i]->view_sql, '*') != NULL) {
             return status_hint(
-                status_detail(status_sql(CONSTRAINT, "2BP01",
-                                         "cannot change column %s of table %s because other objects depend on it",
-                                         column, t->name),
-                              "view %s depends on column %s of table %s", views[i]->name, column, t->name),
+                status_detail(
+                    status_sql(
+                        CONSTRAINT, "2BP01",
+                        "cannot change column %s of table %s because other objects depend on it",
+                        column, t->name),
+                    "view %s depends on column %s of table %s", views[i]->name, column, t->name),
                 "Drop the view, change the column, and create the view again.");
         }
     }

@@ -26,6 +26,7 @@ typedef uint32_t type_oid;
     X(TEXT, 25, 1009, 'S', "text")                     /* p, len; UTF-8 */                         \
     X(OID, 26, 1028, 'N', "oid")                       /* i */                                     \
     X(OIDVECTOR, 30, 0, 'A', "oidvector")              /* p, len: array.h; in pg_catalog only */   \
+    X(JSON, 114, 199, 'U', "json")                     /* p, len: its text, checked */             \
     X(FLOAT4, 700, 1021, 'N', "float4")                /* f, rounded to float */                   \
     X(FLOAT8, 701, 1022, 'N', "float8")                /* f */                                     \
     X(UNKNOWN, 705, 0, 'X', "unknown")                 /* p, len: an untyped literal */            \
