@@ -49,6 +49,7 @@ void router_destroy(struct fiber *f, struct router *r)
     rpc_register(r->rpc, RPC_COORDINATOR_OUTCOME, NULL, NULL, false);
     plan_cache_destroy(r->plans);
     sequence_blocks_free(r);
+    shard_terms_free(r);
     catalog_cache_destroy(r->catalog);
     mem_free(r);
 }

@@ -9,6 +9,7 @@
 
 struct plan_cache;
 struct sequence_block;
+struct shard_term;
 
 struct router {
     struct loop *loop;
@@ -24,6 +25,7 @@ struct router {
     struct list sessions; /* struct session.link */
     struct list txns;     /* struct txn.link: every one that may be asked about (Coordinator.Outcome) */
     struct plan_cache *plans;
+    struct shard_term *terms;         /* shard_call.c: the last term heard of each shard's leader */
     struct sequence_block *sequences; /* session/functions.c */
     int background; /* fibers that finalize transactions */
     bool is_closing;
@@ -40,6 +42,12 @@ struct router {
 struct status *shard_call(struct fiber *f, struct router *r, uint64_t shard_id, enum rpc_method m,
                           const void *request, bool retry_unknown, struct arena *a, void **out_reply,
                           uint64_t *out_node) STATUS_MUST_CHECK;
+
+/* The last term that a leader of the shard was heard in; 0 = none. A one-call commit names it, so that its fate can be
+ * told when the answer is lost (section 7). */
+uint64_t shard_term_get(const struct router *r, uint64_t shard_id);
+void shard_term_set(struct router *r, uint64_t shard_id, uint64_t term); /* 0 forgets */
+void shard_terms_free(struct router *r);
 
 /* txn.c: registers the coordinator's rpc method. */
 void txn_register(struct router *r);

@@ -6,11 +6,52 @@
  * a new leader is found within a few milliseconds of its election.
  */
 #include "base/check.h"
+#include "base/mem.h"
 #include "router_internal.h"
+
+#include <uthash.h>
 
 #define CALL_PATIENCE_MS 15000
 #define PAUSE_MIN_MS 2
 #define PAUSE_MAX_MS 50
+
+struct shard_term {
+    uint64_t shard_id;
+    uint64_t term;
+    UT_hash_handle hh;
+};
+
+uint64_t shard_term_get(const struct router *r, uint64_t shard_id)
+{
+    struct shard_term *t = NULL;
+    HASH_FIND(hh, r->terms, &shard_id, sizeof(shard_id), t);
+    return t != NULL ? t->term : 0;
+}
+
+void shard_term_set(struct router *r, uint64_t shard_id, uint64_t term)
+{
+    struct shard_term *t = NULL;
+    HASH_FIND(hh, r->terms, &shard_id, sizeof(shard_id), t);
+    if (t == NULL) {
+        if (term == 0) {
+            return;
+        }
+        t = MEM_NEW(struct shard_term);
+        t->shard_id = shard_id;
+        HASH_ADD(hh, r->terms, shard_id, sizeof(t->shard_id), t);
+    }
+    t->term = term == 0 || term > t->term ? term : t->term;
+}
+
+void shard_terms_free(struct router *r)
+{
+    struct shard_term *t, *tmp;
+    HASH_ITER(hh, r->terms, t, tmp)
+    {
+        HASH_DEL(r->terms, t);
+        mem_free(t);
+    }
+}
 
 struct replica_cursor {
     uint64_t nodes[9];
@@ -67,6 +108,9 @@ struct status *shard_call(struct fiber *f, struct router *r, uint64_t shard_id, 
             return st;
         }
         uint64_t hint = st->code == STATUS_NOT_LEADER ? rpc_leader_hint(st) : 0;
+        if (hint == node && m == RPC_SHARD_WRITE) {
+            return st; /* it leads, but in another term than the request names */
+        }
         if (loop_clock_ns(r->loop) >= give_up) {
             if (st->code == STATUS_NOT_LEADER) {
                 status_free(st);

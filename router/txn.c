@@ -161,11 +161,24 @@ void txn_fill_ref(struct txn *t, const struct participant *p, struct txn_ref *ou
     out->ref.statement = t->statement;
 }
 
-struct status *txn_learn_handle(struct participant *p, const Sherd__V1__Handle *h)
+void txn_note_lost(struct participant *p, const struct status *st)
 {
-    if (h == NULL || h->number == 0) {
+    if (!p->has_handle && (st->code == STATUS_CANCELLED || st->code == STATUS_TIMEOUT ||
+                           st->code == STATUS_UNKNOWN_OUTCOME)) {
+        p->may_exist = true;
+    }
+}
+
+struct status *txn_learn_handle(struct txn *t, struct participant *p, const Sherd__V1__Handle *h)
+{
+    if (h == NULL) {
         return NULL;
     }
+    shard_term_set(t->router, p->shard_id, h->term);
+    if (h->number == 0) {
+        return NULL;
+    }
+    p->may_exist = false;
     if (p->has_handle) {
         if (p->group == h->group && p->term == h->term && p->number == h->number) {
             return NULL;
@@ -426,7 +439,7 @@ static struct status *send_one(struct fiber *f, struct broadcast *b)
         sherd__v1__rollback_request__init(&q.rollback);
         q.rollback.shard_id = p->shard_id;
         q.rollback.txn = &ref.id;
-        q.rollback.handle = &ref.handle;
+        q.rollback.handle = ref.ref.handle; /* none: whatever there is of this transaction */
         q.rollback.all = true;
         break;
     default:
@@ -602,7 +615,7 @@ static void finalize_fiber(struct fiber *f, void *arg)
     /* Workspaces without writes hold locks and spans: drop them. In an abort without prepares, all. */
     for (int i = 0; i < t->part_count; i++) {
         struct participant *p = &t->parts[i];
-        if (!p->has_handle || (p->has_writes && (z->prepared || !z->abort))) {
+        if (!p->may_exist && (!p->has_handle || (p->has_writes && (z->prepared || !z->abort)))) {
             continue;
         }
         struct broadcast b = {.t = t, .p = p, .method = RPC_SHARD_ROLLBACK};
@@ -618,7 +631,7 @@ static void finalize_later(struct txn *t, uint32_t attempt, bool abort, bool pre
 {
     bool has_work = prepared;
     for (int i = 0; i < t->part_count; i++) {
-        has_work |= t->parts[i].has_handle && (abort || !t->parts[i].has_writes);
+        has_work |= t->parts[i].may_exist || (t->parts[i].has_handle && (abort || !t->parts[i].has_writes));
     }
     if (!has_work) {
         return;

@@ -216,16 +216,20 @@ static struct status *fetch(struct fiber *f, struct scan *sc, struct scan_part *
                                    (void **)&reply, NULL);
     buf_deinit(&bytes);
     if (st == NULL && has_ref) {
-        st = txn_learn_handle(txn_part(t, p->shard_id), reply->handle);
+        st = txn_learn_handle(t, txn_part(t, p->shard_id), reply->handle);
     }
     if (st != NULL) {
         if (q.seq != 0) {
             txn_part(t, p->shard_id)->seq--; /* an error gives its number back: the next request has it (W1) */
         }
+        if (has_ref) {
+            txn_note_lost(txn_part(t, p->shard_id), st);
+        }
         arena_destroy(p->page_arena);
         p->page_arena = NULL;
         return st;
     }
+    shard_term_set(t->router, p->shard_id, reply->term);
     p->page = reply;
     p->has_page = true;
     p->is_started = true;

@@ -47,10 +47,12 @@ struct write_task {
 /* A lost answer of a write that carried its commit: ask what became of it (section 7). The handle is unknown, so
  * the leader's term goes into the question: the transaction's id is poisoned for that term on Never. */
 static struct status *resolve_commit(struct fiber *f, struct txn *t, struct write_group *g, struct arena *a,
-                                     struct status *cause)
+                                     uint64_t term, struct status *cause)
 {
     struct router *r = t->router;
-    uint64_t give_up = loop_clock_ns(r->loop) + ms_to_ns(20000);
+    bool is_cancel = cause->code == STATUS_CANCELLED || cause->code == STATUS_TIMEOUT;
+    /* Without a term nobody can promise that the request will not come yet. */
+    uint64_t give_up = loop_clock_ns(r->loop) + ms_to_ns(term != 0 ? 20000 : 3000);
     struct status *st = NULL;
     while (loop_clock_ns(r->loop) < give_up) {
         struct txn_ref ref;
@@ -59,6 +61,7 @@ static struct status *resolve_commit(struct fiber *f, struct txn *t, struct writ
         q.shard_id = g->shard_id;
         q.txn = &ref.id;
         q.attempt = 1;
+        q.term = term;
         Sherd__V1__OutcomeReply *reply = NULL;
         status_free(st);
         st = shard_call(f, r, g->shard_id, RPC_SHARD_QUERY, &q, true, a, (void **)&reply, NULL);
@@ -70,6 +73,9 @@ static struct status *resolve_commit(struct fiber *f, struct txn *t, struct writ
         }
         if (st == NULL && reply->answer == ANSWER(NEVER)) {
             t->state = TXN_ABORTED;
+            if (is_cancel) {
+                return cause;
+            }
             status_free(cause);
             return status_new(CONFLICT, "could not serialize access: shard %llu has changed its leader",
                               (unsigned long long)g->shard_id);
@@ -123,6 +129,9 @@ static struct status *send_chunk(struct fiber *f, struct write_call *c, struct w
     q.commit = c->with_commit;
     q.table_id = c->table_id;
     q.schema_version = c->schema_version;
+    if (c->with_commit && !p->has_handle) {
+        q.expect_term = shard_term_get(t->router, g->shard_id);
+    }
     bool is_first_contact = !p->has_handle;
     for (int i = 0; i < count; i++) {
         switch (items[i].kind) {
@@ -140,11 +149,25 @@ static struct status *send_chunk(struct fiber *f, struct write_call *c, struct w
     Sherd__V1__WriteReply *reply = NULL;
     struct status *st = shard_call(f, t->router, g->shard_id, RPC_SHARD_WRITE, &q, !c->with_commit, a,
                                    (void **)&reply, NULL);
+    if (status_is(st, STATUS_NOT_LEADER) && q.expect_term != 0) {
+        /* Refused before it was looked at: another term. Its number is learned from the reply. */
+        status_free(st);
+        shard_term_set(t->router, g->shard_id, 0);
+        q.expect_term = 0;
+        st = shard_call(f, t->router, g->shard_id, RPC_SHARD_WRITE, &q, false, a, (void **)&reply, NULL);
+    }
     p = txn_part(t, g->shard_id); /* the array may have moved */
     if (st != NULL) {
         p->seq--; /* an error gives its number back: the next request has it (W1) */
-        if (c->with_commit && st->code == STATUS_UNKNOWN_OUTCOME) {
-            st = resolve_commit(f, t, g, a, st);
+        txn_note_lost(p, st);
+        if (c->with_commit && (st->code == STATUS_UNKNOWN_OUTCOME || st->code == STATUS_CANCELLED ||
+                               st->code == STATUS_TIMEOUT)) {
+            fiber_mask(f); /* asking must see its end: giving up would only leave the outcome unknown */
+            st = resolve_commit(f, t, g, a, q.expect_term, st);
+            fiber_unmask(f);
+            if (t->state == TXN_COMMITTED) {
+                p->may_exist = false;
+            }
         } else if (st->code == STATUS_MOVED && is_first_contact) {
             if (p->seq == 0) { /* refused before it was looked at */
                 p->has_writes = p->has_locks = false;
@@ -157,7 +180,7 @@ static struct status *send_chunk(struct fiber *f, struct write_call *c, struct w
         arena_destroy(a);
         return st;
     }
-    st = txn_learn_handle(p, reply->handle);
+    st = txn_learn_handle(t, p, reply->handle);
     if (st == NULL && reply->conflict) {
         st = status_new(CONFLICT, "could not serialize access due to concurrent update");
     }
@@ -311,13 +334,7 @@ struct status *txn_write(struct fiber *f, struct txn *t, struct arena *a, const 
             }
         }
         if (c.ngroups == 1) {
-            if (c.with_commit) {
-                fiber_mask(f); /* a cancel in the middle of a commit would only make its outcome unknown */
-            }
             c.groups[0].error = send_group(f, &c, &c.groups[0]);
-            if (c.with_commit) {
-                fiber_unmask(f);
-            }
         } else {
             struct write_task *tasks = ARENA_ARRAY(a, struct write_task, c.ngroups);
             struct fan fan;

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "sql/datetime.h"
 
 #include <pg_query/pg_query.pb-c.h>
 
@@ -504,6 +505,7 @@ static void enter(struct fiber *f, struct session *s, struct sink *sink)
 {
     s->running = f;
     s->sink = sink;
+    datetime_set_now(s->txn != NULL ? s->txn_now_us : session_wall_us(s)); /* 'now' in literals */
     fiber_cancel_clear(f);
     uint64_t ms = settings_ms(s, "statement_timeout");
     s->outer_deadline = fiber_deadline(f);
@@ -518,7 +520,7 @@ static struct status *leave(struct fiber *f, struct session *s, struct status *s
     s->running = NULL;
     s->sink = NULL;
     fiber_set_deadline(f, s->outer_deadline);
-    if (status_is(st, STATUS_TIMEOUT)) {
+    if (status_is(st, STATUS_TIMEOUT) && strcmp(st->sqlstate, "57014") == 0) { /* lock_timeout is 55P03 */
         status_free(st);
         return status_sql(TIMEOUT, "57014", "canceling statement due to statement timeout");
     }

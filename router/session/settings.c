@@ -51,7 +51,7 @@ static const struct setting_def defs[] = {
     {"row_security", "on", S_BOOL, false, NULL},
     {"search_path", "\"$user\", public", S_TEXT, false, NULL},
     {"server_encoding", "UTF8", S_FIXED, true, NULL},
-    {"server_version", "15.0", S_FIXED, true, NULL},
+    {"server_version", "15.0 (sherd 0.1)", S_FIXED, true, NULL},
     {"server_version_num", "150000", S_FIXED, false, NULL},
     {"session_authorization", "sherd", S_FIXED, true, NULL},
     {"sherd.auto_retry", "on", S_BOOL, false, NULL},
