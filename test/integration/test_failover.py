@@ -27,10 +27,14 @@ class Writer(threading.Thread):
     def run(self):
         node, conn, n = 1, None, 0
         while not self.stop:
-            n += 1
             try:
                 if conn is None:
                     conn = self.cluster.connect(node)
+            except psycopg2.Error:
+                node = node % self.cluster.nodes + 1
+                continue
+            n += 1
+            try:
                 with conn.cursor() as cur:
                     cur.execute("INSERT INTO written (writer, n) VALUES (%s, %s)", (self.name, n))
                 self.acknowledged.append(n)
@@ -40,8 +44,7 @@ class Writer(threading.Thread):
                 state = e.pgcode
                 (self.unknown if state is None or state == "08007" else self.refused).append(n)
                 if state is None or state.startswith("08") or state.startswith("57P"):
-                    if conn is not None:
-                        conn.close()
+                    conn.close()
                     conn = None
                     node = node % self.cluster.nodes + 1
 
