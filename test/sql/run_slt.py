@@ -179,10 +179,10 @@ def run_record(target, rec):
         n, oids, rows = target.run(rec["s"])
     except Failure as e:
         if rec["k"] == "err":
-            return None if e.state == rec["e"] else "%s %s instead of %s %s" % (e.state, e, rec["e"], rec["x"])
+            return None if e.state == rec["e"] else "%s %s instead of %s %s" % (e.state, e, rec["e"], rec.get("x", ""))
         return "%s %s" % (e.state, e)
     if rec["k"] == "err":
-        return "succeeds instead of %s %s" % (rec["e"], rec["x"])
+        return "succeeds instead of %s %s" % (rec["e"], rec.get("x", ""))
     if rec["k"] == "q":
         return check_q(rec, oids, rows)
     if rec["k"] == "cq":
