@@ -421,6 +421,7 @@ static struct status *add_constraint_command(struct ddl *d, const Sherd__V1__Tab
         }
     }
     TRY(constraint_from_def(d, t, c, NULL));
+    t->constraints[t->n_constraints - 1]->validated = !c->skip_validation;
     const Sherd__V1__ConstraintDesc *k = t->constraints[t->n_constraints - 1];
     if (k->kind == SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_CHECK) {
         struct expr *e;
@@ -493,6 +494,51 @@ static struct status *drop_constraint_command(struct ddl *d, const Sherd__V1__Ta
     return status_sql(NOT_FOUND, "42704", "constraint \"%s\" of relation \"%s\" does not exist", c->name, t->name);
 }
 
+static struct status *validate_constraint_command(struct ddl *d, const Sherd__V1__TableDesc *old,
+                                                  const PgQuery__AlterTableCmd *c)
+{
+    Sherd__V1__TableDesc *t;
+    TRY(copy_table(d, old, &t));
+    for (size_t i = 0; i < t->n_constraints; i++) {
+        if (strcmp(t->constraints[i]->name, c->name) == 0) {
+            TRY(validate(d, t, t->constraints[i]));
+            t->constraints[i]->validated = true;
+            return commit_table(d, t);
+        }
+    }
+    return status_sql(NOT_FOUND, "42704", "constraint \"%s\" of relation \"%s\" does not exist", c->name, old->name);
+}
+
+/* Only what leaves every stored value and key as it is: a text type that takes at least as much. */
+static struct status *column_type_command(struct ddl *d, const Sherd__V1__TableDesc *old, const PgQuery__AlterTableCmd *c)
+{
+    const Sherd__V1__ColumnDesc *was = find_column(old, c->name);
+    if (was == NULL) {
+        return no_column(old, c->name);
+    }
+    const PgQuery__ColumnDef *def = c->def->column_def;
+    type_oid type;
+    int32_t typmod;
+    TRY(resolve_type(d, def->type_name, &type, &typmod));
+    bool is_text = (was->type == TYPE_TEXT || was->type == TYPE_VARCHAR) && (type == TYPE_TEXT || type == TYPE_VARCHAR);
+    bool is_wider = typmod < 0 || (was->typmod >= 0 && typmod >= was->typmod);
+    bool is_same = type == was->type && typmod == was->typmod;
+    if (def->raw_default != NULL || !(is_same || (is_text && is_wider))) {
+        return status_hint(status_new(UNSUPPORTED, "changing the type of column \"%s\" from %s to %s is not supported",
+                                      c->name, type_format(d->a, was->type, was->typmod), type_format(d->a, type, typmod)),
+                           "A varchar can be made longer or text; else add a column, copy the values by UPDATE, and drop "
+                           "the old one.");
+    }
+    TRY(views_refuse_column(d, old, c->name));
+    Sherd__V1__TableDesc *t;
+    TRY(copy_table(d, old, &t));
+    Sherd__V1__ColumnDesc *col = find_column(t, c->name);
+    col->type = type;
+    col->typmod = typmod;
+    TRY(commit_table(d, t));
+    return fence_table(d, t->id, t->version);
+}
+
 /* ---- the statement ---- */
 
 static struct status *command(struct ddl *d, const Sherd__V1__TableDesc *t, const PgQuery__AlterTableCmd *c)
@@ -512,6 +558,10 @@ static struct status *command(struct ddl *d, const Sherd__V1__TableDesc *t, cons
         return add_constraint_command(d, t, c->def->constraint);
     case PG_QUERY__ALTER_TABLE_TYPE__AT_DropConstraint:
         return drop_constraint_command(d, t, c);
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_ValidateConstraint:
+        return validate_constraint_command(d, t, c);
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_AlterColumnType:
+        return column_type_command(d, t, c);
     case PG_QUERY__ALTER_TABLE_TYPE__AT_ChangeOwner:
     case PG_QUERY__ALTER_TABLE_TYPE__AT_SetStatistics:
     case PG_QUERY__ALTER_TABLE_TYPE__AT_SetRelOptions:
