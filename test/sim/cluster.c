@@ -3,28 +3,76 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "group_impl.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+static void print_end(struct cluster *c, const char *word, const char *fmt, va_list ap)
+{
+    printf("%s seed %llu at %.3f s: ", word, (unsigned long long)c->seed, (double)sim_now_ns(c->sim) / 1e9);
+    vprintf(fmt, ap);
+    printf("\n");
+    fflush(stdout);
+}
+
 void cluster_fail(struct cluster *c, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    printf("FAILED seed %llu at %.3f s: ", (unsigned long long)c->seed, (double)sim_now_ns(c->sim) / 1e9);
-    vprintf(fmt, ap);
-    printf("\n");
+    print_end(c, "FAILED", fmt, ap);
     va_end(ap);
-    fflush(stdout);
-    _Exit(1);
+    _Exit(EXIT_UNSAFE);
+}
+
+void cluster_stuck(struct cluster *c, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    print_end(c, "STUCK", fmt, ap);
+    va_end(ap);
+    _Exit(EXIT_STUCK);
 }
 
 static void must(struct cluster *c, struct status *st, const char *what)
 {
     if (st != NULL) {
-        cluster_fail(c, "%s: %s: %s", what, status_code_name(st->code), st->message);
+        cluster_stuck(c, "%s: %s: %s", what, status_code_name(st->code), st->message);
     }
+}
+
+/* False: the node's disk failed in its boot, and it is down. */
+static bool node_must(struct cluster_node *n, struct status *st, const char *what)
+{
+    if (n->is_disk_failing && st != NULL) {
+        status_free(st);
+        if (n->is_up) {
+            n->cluster->on_failed(n, n->cluster->ctx);
+        }
+        return false;
+    }
+    must(n->cluster, st, what);
+    return n->is_up;
+}
+
+static void node_failed(void *ctx, struct status *st)
+{
+    struct cluster_node *n = ctx;
+    if (!n->is_disk_failing) {
+        cluster_fail(n->cluster, "node %d: %s", (int)n->id, st->message);
+    }
+    status_free(st);
+    if (n->is_up) {
+        n->cluster->on_failed(n, n->cluster->ctx);
+    }
+}
+
+void cluster_fail_disk(struct cluster *c, uint64_t node_id, enum status_code code)
+{
+    struct cluster_node *n = &c->nodes[node_id];
+    n->is_disk_failing = code != STATUS_OK;
+    mem_disk_fail_writes(n->log_disk, code);
 }
 
 /* ---- boot ---- */
@@ -60,29 +108,32 @@ static void describe(struct cluster *c, struct first_content *b)
     b->boot.replication_factor = c->node_count >= 3 ? 3 : 1;
 }
 
-static void boot_storage(struct fiber *f, struct cluster_node *n, struct first_content *first)
+/* False: the disk failed. */
+static bool boot_storage(struct fiber *f, struct cluster_node *n, struct first_content *first)
 {
     struct cluster *c = n->cluster;
     struct status *st = meta_server_bootstrap(f, n->host, n->state, n->id, &first->boot);
     if (status_is(st, STATUS_ALREADY_EXISTS)) {
         status_free(st);
-    } else {
-        must(c, st, "bootstrap of the metadata group");
+    } else if (!node_must(n, st, "bootstrap of the metadata group")) {
+        return false;
     }
     struct arena *a = arena_create(0);
     Sherd__V1__ShardDesc *shard;
     must(c, meta_bootstrap_shard(&first->boot, a, &shard), "the first shard");
-    for (size_t i = 0; i < shard->n_replicas && n->boots == 1; i++) {
+    bool ok = true;
+    for (size_t i = 0; i < shard->n_replicas && n->boots == 1 && ok; i++) {
         if (shard->replicas[i]->node_id == n->id) {
             st = shard_bootstrap(f, n->host, n->state, n->id, shard);
             if (status_is(st, STATUS_ALREADY_EXISTS)) {
                 status_free(st);
             } else {
-                must(c, st, "bootstrap of the first shard");
+                ok = node_must(n, st, "bootstrap of the first shard");
             }
         }
     }
     arena_destroy(a);
+    return ok;
 }
 
 static void boot_fiber(struct fiber *f, void *arg)
@@ -92,7 +143,9 @@ static void boot_fiber(struct fiber *f, void *arg)
     struct first_content first;
     uint64_t seeds[CLUSTER_NODES_MAX];
     describe(c, &first);
-    boot_storage(f, n, &first);
+    if (!boot_storage(f, n, &first)) {
+        return;
+    }
     for (int i = 0; i < c->node_count; i++) {
         seeds[i] = (uint64_t)i + 1;
     }
@@ -104,7 +157,9 @@ static void boot_fiber(struct fiber *f, void *arg)
                                      .shard_max_mb = 1024,
                                      .scheduler = true,
                                      .scheduler_ms = 200};
-    must(c, meta_server_start(f, &mo, &n->meta_server), "metadata group");
+    if (!node_must(n, meta_server_start(f, &mo, &n->meta_server), "metadata group")) {
+        return;
+    }
     n->meta = meta_client_create(n->rpc, seeds, (size_t)c->node_count);
     struct shard_server_options so = {.rpc = n->rpc,
                                       .host = n->host,
@@ -112,14 +167,19 @@ static void boot_fiber(struct fiber *f, void *arg)
                                       .meta = n->meta,
                                       .node_id = n->id,
                                       .gc_ttl_s = 600};
-    must(c, shard_server_start(f, &so, &n->shards), "shards");
-    must(c, meta_wait_ready(f, n->meta), "metadata client");
+    if (!node_must(n, shard_server_start(f, &so, &n->shards), "shards") ||
+        !node_must(n, meta_wait_ready(f, n->meta), "metadata client")) {
+        return;
+    }
     struct arena *a = arena_create(0);
     Sherd__V1__MetaJoinRequest q = SHERD__V1__META_JOIN_REQUEST__INIT;
     q.node = first.pointers[n->id - 1];
     q.cluster_id = first.boot.cluster_id;
     Sherd__V1__MetaJoinReply *r;
-    must(c, meta_call(f, n->meta, RPC_META_JOIN, &q, a, (void **)&r), "join");
+    if (!node_must(n, meta_call(f, n->meta, RPC_META_JOIN, &q, a, (void **)&r), "join")) {
+        arena_destroy(a);
+        return;
+    }
     struct router_options ro = {.rpc = n->rpc,
                                 .meta = n->meta,
                                 .node_id = n->id,
@@ -133,23 +193,36 @@ static void boot_fiber(struct fiber *f, void *arg)
     }
 }
 
+static void stopped(void *ctx)
+{
+    struct cluster_node *n = ctx;
+    if (n->is_stopping) {
+        n->is_stopping = false;
+        mem_disk_crash(n->disk, 100);
+        mem_disk_crash(n->log_disk, 100);
+        cluster_fail_disk(n->cluster, n->id, STATUS_OK);
+    }
+}
+
 void cluster_boot(struct cluster *c, uint64_t node_id)
 {
     struct cluster_node *n = &c->nodes[node_id];
-    struct mem_disk *disk = n->disk;
+    struct mem_disk *disk = n->disk, *log_disk = n->log_disk;
     int boots = n->boots;
     ASSERT(!n->is_up);
+    stopped(n);
     memset(n, 0, sizeof(*n));
     n->cluster = c;
     n->id = node_id;
     n->disk = disk;
+    n->log_disk = log_disk;
     n->boots = boots + 1;
     n->is_up = true;
     char name[16];
     snprintf(name, sizeof(name), "n%d", (int)node_id);
     n->loop = sim_loop_create(c->sim, name);
     sim_net_attach(c->net, node_id, n->loop);
-    must(c, store_mem_open(disk, "log", &n->log), "log store");
+    must(c, store_mem_open(log_disk, "log", &n->log), "log store");
     must(c, store_mem_open(disk, "state", &n->state), "state store");
     struct group_host_options o = {.loop = n->loop,
                                    .node_id = node_id,
@@ -157,6 +230,8 @@ void cluster_boot(struct cluster *c, uint64_t node_id)
                                    .state = n->state,
                                    .link = sim_net_link(c->net, node_id)};
     must(c, group_host_create(&o, &n->host), "groups");
+    n->host->on_fatal = node_failed;
+    n->host->on_fatal_ctx = n;
     n->link = sim_rpc_link_create(c->net, n->loop, node_id);
     n->rpc = rpc_node_create(n->loop, node_id, n->link);
     fiber_spawn(n->loop, FIBER_STACK_SMALL, boot_fiber, n);
@@ -170,6 +245,20 @@ void cluster_crash(struct cluster *c, uint64_t node_id, int keep_percent)
     sim_net_detach(c->net, node_id);
     sim_loop_crash(n->loop);
     mem_disk_crash(n->disk, keep_percent);
+    mem_disk_crash(n->log_disk, keep_percent);
+    cluster_fail_disk(c, node_id, STATUS_OK);
+}
+
+void cluster_stop(struct cluster *c, uint64_t node_id)
+{
+    struct cluster_node *n = &c->nodes[node_id];
+    ASSERT(n->is_up);
+    n->is_up = n->is_booted = n->is_paused = false;
+    n->is_stopping = true;
+    sim_net_detach(c->net, node_id);
+    sim_loop_crash(n->loop);
+    /* The node's code is on the stack: its stores close behind it. */
+    sim_at(c->sim, sim_now_ns(c->sim), stopped, n);
 }
 
 void cluster_init(struct cluster *c, uint64_t seed, int nodes)
@@ -186,6 +275,7 @@ void cluster_init(struct cluster *c, uint64_t seed, int nodes)
     c->config.workspace_mb = 64;
     for (int i = 1; i <= nodes; i++) {
         c->nodes[i].disk = mem_disk_create(seed * 16 + (uint64_t)i);
+        c->nodes[i].log_disk = mem_disk_create(seed * 16 + (uint64_t)i + 8);
     }
 }
 
@@ -225,7 +315,49 @@ void cluster_spawn(struct cluster_node *n, void (*fn)(struct fiber *f, struct cl
     fiber_spawn(n->loop, FIBER_STACK_LARGE, body_fiber, b);
 }
 
-/* ---- splits ---- */
+/* ---- splits, drains: through the key space, as the router and the tools do ---- */
+
+static struct status *put_one(struct fiber *f, struct cluster_node *n, struct slice key, struct slice value,
+                              uint64_t mod_revision)
+{
+    Sherd__V1__MetaPut put = SHERD__V1__META_PUT__INIT;
+    Sherd__V1__MetaPut *puts[1] = {&put};
+    Sherd__V1__MetaCompare compare = SHERD__V1__META_COMPARE__INIT;
+    Sherd__V1__MetaCompare *compares[1] = {&compare};
+    Sherd__V1__MetaTxnRequest q = SHERD__V1__META_TXN_REQUEST__INIT;
+    compare.key.data = put.key.data = (uint8_t *)(uintptr_t)key.data;
+    compare.key.len = put.key.len = key.len;
+    compare.mod_revision = mod_revision;
+    put.value.data = (uint8_t *)(uintptr_t)value.data;
+    put.value.len = value.len;
+    q.n_puts = q.n_compares = 1;
+    q.puts = puts;
+    q.compares = compares;
+    bool ok;
+    uint64_t revision;
+    return meta_txn(f, n->meta, &q, &ok, &revision);
+}
+
+static struct status *submit_split(struct fiber *f, struct cluster_node *n, struct slice split_key)
+{
+    Sherd__V1__JobDesc j = SHERD__V1__JOB_DESC__INIT;
+    TRY(meta_allocate(f, n->meta, META_ID_OBJECT, 1, &j.id));
+    const struct shard_info *s = shard_map_find(n->meta, split_key);
+    if (s == NULL || slice_eq(s->start, split_key)) {
+        return NULL;
+    }
+    j.kind = SHERD__V1__JOB_KIND__JOB_SPLIT;
+    j.shard_id = s->shard_id;
+    j.split_key.data = (uint8_t *)(uintptr_t)split_key.data;
+    j.split_key.len = split_key.len;
+    uint8_t bytes[256];
+    struct buf key = {0};
+    meta_key(&key, "job/", j.id, 8);
+    struct slice value = slice_make(bytes, sherd__v1__job_desc__pack(&j, bytes));
+    struct status *st = put_one(f, n, buf_slice(&key), value, 0);
+    buf_deinit(&key);
+    return st;
+}
 
 struct split_job {
     const struct slice *keys;
@@ -233,42 +365,18 @@ struct split_job {
     bool is_done;
 };
 
+static bool is_cut(struct cluster_node *n, struct slice key)
+{
+    const struct shard_info *s = shard_map_find(n->meta, key);
+    return s != NULL && slice_eq(s->start, key);
+}
+
 static void split_fiber(struct fiber *f, struct cluster_node *n, void *arg)
 {
     struct split_job *job = arg;
     for (int i = 0; i < job->count; i++) {
-        const struct shard_info *s = shard_map_find(n->meta, job->keys[i]);
-        if (s == NULL || slice_eq(s->start, job->keys[i])) {
-            continue;
-        }
-        Sherd__V1__JobDesc j = SHERD__V1__JOB_DESC__INIT;
-        must(n->cluster, meta_allocate(f, n->meta, META_ID_OBJECT, 1, &j.id), "job id");
-        s = shard_map_find(n->meta, job->keys[i]);
-        j.kind = SHERD__V1__JOB_KIND__JOB_SPLIT;
-        j.shard_id = s->shard_id;
-        j.split_key.data = (uint8_t *)(uintptr_t)job->keys[i].data;
-        j.split_key.len = job->keys[i].len;
-        uint8_t bytes[256];
-        Sherd__V1__MetaPut put = SHERD__V1__META_PUT__INIT;
-        struct buf key = {0};
-        meta_key(&key, "job/", j.id, 8);
-        put.key.data = key.data;
-        put.key.len = key.len;
-        put.value.len = sherd__v1__job_desc__pack(&j, bytes);
-        put.value.data = bytes;
-        Sherd__V1__MetaPut *puts[1] = {&put};
-        Sherd__V1__MetaTxnRequest q = SHERD__V1__META_TXN_REQUEST__INIT;
-        q.n_puts = 1;
-        q.puts = puts;
-        bool ok;
-        uint64_t revision;
-        must(n->cluster, meta_txn(f, n->meta, &q, &ok, &revision), "split job");
-        buf_deinit(&key);
-        for (;;) {
-            s = shard_map_find(n->meta, job->keys[i]);
-            if (s != NULL && slice_eq(s->start, job->keys[i])) {
-                break;
-            }
+        must(n->cluster, submit_split(f, n, job->keys[i]), "split job");
+        while (!is_cut(n, job->keys[i])) {
             must(n->cluster, fiber_sleep(f, 20000000), "sleep");
         }
     }
@@ -285,4 +393,55 @@ bool cluster_split(struct cluster *c, const struct slice *keys, int count, uint6
     struct split_job job = {keys, count, false};
     cluster_spawn(&c->nodes[1], split_fiber, &job);
     return sim_run(c->sim, sim_now_ns(c->sim) + limit_ns, split_done, &job);
+}
+
+struct change {
+    uint64_t node_id;
+    bool draining;
+    size_t len;
+    uint8_t key[64];
+};
+
+static void split_later_fiber(struct fiber *f, struct cluster_node *n, void *arg)
+{
+    struct change x = *(struct change *)arg;
+    mem_free(arg);
+    status_free(submit_split(f, n, slice_make(x.key, x.len)));
+}
+
+void cluster_split_later(struct cluster_node *n, struct slice key)
+{
+    struct change *x = MEM_NEW(struct change);
+    ASSERT(key.len <= sizeof(x->key));
+    memcpy(x->key, key.data, key.len);
+    x->len = key.len;
+    cluster_spawn(n, split_later_fiber, x);
+}
+
+static void drain_fiber(struct fiber *f, struct cluster_node *n, void *arg)
+{
+    struct change x = *(struct change *)arg;
+    mem_free(arg);
+    struct buf key = {0};
+    struct slice value;
+    uint64_t revision;
+    meta_key(&key, "node/", x.node_id, 8);
+    if (meta_get(n->meta, buf_slice(&key), &value, &revision)) {
+        Sherd__V1__NodeDesc *d = sherd__v1__node_desc__unpack(NULL, value.len, value.data);
+        d->state = x.draining ? SHERD__V1__NODE_STATE__NODE_DRAINING : SHERD__V1__NODE_STATE__NODE_LIVE;
+        uint8_t bytes[512];
+        ASSERT(sherd__v1__node_desc__get_packed_size(d) <= sizeof(bytes));
+        struct slice packed = slice_make(bytes, sherd__v1__node_desc__pack(d, bytes));
+        sherd__v1__node_desc__free_unpacked(d, NULL);
+        status_free(put_one(f, n, buf_slice(&key), packed, revision));
+    }
+    buf_deinit(&key);
+}
+
+void cluster_drain_later(struct cluster_node *n, uint64_t node_id, bool draining)
+{
+    struct change *x = MEM_NEW(struct change);
+    x->node_id = node_id;
+    x->draining = draining;
+    cluster_spawn(n, drain_fiber, x);
 }

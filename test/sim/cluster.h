@@ -24,10 +24,12 @@ struct cluster;
 struct cluster_node {
     struct cluster *cluster;
     uint64_t id;
-    struct mem_disk *disk;
+    struct mem_disk *disk, *log_disk; /* of the state store, of the log store: so that one can fail alone */
     bool is_up;     /* has a living loop */
     bool is_booted; /* serves */
     bool is_paused;
+    bool is_stopping; /* see cluster_stop() */
+    bool is_disk_failing; /* its next write ends the node */
     int boots;
     struct loop *loop;
     struct store *log, *state;
@@ -49,6 +51,8 @@ struct cluster {
     struct config config;
     /* Called on the node's loop (in a fiber) each time a node has booted. */
     void (*on_booted)(struct cluster_node *n, void *ctx);
+    /* A store of the node failed: the process would end now. */
+    void (*on_failed)(struct cluster_node *n, void *ctx);
     void *ctx;
     bool trace;
 };
@@ -56,13 +60,26 @@ struct cluster {
 void cluster_init(struct cluster *c, uint64_t seed, int nodes);
 void cluster_boot(struct cluster *c, uint64_t node_id); /* returns at once; is_booted tells */
 void cluster_crash(struct cluster *c, uint64_t node_id, int keep_percent);
+/* The node ends itself, from inside of its code; nothing that it wrote is lost. */
+void cluster_stop(struct cluster *c, uint64_t node_id);
 /* Runs until all nodes serve. False: not within the time. */
 bool cluster_wait_booted(struct cluster *c, uint64_t limit_ns);
 /* Runs fn on a fiber of the node; *done is set when it has returned. */
 void cluster_spawn(struct cluster_node *n, void (*fn)(struct fiber *f, struct cluster_node *n, void *arg), void *arg);
 /* Cuts the key space at these keys (through the scheduler's jobs) and waits for the shards. */
 bool cluster_split(struct cluster *c, const struct slice *keys, int count, uint64_t limit_ns);
-/* Ends the run: prints the seed, what is wrong, and exits with 1. */
+/* One cut without waiting; errors are left to a later one. */
+void cluster_split_later(struct cluster_node *n, struct slice key);
+/* Puts the node's state into its descriptor: DRAINING moves its replicas away (when there is another node for them). */
+void cluster_drain_later(struct cluster_node *n, uint64_t node_id, bool draining);
+
+/* The next writes of the node's log store fail with this code (OK: not any more). */
+void cluster_fail_disk(struct cluster *c, uint64_t node_id, enum status_code code);
+
+/* Ends of a run: print the seed and what is wrong. */
+#define EXIT_UNSAFE 1 /* a consistency check failed */
+#define EXIT_STUCK 3  /* it does not get on: no proof of a planted bug */
 _Noreturn void cluster_fail(struct cluster *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+_Noreturn void cluster_stuck(struct cluster *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

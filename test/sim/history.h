@@ -43,8 +43,11 @@ struct history {
 };
 
 struct history_txn *history_begin(struct history *h, uint64_t now_ns, char label);
+/* What is promised: COMMITTED forbids G0, G1 and lost appends (READ COMMITTED that locks before it appends, and above),
+ * STRICT every cycle, real time included. */
+enum history_level { HISTORY_COMMITTED, HISTORY_STRICT };
 /* NULL: fine; else a text that names the anomaly, to be freed. */
-char *history_check(const struct history *h);
+char *history_check(const struct history *h, enum history_level level);
 void history_free(struct history *h);
 
 #endif
