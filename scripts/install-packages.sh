@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that sherd needs. With --tests also those of the test clients.
+# Installs the Debian packages that sherd needs. With --tests also those of the test clients, with --lint and
+# --fuzz those of scripts/lint.sh and scripts/fuzz.sh.
 # Needs root, or a user with sudo. Does nothing when all are there.
 set -euo pipefail
 
@@ -9,13 +10,15 @@ build=(build-essential cmake ninja-build pkg-config ccache protobuf-compiler pro
        libedit-dev uthash-dev libxxhash-dev libcmocka-dev)
 tests=(postgresql-client-15 postgresql-contrib postgresql-15 python3 python3-psycopg2 python3-grpcio python3-protobuf sysbench)
 lint=(clang-format clang-tidy cppcheck)
+fuzz=(clang libclang-rt-14-dev)
 
 want=("${build[@]}")
 for arg in "$@"; do
     case $arg in
     --tests) want+=("${tests[@]}") ;;
     --lint) want+=("${lint[@]}") ;;
-    *) echo "usage: $0 [--tests] [--lint]" >&2; exit 2 ;;
+    --fuzz) want+=("${fuzz[@]}") ;;
+    *) echo "usage: $0 [--tests] [--lint] [--fuzz]" >&2; exit 2 ;;
     esac
 done
 

@@ -3,12 +3,10 @@
 #include "api/rpc.h"
 #include "api/status_pb.h"
 #include "base/sim.h"
+#include "fuzz.h"
+#include "rpc_wire.h"
 #include "sherd/v1/metadata.pb-c.h"
 #include "sherd/v1/shard.pb-c.h"
-
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct sim *sim;
 static struct loop *loop;
@@ -47,12 +45,27 @@ static void init(void)
     rpc_register(node, RPC_META_JOIN, serve, NULL, false);
 }
 
+/* What the reader hands out lies within the envelope. */
+static void walk(struct slice envelope)
+{
+    struct reader r;
+    struct rpc_wire_item item;
+    reader_init(&r, envelope);
+    while (rpc_wire_next(&r, &item)) {
+        ASSERT(item.kind >= RPC_WIRE_HELLO && item.kind <= RPC_WIRE_ANSWER);
+        ASSERT(item.body.len == 0 || (item.body.data >= envelope.data &&
+                                      item.body.data + item.body.len <= envelope.data + envelope.len));
+    }
+    ASSERT(!reader_ok(&r) || reader_left(&r) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (node == NULL) {
         init();
     }
     struct slice bytes = slice_make(data, size);
+    walk(bytes);
     (void)link_end.on_envelope(link_end.ctx, 2, bytes);
     link_end.on_caller_gone(link_end.ctx, 2);
     sim_run(sim, sim_now_ns(sim) + 1000000, NULL, NULL);
