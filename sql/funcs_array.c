@@ -51,6 +51,13 @@ static type_oid result_element(const struct eval_ctx *ctx)
     return ti->element != 0 ? ti->element : ti->oid;
 }
 
+/* Subscript of the first element: int2vector and oidvector count from 0. */
+static int first_subscript(const struct eval_ctx *ctx)
+{
+    type_oid t = func_call_arg_type(ctx, 0);
+    return t == TYPE_INT2VECTOR || t == TYPE_OIDVECTOR ? 0 : 1;
+}
+
 FUNC(fn_cardinality)
 {
     *out = datum_int(array_count(&args[0]));
@@ -66,12 +73,16 @@ FUNC(fn_array_length)
 
 FUNC(fn_array_upper)
 {
-    return fn_array_length(ctx, args, nargs, out);
+    TRY(fn_array_length(ctx, args, nargs, out));
+    if (!out->is_null) {
+        out->i += first_subscript(ctx) - 1;
+    }
+    return NULL;
 }
 
 FUNC(fn_array_lower)
 {
-    *out = args[1].i == 1 && array_count(&args[0]) > 0 ? datum_int(1) : DATUM_NULL;
+    *out = args[1].i == 1 && array_count(&args[0]) > 0 ? datum_int(first_subscript(ctx)) : DATUM_NULL;
     return NULL;
 }
 
@@ -91,13 +102,6 @@ FUNC(fn_array_dims)
     struct buf b = {0};
     buf_printf(&b, "[1:%d]", n);
     return func_buf(ctx, &b, out);
-}
-
-/* Subscript of the first element: int2vector and oidvector count from 0. */
-static int first_subscript(const struct eval_ctx *ctx)
-{
-    type_oid t = func_call_arg_type(ctx, 0);
-    return t == TYPE_INT2VECTOR || t == TYPE_OIDVECTOR ? 0 : 1;
 }
 
 FUNC(fn_array_subscript)

@@ -506,6 +506,10 @@ FILL(info_sequences)
     struct sequence_list l = sequences_of(i.m.c, i.m.db, i.m.a);
     for (int k = 0; k < l.n; k++) {
         const Sherd__V1__SequenceDesc *q = l.v[k];
+        const Sherd__V1__TableDesc *owner = q->owner_table != 0 ? catalog_table_by_id(i.m.c, q->owner_table) : NULL;
+        if (owner != NULL && q->owner_ordinal < owner->n_columns && owner->columns[q->owner_ordinal]->identity != 0) {
+            continue; /* part of the column */
+        }
         put_object(&i, q->schema_id, q->name);
         put_text(&i.m, type_find(q->type) != NULL ? type_find(q->type)->sql_name : "bigint");
         put_int(&i.m, q->type == TYPE_INT2 ? 16 : q->type == TYPE_INT4 ? 32 : 64);
