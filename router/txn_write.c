@@ -150,11 +150,18 @@ static struct status *send_chunk(struct fiber *f, struct write_call *c, struct w
     struct status *st = shard_call(f, t->router, g->shard_id, RPC_SHARD_WRITE, &q, !c->with_commit, a,
                                    (void **)&reply, NULL);
     if (status_is(st, STATUS_NOT_LEADER) && q.expect_term != 0) {
-        /* Refused before it was looked at: another term. Its number is learned from the reply. */
+        /* Refused before it was looked at: another term. Without one the commit goes in a call of its own, and the
+         * reply tells the new term. */
         status_free(st);
         shard_term_set(t->router, g->shard_id, 0);
+        c->with_commit = false;
+        q.commit = false;
         q.expect_term = 0;
-        st = shard_call(f, t->router, g->shard_id, RPC_SHARD_WRITE, &q, false, a, (void **)&reply, NULL);
+        st = txn_snapshot(f, t);
+        ref.ref.start = t->start;
+        if (st == NULL) {
+            st = shard_call(f, t->router, g->shard_id, RPC_SHARD_WRITE, &q, true, a, (void **)&reply, NULL);
+        }
     }
     p = txn_part(t, g->shard_id); /* the array may have moved */
     if (st != NULL) {
@@ -280,6 +287,9 @@ static bool may_carry_commit(const struct txn *t, const struct write_call *c, in
 {
     if (!t->options.implicit || c->ngroups != 1 || nops > CHUNK_OPS) {
         return false;
+    }
+    if (shard_term_get(t->router, c->groups[0].shard_id) == 0) {
+        return false; /* its fate could not be told if the answer were lost; the first reply teaches the term */
     }
     /* Nothing elsewhere, and what is here is known: C2 would be needed for read participants. */
     for (int i = 0; i < t->part_count; i++) {
