@@ -11,6 +11,7 @@ list(APPEND SQL_SOURCES
   funcs_bytes.c
   funcs_compare.c
   funcs_datetime.c
+  funcs_format.c
   funcs_math.c
   funcs_misc.c
   funcs_numfmt.c

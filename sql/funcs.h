@@ -73,8 +73,12 @@ static inline struct status *arena_slack(struct arena *a)
     return arena_reserve(a, (size_t)128 << 10);
 }
 
+enum { TEXT_SIZE_MAX = 0x3fffffff }; /* PostgreSQL's 1 GB */
+
 /* size bytes in the arena, or 53200. 54000 above 1 GB less a header, as PostgreSQL. */
 struct status *func_alloc(struct eval_ctx *ctx, size_t size, uint8_t **out) STATUS_MUST_CHECK;
+/* Appends what a cast to text shows: bool as true and false, bpchar without its blanks. */
+void func_put_text(struct buf *b, type_oid type, const struct datum *d);
 /* Copies bytes into the arena as a datum. */
 struct status *func_bytes(struct eval_ctx *ctx, struct slice s,
                           struct datum *out) STATUS_MUST_CHECK;
