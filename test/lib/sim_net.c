@@ -25,6 +25,7 @@ struct net_node {
 struct sim_net {
     struct sim *sim;
     struct net_node nodes[SIM_NET_NODES];
+    bool is_known[SIM_NET_NODES];
     bool blocked[SIM_NET_NODES][SIM_NET_NODES];
     unsigned loss, duplicate;
     uint64_t delay_max_us;
@@ -77,6 +78,12 @@ void sim_net_attach(struct sim_net *net, uint64_t node_id, struct loop *l)
     ASSERT(node_id > 0 && node_id < SIM_NET_NODES);
     memset(&net->nodes[node_id], 0, sizeof net->nodes[node_id]);
     net->nodes[node_id].loop = l;
+    net->is_known[node_id] = true;
+}
+
+bool sim_net_is_known(const struct sim_net *net, uint64_t node_id)
+{
+    return net->is_known[node_id];
 }
 
 void sim_net_detach(struct sim_net *net, uint64_t node_id)

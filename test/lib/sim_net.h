@@ -34,6 +34,8 @@ typedef void (*sim_net_receive_fn)(void *ctx, uint64_t from, struct slice bytes)
 /* The node lives on this loop from now on; its receivers are gone and set anew. */
 void sim_net_attach(struct sim_net *net, uint64_t node_id, struct loop *l);
 void sim_net_detach(struct sim_net *net, uint64_t node_id); /* a crash; idempotent */
+/* It has been attached at some time, it may be down now. */
+bool sim_net_is_known(const struct sim_net *net, uint64_t node_id);
 /* Bytes of that channel are handed to fn on the node's loop. */
 void sim_net_listen(struct sim_net *net, uint64_t node_id, unsigned channel, sim_net_receive_fn fn,
                     void *ctx);

@@ -245,8 +245,10 @@ struct rpc_link *sim_rpc_link_create(struct sim_net *net, struct loop *loop, uin
     }
     sim_net_listen(net, node_id, SIM_NET_RPC, receive, l);
     for (uint64_t i = 1; i < SIM_NET_NODES; i++) {
-        if (i != node_id && sim_net_is_connected(net, node_id, i)) {
-            enqueue(&l->peers[i], slice_make(NULL, 0)); /* we are new: what an earlier boot knew is gone */
+        if (i != node_id && sim_net_is_known(net, i)) {
+            /* We are new: what an earlier boot knew is gone. Also to who cannot be reached now: it may wait for an
+             * answer of that boot, and nothing else would tell it. */
+            enqueue(&l->peers[i], slice_make(NULL, 0));
         }
     }
     return &l->base;

@@ -37,6 +37,9 @@ void cluster_stuck(struct cluster *c, const char *fmt, ...)
 
 static void must(struct cluster *c, struct status *st, const char *what)
 {
+    if (status_is(st, STATUS_CORRUPT)) {
+        cluster_fail(c, "%s: %s: %s", what, status_code_name(st->code), st->message);
+    }
     if (st != NULL) {
         cluster_stuck(c, "%s: %s: %s", what, status_code_name(st->code), st->message);
     }

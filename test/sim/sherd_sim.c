@@ -479,9 +479,9 @@ static void client_fiber(struct fiber *f, struct cluster_node *n, void *arg)
     const struct list_client repeatable = {&world.weak, 'w', 'p', TXN_REPEATABLE_READ, false};
     while (!world.is_ending) {
         if (world.history.count < TXNS_MAX) {
-            uint64_t kind = below(12);
+            uint64_t kind = below(14);
             world.doing[me].since_ns = now();
-            world.doing[me].label = "itaLucplllll"[kind];
+            world.doing[me].label = "itaLucpLLlllll"[kind];
             switch (kind) {
             case 0:
                 insert_txn(f, n->router);
@@ -493,6 +493,8 @@ static void client_fiber(struct fiber *f, struct cluster_node *n, void *arg)
                 audit_txn(f, n->router);
                 break;
             case 3:
+            case 7:
+            case 8:
                 latest_read(f, n->router);
                 break;
             case 4:
