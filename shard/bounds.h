@@ -4,7 +4,8 @@
 
 enum {
     SHARD_KEY_BYTES_MAX = 64 * 1024, /* of a data key: 54000 beyond */
-    SHARD_ROW_BYTES_MAX = 32 * 1024 * 1024 - 256 * 1024,
+    SHARD_ROW_BYTES_MAX =
+        7 * 1024 * 1024,   /* two of them fit a log entry: a version and what it displaces */
     SHARD_ROW_KEPT = 1024, /* rows up to this size are kept with their lock for the commit */
     SHARD_WORKSPACE_BYTES = 64 * 1024 * 1024,
     SHARD_LOCKS_MAX = 1000000, /* locks of one transaction at one shard: 53200 beyond */
@@ -28,7 +29,10 @@ enum {
     SHARD_FORGET_MS = 1000,      /* Forget waits for other traffic for so long */
     SHARD_GC_BATCH = 500,        /* versions removed by one entry */
     SHARD_WIPE_BATCH = 2000,
-    SHARD_ENTRY_BYTES_MAX = 24 * 1024 * 1024,
+    SHARD_ENTRY_BYTES_MAX = 15 * 1024 * 1024,   /* below the log's own bound */
+    SHARD_PART_BYTES = 1024 * 1024,             /* a commit above this is staged in parts */
+    SHARD_PARTS_FLYING = 8,                     /* of one commit, in the log at a time */
+    SHARD_STAGED_BYTES_MAX = 256 * 1024 * 1024, /* of one commit: it is put by one batch */
     SHARD_DRAIN_MS = 5000, /* a split waits so long for prepared transactions */
 };
 

@@ -329,7 +329,8 @@ static void set_landed(struct part *p, struct work *w)
     lock_set_pending(&p->locks, &w->owner, w->attempt != 0 ? w->commit_ts : 0, false);
 }
 
-enum verdict { VERDICT_OK, VERDICT_REFUSED, VERDICT_NEVER };
+/* CHANGED: somebody else moved the workspace on meanwhile (the same request, come twice): P1 again. */
+enum verdict { VERDICT_OK, VERDICT_REFUSED, VERDICT_NEVER, VERDICT_CHANGED };
 
 /* P2, P3, then in flight, then P4. OK: w is in flight and something has to be proposed. */
 static struct status *check_commit(struct fiber *f, struct part *p, struct work *w,
@@ -342,7 +343,11 @@ static struct status *check_commit(struct fiber *f, struct part *p, struct work 
         return p->env->not_leader(p->env->ctx);
     }
     if (w->state != WORK_OPEN && w->state != WORK_PREPARED) {
-        *out = VERDICT_NEVER;
+        *out = VERDICT_CHANGED;
+        return NULL;
+    }
+    if (attempt < w->min_attempt) { /* told so meanwhile: it stays so */
+        *out = VERDICT_REFUSED;
         return NULL;
     }
     if (!is_current(p, w)) {
@@ -398,28 +403,161 @@ static struct status *displaced(struct part *p, struct slice key, const struct l
     return NULL;
 }
 
-/* All writes as versions at `commit`, each with the version it displaces. A delete of nothing is
- * nothing. */
+static struct status *put_version(struct part *p, const struct work_write *ww, uint64_t commit,
+                                  struct buf *out)
+{
+    struct mvcc_version v = {0};
+    bool found = false;
+    TRY(displaced(p, ww->node.key, ww->hold, &v, &found));
+    ASSERT_MSG(!found || v.ts < commit, "a version at or above the commit timestamp");
+    if (!ww->value->is_delete || (found && !v.is_tombstone)) { /* a delete of nothing is nothing */
+        entry_put_version(out, ww->node.key, commit, ww->value->is_delete,
+                          slice_make(ww->value->row, ww->value->len), found ? &v : NULL);
+    }
+    return NULL;
+}
+
+static struct status *too_large(size_t max)
+{
+    return status_hint(
+        status_sql(LIMIT, "54000", "transaction writes more than %zu MB in one shard", max >> 20),
+        "Commit in smaller steps.");
+}
+
+/* All writes as versions at `commit`, each with the version it displaces. */
 static struct status *put_versions(struct part *p, const struct work *w, uint64_t commit,
                                    struct buf *out)
 {
     for (struct keymap_node *n = keymap_first(&w->writes); n != NULL; n = keymap_next(n)) {
-        const struct work_write *ww = work_write_of(n);
-        struct mvcc_version v = {0};
-        bool found = false;
-        TRY(displaced(p, n->key, ww->hold, &v, &found));
-        ASSERT_MSG(!found || v.ts < commit, "a version at or above the commit timestamp");
-        if (ww->value->is_delete && (!found || v.is_tombstone)) {
-            continue;
-        }
-        entry_put_version(out, n->key, commit, ww->value->is_delete,
-                          slice_make(ww->value->row, ww->value->len), found ? &v : NULL);
+        TRY(put_version(p, work_write_of(n), commit, out));
         if (out->len > SHARD_ENTRY_BYTES_MAX) {
-            return status_sql(LIMIT, "54000", "transaction writes more than %d MB in one shard",
-                              SHARD_ENTRY_BYTES_MAX >> 20);
+            return too_large(SHARD_ENTRY_BYTES_MAX);
         }
     }
     return NULL;
+}
+
+/* ---- commits larger than a log entry ---- */
+
+/*
+ * The versions go to the log in parts, each an entry that only stores them aside ('T' of state.h);
+ * the commit's own entry says "merge". Nothing of the parts is visible before, so a leader that
+ * dies in between leaves nothing but garbage, which the next one deletes: the outcome is in the
+ * last entry alone (P5).
+ */
+size_t part_stage_bytes = SHARD_PART_BYTES;
+
+struct staging {
+    struct flight *flying[SHARD_PARTS_FLYING];
+    uint32_t count;  /* parts proposed */
+    uint32_t landed; /* and applied, from the first on */
+    size_t bytes;
+    uint64_t commit;
+};
+
+struct stale_flight {
+    struct group_proposal proposal;
+};
+
+static void stale_done(struct group_proposal *pr, struct status *st)
+{
+    status_free(st); /* lost: the next leader does it */
+    mem_free(CONTAINER_OF(pr, struct stale_flight, proposal));
+}
+
+static void drop_parts(struct part *p, struct slice prefix, struct store_iter *it)
+{
+    struct buf entry = {0};
+    size_t count = 0;
+    entry_begin(&entry);
+    for (store_iter_seek(it, prefix);
+         store_iter_valid(it) && slice_has_prefix(store_iter_key(it), prefix);
+         store_iter_next(it)) {
+        entry_delete(&entry, store_iter_key(it));
+        count++;
+    }
+    if (count != 0) {
+        struct stale_flight *fl = MEM_NEW(struct stale_flight);
+        fl->proposal.done = stale_done;
+        struct status *st = p->env->propose(p->env->ctx, buf_slice(&entry), &fl->proposal);
+        if (st != NULL) {
+            status_free(st);
+            mem_free(fl);
+        }
+    }
+    buf_deinit(&entry);
+}
+
+void part_drop_stale(struct part *p)
+{
+    struct buf prefix = {0};
+    state_key(&prefix, p->env->shard_id, 'T');
+    struct store_iter *it = store_iter_create(p->state->store, NULL);
+    drop_parts(p, buf_slice(&prefix), it);
+    store_iter_destroy(it);
+    buf_deinit(&prefix);
+}
+
+static struct status *stage_wait(struct fiber *f, struct staging *s)
+{
+    struct flight *fl = s->flying[s->landed % SHARD_PARTS_FLYING];
+    s->landed++;
+    return flight_wait(f, fl);
+}
+
+/* One part on its way. */
+static struct status *stage_part(struct fiber *f, struct part *p, struct work *w,
+                                 struct slice versions, struct staging *s)
+{
+    if (s->count - s->landed == SHARD_PARTS_FLYING) {
+        TRY(stage_wait(f, s));
+    }
+    struct buf key = {0}, entry = {0};
+    state_key_part(&key, p->env->shard_id, w->id, s->commit, s->count);
+    entry_begin(&entry);
+    entry_put(&entry, buf_slice(&key), versions);
+    struct status *st = flight_start(f, p, NULL, buf_slice(&entry), NULL,
+                                     &s->flying[s->count % SHARD_PARTS_FLYING]);
+    s->count += st == NULL ? 1 : 0;
+    buf_deinit(&key);
+    buf_deinit(&entry);
+    return st;
+}
+
+/* All parts, applied; *last has what is left for the commit's own entry. */
+static struct status *stage_all(struct fiber *f, struct part *p, struct work *w, uint64_t commit,
+                                struct staging *s, struct buf *last)
+{
+    struct status *st = NULL;
+    entry_begin(last);
+    for (struct keymap_node *n = keymap_first(&w->writes); n != NULL && st == NULL;
+         n = keymap_next(n)) {
+        if (w->state != WORK_IN_FLIGHT) { /* the term has ended while this waited: locks are gone */
+            st = p->env->not_leader(p->env->ctx);
+            break;
+        }
+        size_t before = last->len;
+        st = put_version(p, work_write_of(n), commit, last);
+        s->bytes += last->len - before;
+        if (st == NULL && s->bytes > SHARD_STAGED_BYTES_MAX) {
+            st = too_large(SHARD_STAGED_BYTES_MAX);
+        } else if (st == NULL && last->len >= part_stage_bytes) {
+            st = stage_part(f, p, w, buf_slice(last), s);
+            entry_begin(last);
+        }
+    }
+    while (s->landed < s->count) {
+        struct status *part_st = stage_wait(f, s);
+        if (st == NULL) {
+            st = part_st;
+        } else {
+            status_free(part_st);
+        }
+    }
+    if (st == NULL && w->state != WORK_IN_FLIGHT) {
+        st = p->env->not_leader(p->env->ctx);
+    }
+    return st;
 }
 
 /* ---- one-shard commit (C3, P5) ---- */
@@ -432,24 +570,65 @@ static void one_applied(struct part *p, struct work *w)
     }
 }
 
+/* Builds the commit's entry and proposes it. */
+static struct status *propose_commit(struct fiber *f, struct part *p, struct work *w,
+                                     uint32_t attempt, uint64_t commit, struct flight **out)
+{
+    if (w->bytes < part_stage_bytes) {
+        entry_begin(&p->entry);
+        entry_put_outcome(&p->entry, w->id, attempt, commit);
+        struct status *small = put_versions(p, w, commit, &p->entry);
+        if (!status_is(small, STATUS_LIMIT)) {
+            return small != NULL ? small
+                                 : flight_start(f, p, w, buf_slice(&p->entry), one_applied, out);
+        }
+        status_free(small); /* what is displaced makes it large */
+    }
+    if (w->bytes > SHARD_STAGED_BYTES_MAX) {
+        return too_large(SHARD_STAGED_BYTES_MAX);
+    }
+    struct staging s = {.commit = commit};
+    struct buf last = {0}, entry = {0};
+    struct status *st = stage_all(f, p, w, commit, &s, &last);
+    if (st == NULL) {
+        entry_begin(&entry);
+        entry_put_outcome(&entry, w->id, attempt, commit);
+        if (s.count != 0) {
+            entry_put_merge(&entry, w->id, s.count, commit);
+        }
+        entry_append(&entry, buf_slice(&last));
+        st = flight_start(f, p, w, buf_slice(&entry), one_applied, out);
+    }
+    if (st != NULL && s.count != 0 && !p->is_dead) {
+        struct buf prefix = {0};
+        state_key_txn(&prefix, p->env->shard_id, 'T', w->id);
+        struct store_iter *it = store_iter_create(p->state->store, NULL);
+        drop_parts(p, buf_slice(&prefix), it);
+        store_iter_destroy(it);
+        buf_deinit(&prefix);
+    }
+    buf_deinit(&last);
+    buf_deinit(&entry);
+    return st;
+}
+
 static struct status *commit_at(struct fiber *f, struct part *p, struct work *w, uint32_t attempt,
                                 uint64_t commit, Sherd__V1__OutcomeReply *reply, bool *out_refused)
 {
     enum verdict verdict = VERDICT_OK;
     TRY(check_commit(f, p, w, attempt, commit, &verdict));
     *out_refused = verdict == VERDICT_REFUSED;
+    if (verdict == VERDICT_CHANGED) {
+        ANSWER(reply, BUSY, attempt, 0);
+        return NULL;
+    }
     if (verdict != VERDICT_OK) {
         ANSWER(reply, NEVER, attempt, 0);
         return NULL;
     }
-    entry_begin(&p->entry);
-    entry_put_outcome(&p->entry, w->id, attempt, commit);
-    struct status *st = put_versions(p, w, commit, &p->entry);
     struct flight *fl = NULL;
-    if (st == NULL) {
-        st = flight_start(f, p, w, buf_slice(&p->entry), one_applied, &fl);
-    }
-    if (st != NULL) { /* nothing was proposed */
+    struct status *st = propose_commit(f, p, w, attempt, commit, &fl);
+    if (st != NULL) { /* the entry with the outcome was not proposed */
         if (w->state == WORK_IN_FLIGHT) {
             set_landed(p, w);
         }
@@ -470,8 +649,8 @@ struct status *part_commit_one(struct fiber *f, struct part *p, struct work *w, 
             if (p->is_dead) {
                 return p->env->not_leader(p->env->ctx);
             }
-            if (w->state != WORK_OPEN) {
-                ANSWER(reply, NEVER, attempt, 0);
+            if (w->state != WORK_OPEN) { /* not Never: the same request may have committed meanwhile */
+                ANSWER(reply, BUSY, attempt, 0);
                 return NULL;
             }
         }
@@ -529,6 +708,10 @@ static struct status *prepare_at(struct fiber *f, struct part *p, struct work *w
     if (verdict == VERDICT_REFUSED) {
         w->min_attempt = req->attempt + 1;
         ANSWER(reply, REFUSED, req->attempt, 0);
+        return NULL;
+    }
+    if (verdict == VERDICT_CHANGED) {
+        ANSWER(reply, BUSY, req->attempt, 0);
         return NULL;
     }
     if (verdict == VERDICT_NEVER) {
@@ -645,7 +828,10 @@ struct status *part_prepare(struct fiber *f, struct part *p, const Sherd__V1__Pr
         return status_new(INVALID, "prepare request without attempt or timestamp");
     }
     fiber_mask(f);
-    struct status *st = prepare_masked(f, p, req, is_one, reply);
+    struct status *st;
+    do { /* Busy: the same request came twice and the other one was quicker; P1 answers from what it did */
+        st = prepare_masked(f, p, req, is_one, reply);
+    } while (st == NULL && reply->answer == SHERD__V1__ANSWER__ANSWER_BUSY);
     fiber_unmask(f);
     return st;
 }
@@ -764,7 +950,13 @@ struct status *part_rollback(struct fiber *f, struct part *p, const Sherd__V1__R
                              Sherd__V1__OutcomeReply *reply)
 {
     struct work *w = NULL;
-    TRY(part_find(p, txn_id_from(req->txn), req->handle, &w));
+    if (req->handle == NULL && req->all) {
+        /* The router gave up on its first request and has no handle: whatever is open of the
+         * transaction goes. */
+        w = part_find_by_id(p, txn_id_from(req->txn));
+    } else {
+        TRY(part_find(p, txn_id_from(req->txn), req->handle, &w));
+    }
     if (w == NULL) {
         ANSWER(reply, NEVER, 0, 0);
         return NULL;

@@ -50,6 +50,22 @@ void entry_put_outcome(struct buf *out, struct txn_id id, uint32_t attempt, uint
     buf_put_u64(out, ts);
 }
 
+void entry_put_merge(struct buf *out, struct txn_id id, uint32_t count, uint64_t ts)
+{
+    buf_put_u8(out, 'M');
+    buf_put_u64(out, id.incarnation);
+    buf_put_u64(out, id.counter);
+    buf_put_u32(out, count);
+    buf_put_u64(out, ts);
+}
+
+void entry_append(struct buf *out, struct slice entry)
+{
+    if (entry.len > 1) {
+        buf_put(out, entry.data + 1, entry.len - 1);
+    }
+}
+
 struct status *entry_open(struct entry_reader *er, struct slice data)
 {
     reader_init(&er->r, data);
@@ -100,6 +116,12 @@ struct status *entry_next(struct entry_reader *er, struct entry_op *out, bool *o
         is_valid = op.key.len > 0;
         break;
     case 'A':
+        op.id.incarnation = read_u64(r);
+        op.id.counter = read_u64(r);
+        op.attempt = read_u32(r);
+        op.ts = read_u64(r);
+        break;
+    case 'M':
         op.id.incarnation = read_u64(r);
         op.id.counter = read_u64(r);
         op.attempt = read_u32(r);

@@ -47,6 +47,7 @@ void part_serve(struct part *p, uint64_t low)
     }
     part_raise_high(p, low);
     p->is_serving = true;
+    part_drop_stale(p);
     gate_open(&p->serving);
 }
 

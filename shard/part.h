@@ -43,6 +43,9 @@ struct part_env {
     size_t workspace_max;
 };
 
+/* A commit with more bytes than this is staged in parts; tests make it small. */
+extern size_t part_stage_bytes;
+
 struct poisoned {
     UT_hash_handle hh;
     struct txn_id id;
@@ -157,6 +160,10 @@ struct status *part_check_reads(struct fiber *f, struct part *p, struct work *w,
 /* Whether a version of another in (from, to] is in the span. */
 struct status *part_span_changed(struct fiber *f, struct part *p, const struct key_span *span,
                                  uint64_t from, uint64_t to, bool *out_changed) STATUS_MUST_CHECK;
+
+/* Proposes the deletion of staged parts that no commit will ever merge: all that are there at the
+ * beginning of a term, or those of one commit that came to nothing. Does not wait. */
+void part_drop_stale(struct part *p);
 
 /* ---- PREPARED records (prepared.c) ---- */
 

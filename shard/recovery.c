@@ -4,9 +4,11 @@
  *
  *   ask the coordinator: in progress -> wait; it knows -> do that
  *   else Query every other write participant at m = our attempt:
- *     Prepared(a' > m) -> m = a', ask again those who answered for less (oneself too: we are below,
- * so Never) Committed(a, C), or Prepared(m) from all -> commit at that C;  any Never -> abort Busy,
- * silence -> ask again later: the locks stay (unavoidable; counted) Finalize here and everywhere
+ *     Prepared(a' > m): we are below, so nothing of m or above will ever be complete -> abort
+ *     Committed(a, C), or Prepared(m) from all -> commit at that C
+ *     any Never -> abort
+ *     Busy, silence -> ask again later: the locks stay (unavoidable; counted)
+ *   Finalize here and everywhere
  *
  * Several recoverers and the coordinator may run at once: the answers are stable, so all decide the
  * same. The decision is acted on through Finalize only and reported to nobody.

@@ -131,11 +131,9 @@ static bool look_at_shard(void *ctx, const struct shard_info *info)
     struct shard_server *s = m->server;
     struct replica *r = server_replica(s, info->shard_id);
     uint64_t named = 0;
-    bool is_learner = false;
     for (size_t i = 0; i < info->replica_count; i++) {
         if (info->replicas[i].node_id == s->o.node_id) {
             named = info->replicas[i].replica_id;
-            is_learner = !info->replicas[i].is_voter;
         }
     }
     if (r != NULL && r->group != NULL) {
@@ -144,10 +142,11 @@ static bool look_at_shard(void *ctx, const struct shard_info *info)
         } else if (info->epoch > r->named_epoch && m->destroy_count < 64) {
             m->destroy[m->destroy_count++] = info->shard_id;
         }
-    } else if (r == NULL && is_learner && m->create_count < 64 && !is_held_here(s, info)) {
-        /* A new replica enters the map as a learner. A voter that is not here yet is the right half
-         * of a split that this node has still to apply: an empty replica made now would be in its
-         * way. */
+    } else if (r == NULL && named != 0 && m->create_count < 64 && !is_held_here(s, info) &&
+               !split_is_pending(s, info->shard_id)) {
+        /* A new replica enters the map as a learner. A voter that is not here comes from a split:
+         * from the left half's entry while that is under way (an empty replica would be in its
+         * way), but from the leader when the left half has got over the split by a snapshot. */
         m->create[m->create_count] = info->shard_id;
         m->create_replica[m->create_count++] = named;
     }
@@ -272,6 +271,7 @@ struct status *shard_server_start(struct fiber *f, const struct shard_server_opt
     s->o = *options;
     s->loop = rpc_node_loop(options->rpc);
     list_head_init(&s->fibers);
+    list_head_init(&s->halves);
     cond_init(&s->quiet);
     fmutex_init(&s->opening);
     make_metrics(s);

@@ -5,8 +5,10 @@
  *   replica.c   one replica: its group's state machine, the part of a term
  *   service.c   the RPC handlers of data and transactions
  *   admin.c     the RPC handlers of replicas and ranges
- *   split.c     splits; gc.c: collection and wiping; recovery.c: orphaned transactions; waits.c:
- * deadlocks across shards
+ *   split.c     splits
+ *   gc.c        collection of old versions, wiping of dropped tables
+ *   recovery.c  orphaned transactions
+ *   waits.c     deadlocks across shards
  */
 #ifndef SHARD_SERVER_IMPL_H
 #define SHARD_SERVER_IMPL_H
@@ -60,7 +62,8 @@ struct shard_server {
     bool sync_again;
     bool is_stopping;
     struct list fibers;
-    struct cond quiet; /* a fiber or a user has left */
+    struct list halves; /* of splits from before a crash, being made: split.c */
+    struct cond quiet;  /* a fiber or a user has left */
     struct fmutex opening;
     struct timer waits_timer;
     bool is_searching;
@@ -105,6 +108,8 @@ struct status *waits_handle(struct fiber *f, struct rpc_context *ctx, const void
 struct status *split_run(struct fiber *f, struct replica *r,
                          const Sherd__V1__SplitRequest *req) STATUS_MUST_CHECK;
 void split_applied(struct replica *r);
+/* The replica of that group is about to be made from a split's entry. */
+bool split_is_pending(struct shard_server *s, uint64_t group_id);
 void split_resume(struct fiber *f, struct shard_server *s);
 struct status *split_point(struct replica *r, struct arena *a,
                            Sherd__V1__SplitPointReply *reply) STATUS_MUST_CHECK;

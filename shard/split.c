@@ -147,6 +147,7 @@ void split_applied(struct replica *r)
 /* ---- after a crash ---- */
 
 struct orphan_half {
+    struct list link; /* server.halves */
     uint64_t group_id, left_id, index;
     struct buf desc;
 };
@@ -175,8 +176,30 @@ static void resume_half(struct fiber *f, struct shard_server *s, void *arg)
     if (left != NULL) {
         replica_leave(left);
     }
+    list_unlink(&o->link);
     buf_deinit(&o->desc);
     mem_free(o);
+}
+
+bool split_is_pending(struct shard_server *s, uint64_t group_id)
+{
+    LIST_FOREACH(it, &s->halves)
+    {
+        if (LIST_ITEM(it, struct orphan_half, link)->group_id == group_id) {
+            return true;
+        }
+    }
+    struct replica *r, *tmp;
+    HASH_ITER(hh, s->replicas, r, tmp)
+    {
+        LIST_FOREACH(it, &r->rights)
+        {
+            if (LIST_ITEM(it, struct right_half, link)->group_id == group_id) {
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 void split_resume(struct fiber *f, struct shard_server *s)
@@ -209,6 +232,7 @@ void split_resume(struct fiber *f, struct shard_server *s)
             o.index = get_u64(value.data + 8);
             struct orphan_half *heap = MEM_NEW(struct orphan_half);
             *heap = o;
+            list_push_back(&s->halves, &heap->link);
             server_spawn(s, resume_half, heap);
         } else {
             buf_deinit(&o.desc);

@@ -38,6 +38,14 @@ void state_key_txn(struct buf *out, uint64_t group_id, uint8_t kind, struct txn_
     buf_put_u64(out, id.counter);
 }
 
+void state_key_part(struct buf *out, uint64_t group_id, struct txn_id id, uint64_t ts,
+                    uint32_t part)
+{
+    state_key_txn(out, group_id, 'T', id);
+    buf_put_u64(out, ts);
+    buf_put_u32(out, part);
+}
+
 void state_committed_value(struct buf *out, uint32_t attempt, uint64_t ts)
 {
     buf_clear(out);
@@ -422,6 +430,57 @@ static void apply_outcome(struct applying *a, const struct entry_op *op)
     store_batch_put(a->batch, buf_slice(&a->key), buf_slice(&a->value));
 }
 
+/* A part is written at once and not with the batch: the entry that merges it may be in the same
+ * batch, and reads it. Applying it again is harmless. */
+static void apply_part(struct applying *a, const struct entry_op *op)
+{
+    struct store_batch *b = store_batch_create(a->st->store);
+    store_batch_put(b, op->key, op->value);
+    struct status *err = store_write(a->st->store, b, false);
+    if (err != NULL) {
+        fatal("shard %llu: state store: %s", (unsigned long long)a->st->group_id, err->message);
+    }
+    store_batch_destroy(b);
+}
+
+/* Parts that are not there (applied again after a crash, from behind them) were merged and deleted
+ * by a batch that has survived: it holds the versions of all of them. */
+static bool apply_merge(struct applying *a, const struct entry_op *op)
+{
+    struct buf key = {0}, value = {0};
+    struct status *err = NULL;
+    bool is_valid = true;
+    for (uint32_t i = 0; i < op->attempt && err == NULL && is_valid; i++) {
+        bool found = false, more = true;
+        struct entry_reader er;
+        struct entry_op version;
+        state_key_part(&key, a->st->group_id, op->id, op->ts, i);
+        err = store_get(a->st->store, NULL, buf_slice(&key), &value, &found);
+        if (err != NULL || !found) {
+            continue;
+        }
+        err = entry_open(&er, buf_slice(&value));
+        while (err == NULL && is_valid) {
+            err = entry_next(&er, &version, &more);
+            if (err != NULL || !more) {
+                break;
+            }
+            is_valid = version.kind == 'V' || version.kind == 'U';
+            if (is_valid) {
+                apply_version(a, &version);
+            }
+        }
+        store_batch_delete(a->batch, buf_slice(&key));
+    }
+    if (err != NULL) {
+        fatal("shard %llu: parts of a commit: %s", (unsigned long long)a->st->group_id,
+              err->message);
+    }
+    buf_deinit(&key);
+    buf_deinit(&value);
+    return is_valid;
+}
+
 /* A key under 'g': of this group, or of the right half that a split makes. */
 static bool apply_group_key(struct applying *a, const struct entry_op *op)
 {
@@ -442,6 +501,9 @@ static bool apply_group_key(struct applying *a, const struct entry_op *op)
                 a->on_desc(a->ctx, group_id, op->value);
             }
         }
+    } else if (op->kind == 'P' && rest.data[0] == 'T') {
+        apply_part(a, op);
+        return true;
     } else if (op->kind == 'P') {
         if (rest.data[0] == 'D') {
             Sherd__V1__ShardDesc *d =
@@ -484,6 +546,8 @@ static bool apply_op(struct applying *a, const struct entry_op *op)
     case 'A':
         apply_outcome(a, op);
         return true;
+    case 'M':
+        return apply_merge(a, op);
     default:
         break;
     }

@@ -4,22 +4,28 @@
  * commits.
  *
  * Keys of the group itself: 'g' | u64 group id | kind
- *   'D'                      ShardDesc (protobuf): range and epoch as of the applied entries
- *   'W'                      u64 GC watermark: no read below it
- *   'F' u32 table            u64 smallest schema version that requests may carry
- *   'R' u64 incarnation      (empty) this router's transactions are fenced (F5)
- *   'P' u64 u64 txn id       PREPARED record: prepared.c
- *   'C' u64 u64 txn id       COMMITTED: u32 attempt | u64 commit ts; until Forget (F4)
- *   'A' u16 slot             outcome of a one-shard commit: u64 u64 txn id | u32 attempt | u64
- * commit ts, slot = index of the log entry modulo SHARD_OUTCOMES: a ring, nobody forgets 'K' split
- * mark: u64 epoch | start bytes | end bytes, see split.c
- *
- *   'L' u64 incarnation      u64 highest counter (rounded up) of this router that the ring has lost
+ *   'D'                   ShardDesc (protobuf): range and epoch as of the applied entries
+ *   'W'                   u64 GC watermark: no read below it
+ *   'F' u32 table         u64 smallest schema version that requests may carry
+ *   'R' u64 incarnation   (empty) this router's transactions are fenced (F5)
+ *   'P' u64 u64 txn id    PREPARED record: prepared.c
+ *   'C' u64 u64 txn id    COMMITTED: u32 attempt | u64 commit ts; until Forget (F4)
+ *   'A' u16 slot          outcome of a one-shard commit: u64 u64 txn id | u32 attempt | u64 ts;
+ *                         slot = index of the log entry modulo SHARD_OUTCOMES: a ring
+ *   'L' u64 incarnation   u64 highest counter (rounded up) of this router that the ring has lost
+ *   'T' u64 u64 txn id | u64 ts | u32 part
+ *                         an entry with versions: part of a commit too large for one log entry
+ *   'S'                   u64 left group | u64 index of its entry that made this group by a split
+ *   'K'                   split mark: u64 epoch | start bytes | end bytes, see split.c
  *
  * Who asks for the outcome of a one-shard commit after its slot was used again hears "unknown",
  * never "aborted": that is what 'L' is for.
  *
- * Applying depends on the entry and on the ring only, so replicas stay equal.
+ * Parts are invisible until the commit's own entry says 'M': then the versions are put and the
+ * parts deleted, in one batch. The timestamp is in their key because a transaction may come again
+ * under its id: what is deleted of a first try is then never what the second one has staged.
+ *
+ * Applying depends on the entry, the ring and the parts only, so replicas stay equal.
  */
 #ifndef SHARD_STATE_H
 #define SHARD_STATE_H
@@ -109,6 +115,8 @@ void state_key(struct buf *out, uint64_t group_id, uint8_t kind);
 void state_key_u32(struct buf *out, uint64_t group_id, uint8_t kind, uint32_t v);
 void state_key_u64(struct buf *out, uint64_t group_id, uint8_t kind, uint64_t v);
 void state_key_txn(struct buf *out, uint64_t group_id, uint8_t kind, struct txn_id id);
+void state_key_part(struct buf *out, uint64_t group_id, struct txn_id id, uint64_t ts,
+                    uint32_t part);
 void state_committed_value(struct buf *out, uint32_t attempt, uint64_t ts);
 
 #endif

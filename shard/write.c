@@ -253,7 +253,12 @@ static struct status *commit_now(struct fiber *f, struct part *p, struct work *w
                                  Sherd__V1__WriteReply *reply)
 {
     Sherd__V1__OutcomeReply out = SHERD__V1__OUTCOME_REPLY__INIT;
+    struct outcome known;
     TRY(part_commit_one(f, p, w, 1, 0, &out));
+    if (out.answer == SHERD__V1__ANSWER__ANSWER_BUSY && w->state == WORK_GONE &&
+        state_outcome(p->state, w->id, &known) == OUTCOME_NONE) {
+        out.answer = SHERD__V1__ANSWER__ANSWER_NEVER; /* dropped before it was checked */
+    }
     switch (out.answer) {
     case SHERD__V1__ANSWER__ANSWER_COMMITTED:
         reply->committed = out.commit;

@@ -7,6 +7,8 @@
 #include "base/buggify.h"
 #include "part_world.h"
 
+#include <stdio.h>
+
 static int setup(void **state)
 {
     struct world *w = MEM_NEW(struct world);
@@ -599,6 +601,88 @@ static void a_missing_write_is_never(void **state)
     assert_int_equal(commit_one(&t, NULL), A(NEVER));
 }
 
+/* ---- commits in parts ---- */
+
+static size_t count_parts(struct world *w)
+{
+    struct buf prefix = {0};
+    state_key(&prefix, 2, 'T');
+    struct store_iter *it = store_iter_create(w->store, NULL);
+    size_t n = 0;
+    for (store_iter_seek(it, buf_slice(&prefix));
+         store_iter_valid(it) && slice_has_prefix(store_iter_key(it), buf_slice(&prefix));
+         store_iter_next(it)) {
+        n++;
+    }
+    store_iter_destroy(it);
+    buf_deinit(&prefix);
+    return n;
+}
+
+static void a_commit_in_parts_is_all_there_or_not_at_all(void **state)
+{
+    struct world *w = *state;
+    put(w, "+a=0 +b=0 +c=0 +d=0");
+    part_stage_bytes = 1;
+    for (int keep = 0; keep <= 6; keep++) { /* how many of its entries get into the log */
+        struct txn t = txn_new(w, ++w->clock);
+        char ops[64];
+        snprintf(ops, sizeof(ops), "a=%d b=%d c=%d d=%d", keep + 1, keep + 1, keep + 1, keep + 1);
+        write_ok(&t, ops);
+        char *before = read_at(w, ++w->clock, "a", "z");
+        w->hold = true;
+        struct call c, q;
+        call_prepare(&c, &t, 1, 0, true);
+        for (int i = 0; i < keep && !c.is_done; i++) {
+            world_apply(w);
+        }
+        w->hold = false;
+        bool is_done = c.is_done;
+        uint64_t committed = c.out.commit;
+        world_next_term(w, false);
+        call_query(&q, &t, 1);
+        assert_int_equal(q.out.answer, is_done ? A(COMMITTED) : A(NEVER));
+        char after[64];
+        snprintf(after, sizeof(after), "a=%d b=%d c=%d d=%d", keep + 1, keep + 1, keep + 1,
+                 keep + 1);
+        assert_string_equal(read_at(w, ++w->clock, "a", "z"), is_done ? after : before);
+        if (is_done) {
+            assert_string_equal(read_at(w, committed - 1, "a", "z"), before);
+        }
+        world_settle(w);
+        assert_int_equal(count_parts(w), 0); /* what was left is deleted by the next leader */
+        call_free(&c);
+    }
+    part_stage_bytes = SHARD_PART_BYTES;
+}
+
+static void parts_applied_again_give_the_same(void **state)
+{
+    struct world *w = *state;
+    part_stage_bytes = 1;
+    put(w, "+a=0 +b=0");
+    put(w, "a=1 b=1");
+    put(w, "a=2");
+    part_stage_bytes = SHARD_PART_BYTES;
+    struct reader r;
+    for (int from = 0; from < 6; from++) { /* from any checkpoint on */
+        reader_init(&r, buf_slice(&w->log));
+        for (int i = 0; reader_left(&r) != 0; i++) {
+            uint64_t index = read_u64(&r);
+            struct slice data = read_bytes(&r);
+            if (i < from) {
+                continue;
+            }
+            struct store_batch *b = store_batch_create(w->store);
+            state_apply(w->state, index, data, b, NULL, NULL);
+            assert_null(store_write(w->store, b, false));
+            store_batch_destroy(b);
+        }
+        assert_string_equal(read_at(w, 0, "a", "z"), "a=2 b=1");
+        assert_int_equal(count_parts(w), 0);
+    }
+}
+
 /* ---- section 7: autocommit ---- */
 
 static void an_autocommit_can_be_asked_for_after_a_leader_change(void **state)
@@ -794,6 +878,8 @@ int main(void)
         T(committed_is_told_until_forgotten),
         T(a_finalize_of_another_attempt_is_refused),
         T(a_missing_write_is_never),
+        T(a_commit_in_parts_is_all_there_or_not_at_all),
+        T(parts_applied_again_give_the_same),
         T(an_autocommit_can_be_asked_for_after_a_leader_change),
         T(a_poisoned_autocommit_is_refused_when_it_comes_late),
         T(the_same_autocommit_twice_commits_once),
