@@ -7,7 +7,7 @@
  * row of the left.
  */
 #include "analyze.h"
-#include "limits.h"
+#include "analyze_limits.h"
 
 #include "ddl/system.h"
 

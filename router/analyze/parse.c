@@ -8,7 +8,7 @@
  * are not kept. Nothing of libpg_query's memory survives the call.
  */
 #include "analyze.h"
-#include "limits.h"
+#include "analyze_limits.h"
 #include "parse_depth.h"
 
 #include "base/loop.h"

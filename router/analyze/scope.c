@@ -6,7 +6,7 @@
  * an outer block makes the inner one correlated: each block in between notes the var (scope_outer).
  */
 #include "analyze.h"
-#include "limits.h"
+#include "analyze_limits.h"
 
 #include "ddl/system.h"
 

@@ -6,7 +6,7 @@
  * grouping are rewritten so that they use its results only; what cannot be is PostgreSQL's 42803.
  */
 #include "analyze.h"
-#include "limits.h"
+#include "analyze_limits.h"
 
 #include "ddl/system.h"
 
