@@ -4,9 +4,12 @@
 #include "router_internal.h"
 
 #include "base/check.h"
+#include "base/log.h"
 #include "sql/codec.h"
 
 #include <stdio.h>
+
+#define UNDO_MAX 20
 
 static struct status *commit_table(struct ddl *d, Sherd__V1__TableDesc *t)
 {
@@ -209,6 +212,42 @@ static struct status *column_default_command(struct ddl *d, const Sherd__V1__Tab
     return commit_table(d, t);
 }
 
+/* Takes back what an error, or a client that gave up, has left in the descriptor. */
+static void undo(struct ddl *d, uint32_t table_id, const char *name,
+                 struct status *(*step)(struct ddl *d, uint32_t table_id, const char *name))
+{
+    struct status *st = NULL;
+    fiber_mask(d->f);
+    for (int tries = 0; tries < UNDO_MAX; tries++) {
+        status_free(st);
+        st = meta_refresh(d->f, router_meta(d->router));
+        if (st == NULL) {
+            ddl_refresh_catalog(d);
+            st = step(d, table_id, name);
+        }
+        if (st == NULL) {
+            break;
+        }
+    }
+    fiber_unmask(d->f);
+    if (st != NULL) {
+        LOGE("ddl", "undoing a change of table %u: %s", table_id, st->message);
+        status_free(st);
+    }
+}
+
+static struct status *drop_not_null_now(struct ddl *d, uint32_t table_id, const char *name)
+{
+    const Sherd__V1__TableDesc *now = catalog_table_by_id(d->catalog, table_id);
+    if (now == NULL || find_column(now, name) == NULL) {
+        return NULL;
+    }
+    Sherd__V1__TableDesc *t;
+    TRY(copy_table(d, now, &t));
+    find_column(t, name)->not_null = false;
+    return commit_table(d, t);
+}
+
 static struct status *not_null_command(struct ddl *d, const Sherd__V1__TableDesc *old, const PgQuery__AlterTableCmd *c,
                                        bool on)
 {
@@ -226,21 +265,21 @@ static struct status *not_null_command(struct ddl *d, const Sherd__V1__TableDesc
     TRY(copy_table(d, old, &t));
     find_column(t, c->name)->not_null = on;
     TRY(commit_table(d, t));
-    TRY(fence_table(d, t->id, t->version));
+    struct status *st = fence_table(d, t->id, t->version);
     if (!on) {
+        return st;
+    }
+    bool any = false;
+    if (st == NULL) {
+        st = query_has_rows(d, arena_printf(d->a, "SELECT 1 FROM %s WHERE %s IS NULL LIMIT 1", table_ref(d, t),
+                                            quoted(d, c->name)),
+                            &any);
+    }
+    if (st == NULL && !any) {
         return NULL;
     }
-    bool any;
-    TRY(query_has_rows(d, arena_printf(d->a, "SELECT 1 FROM %s WHERE %s IS NULL LIMIT 1", table_ref(d, t), quoted(d, c->name)), &any));
-    if (!any) {
-        return NULL;
-    }
-    const Sherd__V1__TableDesc *now = catalog_table_by_id(d->catalog, old->id);
-    if (now != NULL) {
-        TRY(copy_table(d, now, &t));
-        find_column(t, c->name)->not_null = false;
-        TRY(commit_table(d, t));
-    }
+    undo(d, old->id, c->name, drop_not_null_now);
+    TRY(st);
     return status_about(status_sql(CONSTRAINT, "23502", "column \"%s\" of relation \"%s\" contains null values", c->name,
                                    old->name),
                         old->name, c->name, NULL);
@@ -442,7 +481,7 @@ static struct status *add_constraint_command(struct ddl *d, const Sherd__V1__Tab
         st = validate(d, t, k);
     }
     if (st != NULL) {
-        status_consume(drop_constraint_now(d, t->id, k->name));
+        undo(d, t->id, k->name, drop_constraint_now);
     }
     return st;
 }

@@ -37,6 +37,57 @@ static struct status *index_columns(struct ddl *d, const Sherd__V1__TableDesc *t
     return NULL;
 }
 
+/* Makes the index PUBLIC, or takes it back when st is an error, which is returned then. */
+static struct status *finish_index(struct ddl *d, uint32_t table_id, uint32_t index_id, struct slice name_key,
+                                   struct status *st)
+{
+    struct slice key = key_id4(d, "table/", table_id);
+    for (int tries = 0; tries < 20; tries++) {
+        const Sherd__V1__TableDesc *now = catalog_table_by_id(d->catalog, table_id);
+        if (now == NULL) {
+            break;
+        }
+        Sherd__V1__TableDesc *next;
+        TRY(copy_table(d, now, &next));
+        next->version++;
+        for (size_t i = 0; i < next->n_indexes; i++) {
+            if (next->indexes[i]->index_id != index_id) {
+                continue;
+            }
+            if (st == NULL) {
+                next->indexes[i]->state = SHERD__V1__INDEX_STATE__INDEX_PUBLIC;
+            } else {
+                next->n_indexes--;
+                memmove(next->indexes + i, next->indexes + i + 1, (next->n_indexes - i) * sizeof(*next->indexes));
+                ddl_delete(d, name_key);
+                break;
+            }
+        }
+        ddl_compare(d, key);
+        ddl_put(d, key, next);
+        struct status *done = ddl_commit(d);
+        if (done == NULL) {
+            if (st != NULL) {
+                status_consume(fence_table(d, table_id, next->version));
+                status_consume(wipe_keys(d, table_id, index_id, index_id + 1));
+            }
+            return st;
+        }
+        if (done->code != STATUS_CONFLICT) {
+            status_free(st);
+            return done;
+        }
+        status_free(done);
+        struct status *refreshed = meta_refresh(d->f, router_meta(d->router));
+        if (refreshed != NULL) {
+            status_free(st);
+            return refreshed;
+        }
+        ddl_refresh_catalog(d);
+    }
+    return st;
+}
+
 struct status *ddl_create_index(struct ddl *d, const PgQuery__IndexStmt *s)
 {
     d->tag = "CREATE INDEX";
@@ -91,47 +142,9 @@ struct status *ddl_create_index(struct ddl *d, const PgQuery__IndexStmt *s)
         const Sherd__V1__TableDesc *now = catalog_table_by_id(d->catalog, table_id);
         st = now == NULL ? status_sql(NOT_FOUND, "42P01", "the table was dropped") : backfill(d, now, &index_id, 1);
     }
-    for (int tries = 0; tries < 20; tries++) {
-        const Sherd__V1__TableDesc *now = catalog_table_by_id(d->catalog, table_id);
-        if (now == NULL) {
-            break;
-        }
-        TRY(copy_table(d, now, &next));
-        next->version++;
-        for (size_t i = 0; i < next->n_indexes; i++) {
-            if (next->indexes[i]->index_id != index_id) {
-                continue;
-            }
-            if (st == NULL) {
-                next->indexes[i]->state = SHERD__V1__INDEX_STATE__INDEX_PUBLIC;
-            } else {
-                next->n_indexes--;
-                memmove(next->indexes + i, next->indexes + i + 1, (next->n_indexes - i) * sizeof(*next->indexes));
-                ddl_delete(d, name_key);
-                break;
-            }
-        }
-        ddl_compare(d, key);
-        ddl_put(d, key, next);
-        struct status *done = ddl_commit(d);
-        if (done == NULL) {
-            if (st != NULL) {
-                status_consume(fence_table(d, table_id, next->version));
-                status_consume(wipe_keys(d, table_id, index_id, index_id + 1));
-            }
-            return st;
-        }
-        if (done->code != STATUS_CONFLICT) {
-            status_free(st);
-            return done;
-        }
-        status_free(done);
-        struct status *refreshed = meta_refresh(d->f, router_meta(d->router));
-        if (refreshed != NULL) {
-            status_free(st);
-            return refreshed;
-        }
-        ddl_refresh_catalog(d);
-    }
+    /* The index is WRITE_ONLY: it becomes PUBLIC or goes, whatever becomes of the client. */
+    fiber_mask(d->f);
+    st = finish_index(d, table_id, index_id, name_key, st);
+    fiber_unmask(d->f);
     return st;
 }

@@ -12,6 +12,7 @@
 #define BACKFILL_ROWS 500
 #define CONFLICTS_MAX 50
 #define SHARDS_MAX 4096
+#define UNDO_MAX 20
 
 /* ---- the shards of a table ---- */
 
@@ -102,11 +103,11 @@ struct status *query_first_row(struct ddl *d, const char *sql, bool *out_any, ch
     struct txn *t = txn_begin(d->router, &o);
     struct arena *a = arena_create(0);
     struct status *st = plan_statement(d->f, &d->x->env, p, 0, NULL, 0, &plan);
+    struct exec x = *d->x; /* the operators keep its address */
+    x.txn = t;
+    x.arena = a;
+    x.is_last = false;
     if (st == NULL) {
-        struct exec x = *d->x;
-        x.txn = t;
-        x.arena = a;
-        x.is_last = false;
         st = plan_open(d->f, plan, &x, &op);
     }
     while (st == NULL && op != NULL && !*out_any) {
@@ -487,6 +488,44 @@ static struct status *rekey_batch(struct ddl *d, const Sherd__V1__TableDesc *old
     return st;
 }
 
+/* The old rows are untouched; a descriptor above the fence lets work go on. */
+static void rekey_undo(struct ddl *d, const Sherd__V1__TableDesc *t, const Sherd__V1__TableDesc *fresh, uint32_t old_last)
+{
+    struct status *st = NULL;
+    for (int tries = 0; tries < UNDO_MAX; tries++) {
+        status_free(st);
+        st = meta_refresh(d->f, router_meta(d->router));
+        if (st != NULL) {
+            continue;
+        }
+        ddl_refresh_catalog(d);
+        const Sherd__V1__TableDesc *now = catalog_table_by_id(d->catalog, t->id);
+        if (now == NULL || now->version >= fresh->version) {
+            break; /* dropped, or changed by another session: above the fence already */
+        }
+        Sherd__V1__TableDesc *back;
+        st = copy_table(d, now, &back);
+        if (st != NULL) {
+            break;
+        }
+        back->version = fresh->version + 1;
+        back->next_index_id = fresh->next_index_id;
+        ddl_compare(d, key_id4(d, "table/", t->id));
+        ddl_put(d, key_id4(d, "table/", t->id), back);
+        st = ddl_commit(d);
+        if (st == NULL) {
+            break;
+        }
+    }
+    if (st == NULL) {
+        st = wipe_keys(d, t->id, old_last, fresh->next_index_id);
+    }
+    if (st != NULL) {
+        LOGE("ddl", "undoing ADD PRIMARY KEY of table %u: %s", t->id, st->message);
+        status_free(st);
+    }
+}
+
 struct status *rekey(struct ddl *d, const Sherd__V1__TableDesc *t, const char *name, const uint32_t *ordinals, int n)
 {
     Sherd__V1__TableDesc *fresh;
@@ -519,46 +558,34 @@ struct status *rekey(struct ddl *d, const Sherd__V1__TableDesc *t, const char *n
         }
     }
     /* From here on requests of the old version are turned away; their routers wait for the new descriptor. */
-    TRY(fence_table(d, t->id, fresh->version));
     struct buf last = {0}, next = {0};
     bool is_end = false;
-    struct status *st = NULL;
+    struct status *st = fence_table(d, t->id, fresh->version);
     while (!is_end && st == NULL) {
         st = rekey_batch(d, t, fresh, buf_slice(&last), &next, &is_end);
         if (st == NULL) {
             buf_clear(&last);
             buf_put_slice(&last, buf_slice(&next));
+            st = fiber_check(d->f);
         }
     }
     buf_deinit(&last);
     buf_deinit(&next);
-    if (st != NULL) {
-        /* Back: the old rows are untouched; a descriptor above the fence lets work go on. */
-        Sherd__V1__TableDesc *back;
-        struct status *undo = copy_table(d, t, &back);
-        if (undo == NULL) {
-            back->version = fresh->version + 1;
-            back->next_index_id = fresh->next_index_id;
-            sherd__v1__meta_txn_request__init(&d->txn);
-            d->cap_compares = d->cap_puts = d->cap_deletes = 0;
-            ddl_compare(d, key_id4(d, "table/", t->id));
-            ddl_put(d, key_id4(d, "table/", t->id), back);
-            undo = ddl_commit(d);
-        }
-        if (undo == NULL) {
-            undo = wipe_keys(d, t->id, old_last, fresh->next_index_id);
-        }
-        if (undo != NULL) {
-            LOGE("ddl", "undoing ADD PRIMARY KEY of table %u: %s", t->id, undo->message);
-            status_free(undo);
-        }
-        return st;
+    /* The table is fenced: whatever becomes of the client, a descriptor must come that lets work go on. */
+    fiber_mask(d->f);
+    if (st == NULL) {
+        ddl_compare(d, key_id4(d, "table/", t->id));
+        ddl_put(d, key_id4(d, "table/", t->id), fresh);
+        struct slice key = key_rel_name(d, t->database_id, t->schema_id, name);
+        ddl_must_not_exist(d, key);
+        ddl_put_bytes(d, key, rel_value(d, 'i', t->id));
+        st = ddl_commit(d);
     }
-    ddl_compare(d, key_id4(d, "table/", t->id));
-    ddl_put(d, key_id4(d, "table/", t->id), fresh);
-    struct slice key = key_rel_name(d, t->database_id, t->schema_id, name);
-    ddl_must_not_exist(d, key);
-    ddl_put_bytes(d, key, rel_value(d, 'i', t->id));
-    TRY(ddl_commit(d));
-    return wipe_keys(d, t->id, old_first, old_last);
+    if (st == NULL) {
+        st = wipe_keys(d, t->id, old_first, old_last);
+    } else {
+        rekey_undo(d, t, fresh, old_last);
+    }
+    fiber_unmask(d->f);
+    return st;
 }

@@ -523,9 +523,39 @@ def columns_under_writes(args, cur, failures):
     cur.execute("drop table t")
 
 
+def cancelled_changes(args, cur, failures):
+    """A change that is cancelled half-way leaves the table as it was, and usable."""
+    cur.execute("create table t (id int not null, v text)")
+    cur.execute("insert into t select g, 'v' || g from generate_series(1, 30000) g")
+    cancelled = 0
+    for ms in (5, 20, 50):
+        for sql in ("alter table t add primary key (id)", "create index t_v on t (v)",
+                    "alter table t add constraint ok check (v <> 'zz')", "alter table t alter column v set not null"):
+            cur.execute("set statement_timeout = %d" % ms)
+            state = state_of(cur, sql)
+            cur.execute("set statement_timeout = 20000")
+            check(failures, sql, state in ("", "57014"), state)
+            cancelled += state == "57014"
+            check(failures, "rows after " + sql, rows(cur, "select count(*) from t") == [(30000,)])
+            cur.execute("insert into t values (0, 'x')")
+            cur.execute("delete from t where id = 0")
+            if state == "57014":
+                left = rows(cur, "select (select count(*) from pg_index where indrelid = 't'::regclass and"
+                                 " not indisvalid), (select count(*) from pg_constraint where conrelid = 't'::regclass"
+                                 " and conname = 'ok')")
+                check(failures, "left by a cancelled " + sql, left == [(0, 0)], str(left))
+            else:
+                for undo in ("alter table t alter column v drop not null", "drop index if exists t_v",
+                             "alter table t drop constraint if exists ok"):
+                    cur.execute(undo)
+                if "primary" in sql:
+                    return
+    check(failures, "some changes were cancelled", cancelled > 0)
+
+
 def run_concurrent(args, failures):
     tests = [index_under_writes, unique_index_under_writes, primary_key_under_writes, foreign_key_under_writes,
-             columns_under_writes]
+             columns_under_writes, cancelled_changes]
     for test in tests:
         cur = connect(args).cursor()
         start(cur)
