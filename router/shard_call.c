@@ -5,6 +5,7 @@
  * hints of NOT_LEADER answers. While nobody leads, replicas are asked in turn with a growing pause, so that
  * a new leader is found within a few milliseconds of its election.
  */
+#include "base/buggify.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "router_internal.h"
@@ -81,7 +82,9 @@ struct status *shard_call(struct fiber *f, struct router *r, uint64_t shard_id, 
                           const void *request, bool retry_unknown, struct arena *a, void **out_reply,
                           uint64_t *out_node)
 {
-    uint64_t give_up = loop_clock_ns(r->loop) + ms_to_ns(CALL_PATIENCE_MS);
+    /* The planted bug shows only when the silence ends while the others still wait. */
+    bool is_hasty = m == RPC_SHARD_PREPARE && bug_on(BUG_TXN_ABORT_ON_TIMEOUT);
+    uint64_t give_up = loop_clock_ns(r->loop) + ms_to_ns(is_hasty ? 20 : CALL_PATIENCE_MS);
     uint64_t pause_ms = PAUSE_MIN_MS;
     const struct shard_info *s = shard_map_by_id(r->meta, shard_id);
     if (s == NULL) {
