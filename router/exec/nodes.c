@@ -5,7 +5,7 @@
  */
 #include "exec.h"
 
-#include "analyze/limits.h"
+#include "analyze/analyze_limits.h"
 #include "base/check.h"
 #include "ddl/system.h"
 #include "sql/array.h"

@@ -9,7 +9,7 @@
 #include "exec.h"
 
 #include "analyze/analyze.h"
-#include "analyze/limits.h"
+#include "analyze/analyze_limits.h"
 #include "base/check.h"
 #include "sql/array.h"
 #include "sql/codec.h"

@@ -8,7 +8,7 @@
 #include "pnode.h"
 
 #include "analyze/analyze.h"
-#include "analyze/limits.h"
+#include "analyze/analyze_limits.h"
 #include "base/check.h"
 #include "ddl/system.h"
 

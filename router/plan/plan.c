@@ -5,7 +5,7 @@
 #include "pnode.h"
 
 #include "analyze/analyze.h"
-#include "analyze/limits.h"
+#include "analyze/analyze_limits.h"
 #include "base/check.h"
 
 static struct status *analyze_statement(struct analyzer *z, const PgQuery__Node *n)
