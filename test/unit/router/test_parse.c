@@ -1,7 +1,7 @@
 /* Parsing: what comes from a client is bounded before libpg_query sees it, and errors say where. */
 #include "world_check.h"
 
-#include "analyze/limits.h"
+#include "analyze/analyze_limits.h"
 #include "analyze/parse_depth.h"
 
 #include <stdlib.h>
