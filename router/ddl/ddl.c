@@ -108,13 +108,18 @@ struct status *ddl_commit(struct ddl *d)
 {
     bool succeeded = false;
     uint64_t revision = 0;
+    /* A cancel must not hide whether it has happened: who undoes a change has to know. */
+    fiber_mask(d->f);
     struct status *st = meta_txn(d->f, router_meta(d->router), &d->txn, &succeeded, &revision);
     change_reset(d);
+    if (st == NULL && succeeded) {
+        st = meta_wait_revision(d->f, router_meta(d->router), revision);
+    }
+    fiber_unmask(d->f);
     TRY(st);
     if (!succeeded) {
         return status_new(CONFLICT, "the schema was changed by another session");
     }
-    TRY(meta_wait_revision(d->f, router_meta(d->router), revision));
     ddl_refresh_catalog(d);
     return NULL;
 }
