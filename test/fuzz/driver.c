@@ -92,7 +92,8 @@ static void read_corpus(const char *path)
     for (int i = 0; i < n; i++) {
         char file[1024];
         snprintf(file, sizeof file, "%s/%s", path, names[i]->d_name);
-        if (names[i]->d_name[0] != '.' && seed_count < SEEDS_MAX && read_file(file, &seeds[seed_count])) {
+        if (names[i]->d_name[0] != '.' && seed_count < SEEDS_MAX &&
+            read_file(file, &seeds[seed_count])) {
             seed_count++;
         }
         free(names[i]);
@@ -142,7 +143,8 @@ static void mutate_once(struct buf *b, struct rng *r)
         break;
     case 4:
         for (size_t i = 0; i < sizeof bytes; i++) {
-            bytes[i] = rng_below(r, 2) ? (uint8_t)rng_next(r) : special[rng_below(r, sizeof special)];
+            bytes[i] =
+                rng_below(r, 2) ? (uint8_t)rng_next(r) : special[rng_below(r, sizeof special)];
         }
         insert(b, at, slice_make(bytes, 1 + rng_below(r, sizeof bytes)));
         break;

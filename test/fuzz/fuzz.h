@@ -1,7 +1,7 @@
 /*
- * What the fuzz targets share. A target is one file with LLVMFuzzerTestOneInput(): it gives its bytes
- * to one decoder as a peer, a disk or a client would, and checks what must then be true. A broken
- * property ends the process through ASSERT, as a memory error does through the sanitizers.
+ * What the fuzz targets share. A target is one file with LLVMFuzzerTestOneInput(): it gives its
+ * bytes to one decoder as a peer, a disk or a client would, and checks what must then be true. A
+ * broken property ends the process through ASSERT, as a memory error does through the sanitizers.
  *
  * The first bytes of an input choose (types, flags), the rest is what gets decoded, so that a
  * mutation of either half stays meaningful.

@@ -1,4 +1,5 @@
-/* Configuration files: refused with a place, or a configuration whose values keep their promises. */
+/* Configuration files: refused with a place, or a configuration whose values keep their promises.
+ */
 #include "base/config.h"
 #include "fuzz.h"
 

@@ -34,7 +34,9 @@ static bool write_again(struct slice data, struct buf *out)
             entry_put_outcome(out, op.id, op.attempt, op.ts);
             break;
         default:
-            return false; /* a kind that this target cannot write yet */
+            ASSERT(op.kind == 'M');
+            entry_put_merge(out, op.id, op.attempt, op.ts);
+            break;
         }
     }
 }

@@ -1,5 +1,6 @@
 /*
- * Key codec: flags u8 (1 descending, 2 nulls first) | type u8 | key bytes of two columns of that type.
+ * Key codec: flags u8 (1 descending, 2 nulls first) | type u16 | key bytes of two columns of that
+ * type.
  *
  * What decodes has one stored form that comes back as itself, and keys stand in the order of their
  * values.
@@ -37,17 +38,17 @@ static void comes_back(struct arena *a, const struct key_column *col, const stru
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (size < 2) {
+    if (size < 3) {
         return 0;
     }
-    struct key_column col = {.type = pick_type(data[1])->oid,
+    struct key_column col = {.type = pick_type(get_u16(data + 1))->oid,
                              .is_desc = (data[0] & 1) != 0,
                              .nulls_first = (data[0] & 2) != 0};
     struct arena *a = arena_create(FUZZ_ARENA);
     struct buf x = {0}, y = {0};
     struct datum d[2];
     struct reader r;
-    reader_init(&r, slice_make(data + 2, size - 2));
+    reader_init(&r, slice_make(data + 3, size - 3));
     if (!fuzz_refused(key_get_datum(&r, a, &col, &d[0]))) {
         comes_back(a, &col, &d[0], &x);
         if (!fuzz_refused(key_get_datum(&r, a, &col, &d[1]))) {

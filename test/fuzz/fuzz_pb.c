@@ -11,8 +11,8 @@
 #include "sherd/v1/sql.pb-c.h"
 
 static const ProtobufCServiceDescriptor *const services[] = {
-    &sherd__v1__admin__descriptor, &sherd__v1__metadata__descriptor,
-    &sherd__v1__node__descriptor,  &sherd__v1__shard__descriptor,
+    &sherd__v1__admin__descriptor,       &sherd__v1__metadata__descriptor,
+    &sherd__v1__node__descriptor,        &sherd__v1__shard__descriptor,
     &sherd__v1__coordinator__descriptor, &sherd__v1__sql__descriptor,
 };
 

@@ -2,10 +2,11 @@
  * The PostgreSQL front end on a simulated loop, with a session that knows a few words
  * (test/unit/router/fake_session.h) and a socket of this file's own:
  *   flags u8 | cut u8 | bytes of the client, which arrive `cut` at a time
- *   flags: 1 the login is done already, 2 with a password exchange under way, 4 the client half-closes late
+ *   flags: 1 the login is done already, 2 with a password exchange under way, 4 the client
+ * half-closes late
  *
- * Whatever a client sends: every message that the server answers is well framed, and when the client
- * is gone its session and its connection are gone too.
+ * Whatever a client sends: every message that the server answers is well framed, and when the
+ * client is gone its session and its connection are gone too.
  */
 #include "base/mem.h"
 #include "base/sim.h"

@@ -1,5 +1,5 @@
 /*
- * Row codec: column count u8 (1..8) | a type u8 each | row bytes.
+ * Row codec: column count u8 (1..8) | 8 types u16 | row bytes.
  *
  * A row that decodes has one stored form that comes back as itself; any single column decodes to
  * what it is among all.
@@ -8,7 +8,7 @@
 #include "sql/codec.h"
 #include "sql_pick.h"
 
-enum { COLUMNS = 8 };
+enum { COLUMNS = 8, HEAD = 1 + 2 * COLUMNS };
 
 static bool same(type_oid type, const struct datum *x, const struct datum *y)
 {
@@ -17,17 +17,18 @@ static bool same(type_oid type, const struct datum *x, const struct datum *y)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (size < 1 + COLUMNS) {
+    if (size < HEAD) {
         return 0;
     }
     struct row_column cols[COLUMNS] = {{0}};
     struct datum values[COLUMNS], again[COLUMNS];
     int n = data[0] % COLUMNS + 1, all[COLUMNS];
     for (int i = 0; i < n; i++) {
-        cols[i] = (struct row_column){.type = pick_type(data[1 + i])->oid, .typmod = -1};
+        cols[i] =
+            (struct row_column){.type = pick_type(get_u16(data + 1 + 2 * i))->oid, .typmod = -1};
         all[i] = i;
     }
-    struct slice bytes = slice_make(data + 1 + COLUMNS, size - 1 - COLUMNS);
+    struct slice bytes = slice_make(data + HEAD, size - HEAD);
     if (!fuzz_refused(row_decode(bytes, cols, n, all, n, values))) {
         struct buf first = {0}, second = {0};
         row_encode(&first, cols, n, values);

@@ -53,8 +53,9 @@ static void walk(struct slice envelope)
     reader_init(&r, envelope);
     while (rpc_wire_next(&r, &item)) {
         ASSERT(item.kind >= RPC_WIRE_HELLO && item.kind <= RPC_WIRE_ANSWER);
-        ASSERT(item.body.len == 0 || (item.body.data >= envelope.data &&
-                                      item.body.data + item.body.len <= envelope.data + envelope.len));
+        ASSERT(item.body.len == 0 ||
+               (item.body.data >= envelope.data &&
+                item.body.data + item.body.len <= envelope.data + envelope.len));
     }
     ASSERT(!reader_ok(&r) || reader_left(&r) == 0);
 }

@@ -1,5 +1,5 @@
 /*
- * Values from clients: type u8 | typmod u8 | 0 text, 1 binary | bytes.
+ * Values from clients: type u16 | typmod u8 | 0 text, 1 binary | bytes.
  *
  * What is accepted can be shown in text and in binary, and both forms read back as an equal value;
  * so do the forms in keys and rows. Covers every type, hence numbers, dates and arrays too.
@@ -21,8 +21,9 @@ static void reads_back(struct arena *a, type_oid type, const struct datum *d)
     } else {
         struct buf same = {0};
         type_output(type, &again, &same);
-        ASSERT_MSG(slice_eq(buf_slice(&text), buf_slice(&same)), "type %u: \"%.*s\" reads as \"%.*s\"", type,
-                   (int)text.len, text.data, (int)same.len, same.data);
+        ASSERT_MSG(slice_eq(buf_slice(&text), buf_slice(&same)),
+                   "type %u: \"%.*s\" reads as \"%.*s\"", type, (int)text.len, text.data,
+                   (int)same.len, same.data);
         ASSERT(type_compare(type, d, &again) == 0 && type_hash(type, d) == type_hash(type, &again));
         buf_deinit(&same);
     }
@@ -52,21 +53,21 @@ static void keeps_in_rows(type_oid type, const struct datum *d)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (size < 3) {
+    if (size < 4) {
         return 0;
     }
-    type_oid type = pick_type(data[0])->oid;
+    type_oid type = pick_type(get_u16(data))->oid;
     int32_t typmod = -1;
-    if (data[1] > 0) {
-        int32_t mods[2] = {data[1] & 31, data[1] >> 5};
+    if (data[2] > 0) {
+        int32_t mods[2] = {data[2] & 31, data[2] >> 5};
         if (fuzz_refused(type_typmod(type, mods, type == TYPE_NUMERIC ? 2 : 1, &typmod))) {
             typmod = -1;
         }
     }
     struct arena *a = arena_create(FUZZ_ARENA);
-    struct slice bytes = slice_make(data + 3, size - 3);
+    struct slice bytes = slice_make(data + 4, size - 4);
     struct datum d;
-    if (!fuzz_refused(data[2] & 1 ? type_recv(a, type, typmod, bytes, &d)
+    if (!fuzz_refused(data[3] & 1 ? type_recv(a, type, typmod, bytes, &d)
                                   : type_input(a, type, typmod, bytes, &d))) {
         ASSERT(type_compare(type, &d, &d) == 0);
         reads_back(a, type, &d);

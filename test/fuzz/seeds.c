@@ -5,12 +5,12 @@
  */
 #include "api/rpc.h"
 #include "base/mem.h"
-#include "fuzz.h"
 #include "entry.h"
+#include "fuzz.h"
 #include "rpc_wire.h"
 #include "sherd/v1/metadata.pb-c.h"
 #include "sql/fragment.h"
-#include "sql_pick.h"
+#include "sql/types.h"
 #include "wire.h"
 
 #include <stdio.h>
@@ -32,15 +32,6 @@ static void save(const char *target, const char *name, struct buf *b)
         exit(1);
     }
     buf_clear(b);
-}
-
-static uint8_t choice_of(type_oid oid)
-{
-    int i = 0;
-    while (pick_type((uint8_t)i)->oid != oid) {
-        i++;
-    }
-    return (uint8_t)i;
 }
 
 static struct datum input(struct arena *a, type_oid oid, const char *text)
@@ -65,7 +56,8 @@ static const struct {
     {TYPE_TIMESTAMPTZ, "timestamptz", "2024-02-29 12:34:56.789+02", "infinity"},
     {TYPE_DATE, "date", "4713-01-01 BC", "1999-12-31"},
     {TYPE_INTERVAL, "interval", "1 year 2 mons -3 days 04:05:06.7", "-1 day"},
-    {TYPE_UUID, "uuid", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "00000000-0000-0000-0000-000000000001"},
+    {TYPE_UUID, "uuid", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+     "00000000-0000-0000-0000-000000000001"},
     {TYPE_TEXT_ARRAY, "texts", "{a,NULL,\"b,\\\"c\"}", "{}"},
     {TYPE_NUMERIC_ARRAY, "numerics", "{1.50,-2,NaN}", "{NULL}"},
 };
@@ -86,15 +78,17 @@ static void values(struct arena *a)
         struct datum one = input(a, oid, samples[i].one), two = input(a, oid, samples[i].two);
         struct key_column col = {.type = oid, .is_desc = i % 2, .nulls_first = i % 3 == 0};
         buf_put_u8(&b, (uint8_t)(col.is_desc | col.nulls_first << 1));
-        buf_put_u8(&b, choice_of(oid));
+        buf_put_u16(&b, (uint16_t)oid);
         key_put_datum(&b, &col, &one);
         key_put_datum(&b, &col, &two);
         save("fuzz_key", samples[i].name, &b);
         const char *text = samples[i].one;
-        buf_put(&b, ((uint8_t[]){choice_of(oid), 0, 0}), 3);
+        buf_put_u16(&b, (uint16_t)oid);
+        buf_put_u16(&b, 0);
         buf_put_slice(&b, slice_str(text));
         save("fuzz_type", samples[i].name, &b);
-        buf_put(&b, ((uint8_t[]){choice_of(oid), 0, 1}), 3);
+        buf_put_u16(&b, (uint16_t)oid);
+        buf_put_u16(&b, 1);
         type_send(oid, &one, &b);
         char name[32];
         snprintf(name, sizeof name, "%s-binary", samples[i].name);
@@ -112,7 +106,7 @@ static void values(struct arena *a)
         for (size_t i = 0; i < 8; i++) {
             cols[i].type = samples[from + i].oid;
             row[i] = i == 3 ? DATUM_NULL : all->cols[from + i][0];
-            buf_put_u8(&b, choice_of(cols[i].type));
+            buf_put_u16(&b, (uint16_t)cols[i].type);
         }
         row_encode(&b, cols, 8, row);
         save("fuzz_row", from == 0 ? "first" : "second", &b);
@@ -124,9 +118,10 @@ static struct expr *call(struct arena *a, const char *op, struct expr *x, struct
 {
     type_oid types[2] = {x->type, y->type}, want[2] = {0}, result = 0;
     const struct func_def *f = NULL;
-    struct status *st = op[0] == 'f'
-                            ? func_resolve(slice_str(op + 2), types, 2, false, &f, want, &result)
-                            : func_resolve_op(slice_str(op), x->type, y->type, &f, &want[0], &want[1], &result);
+    struct status *st =
+        op[0] == 'f'
+            ? func_resolve(slice_str(op + 2), types, 2, false, &f, want, &result)
+            : func_resolve_op(slice_str(op), x->type, y->type, &f, &want[0], &want[1], &result);
     ASSERT_MSG(st == NULL, "%s", st->message);
     struct expr **args = ARENA_ARRAY(a, struct expr *, 2);
     args[0] = x;
@@ -171,8 +166,8 @@ static void fragments(struct arena *a)
     save("fuzz_fragment", "filter-topn-lock", &b);
     type_oid numeric = TYPE_NUMERIC, want[1];
     struct agg_call aggs[2] = {{0}};
-    struct status *st = func_resolve(slice_str("sum"), &numeric, 1, false, &aggs[0].func, want,
-                                     &aggs[0].result);
+    struct status *st =
+        func_resolve(slice_str("sum"), &numeric, 1, false, &aggs[0].func, want, &aggs[0].result);
     ASSERT(st == NULL);
     aggs[0].nargs = 1;
     aggs[0].args = (struct expr *[]){expr_column(a, TYPE_NUMERIC, -1, 2)};
@@ -188,7 +183,8 @@ static void fragments(struct arena *a)
     save("fuzz_fragment", "aggregates", &b);
     fr.naggs = fr.ngroups = 0;
     /* Every function of two plain arguments somewhere: text, pattern, arithmetic. */
-    static const char *const names[] = {"f:repeat", "f:left", "f:substr", "||", "*", "%", "f:round"};
+    static const char *const names[] = {"f:repeat", "f:left", "f:substr", "||",
+                                        "*",        "%",      "f:round"};
     for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
         struct expr *x = k < 3 ? t : k == 3 ? t : i, *y = k == 3 ? like : three;
         if (k == 6) {
@@ -214,11 +210,13 @@ static void logs(void)
     entry_put(&b, slice_str("gstate"), slice_str("value"));
     entry_delete(&b, slice_str("gother"));
     entry_put_outcome(&b, (struct txn_id){7, 8}, 1, 42);
+    entry_put_merge(&b, (struct txn_id){7, 9}, 2, 43);
     save("fuzz_entry", "every-operation", &b);
 
     static const struct roster members = {
         .count = 3, .members = {{1, 11, RAFT_VOTER}, {2, 12, RAFT_VOTER}, {7, 13, RAFT_STANDBY}}};
-    struct raft_entry entries[2] = {{.term = 4, .type = RAFT_COMMAND}, {.term = 5, .type = RAFT_CHANGE}};
+    struct raft_entry entries[2] = {{.term = 4, .type = RAFT_COMMAND},
+                                    {.term = 5, .type = RAFT_CHANGE}};
     uint8_t wrapped[64];
     entry_wrap(wrapped, slice_str("data of the entry"));
     entries[0].buf.base = wrapped;

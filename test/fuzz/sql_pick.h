@@ -1,11 +1,12 @@
-/* Types by number, for targets that let an input choose one. */
+/* Types for targets that let an input choose one: an oid if there is such a type, else a place in
+ * the list of them, so that seeds keep their meaning when types are added. */
 #ifndef TEST_FUZZ_SQL_PICK_H
 #define TEST_FUZZ_SQL_PICK_H
 
 #include "sql/types.h"
 
 /* Never a pseudo-type; arrays included. */
-static inline const struct type_info *pick_type(uint8_t choice)
+static inline const struct type_info *pick_type(uint16_t choice)
 {
     static const struct type_info *real[128];
     static size_t count;
@@ -16,6 +17,11 @@ static inline const struct type_info *pick_type(uint8_t choice)
             if (all[i]->category != 'P' && all[i]->category != 'X') {
                 real[count++] = all[i];
             }
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (real[i]->oid == choice) {
+            return real[i];
         }
     }
     return real[choice % count];
