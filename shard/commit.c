@@ -269,6 +269,29 @@ struct status *part_check_reads(struct fiber *f, struct part *p, struct work *w,
 
 /* ---- checks before an entry (P2 to P4) ---- */
 
+/* Section 9. A request that was under way while a split was proposed may have read or locked in what is the right half
+ * now; its versions come from another group, which this replica may be behind in. */
+static bool is_inside(const struct part *p, const struct work *w)
+{
+    struct slice end = buf_slice(&p->state->end);
+    if (end.len == 0 || w->epoch == p->state->epoch) {
+        return true;
+    }
+    LIST_FOREACH(it, &w->owner.holds)
+    {
+        if (slice_cmp(LIST_ITEM(it, struct lock_hold, of_owner)->lock->node.key, end) >= 0) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < w->span_count; i++) {
+        const struct work_span *s = &w->spans[i];
+        if (s->is_point ? slice_cmp(s->start, end) >= 0 : s->end.len == 0 || slice_cmp(s->end, end) > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* P2. */
 static bool is_current(const struct part *p, const struct work *w)
 {
@@ -278,7 +301,7 @@ static bool is_current(const struct part *p, const struct work *w)
             return false;
         }
     }
-    return (w->start == 0 || w->start >= p->state->watermark);
+    return (w->start == 0 || w->start >= p->state->watermark) && is_inside(p, w);
 }
 
 /* P3. */
@@ -925,6 +948,9 @@ struct status *part_refresh(struct fiber *f, struct part *p, const Sherd__V1__Re
         work_undo(w, &p->locks, req->undo_seq);
         work_forget_spans(w, req->undo_statement);
         st = part_confirm(f, p);
+        if (st == NULL && w->state == WORK_OPEN && !is_inside(p, w)) {
+            part_drop(p, w);
+        }
         if (st == NULL && w->state == WORK_OPEN) {
             st = refresh_spans(f, p, w, req->to, &ok);
         }

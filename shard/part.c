@@ -211,6 +211,7 @@ static void adopt(struct part *p, struct work *w)
 {
     w->number = p->next_number++;
     w->term = p->term;
+    w->epoch = p->state->epoch;
     HASH_ADD(by_number, p->by_number, number, sizeof(w->number), w);
     HASH_ADD(by_id, p->by_id, id, sizeof(w->id), w);
     list_push_back(&p->works, &w->link);
