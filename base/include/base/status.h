@@ -62,9 +62,10 @@ struct status {
 
 #define STATUS_MUST_CHECK __attribute__((warn_unused_result))
 
-/* sqlstate may be NULL: the code's default. */
+/* Never NULL. sqlstate may be NULL: the code's default. */
 struct status *status_make(const char *file, int line, enum status_code code, const char *sqlstate,
-                           const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+                           const char *fmt, ...)
+    __attribute__((format(printf, 5, 6), returns_nonnull));
 #define status_new(code, ...) status_make(__FILE__, __LINE__, STATUS_##code, NULL, __VA_ARGS__)
 #define status_sql(code, sqlstate, ...)                                                            \
     status_make(__FILE__, __LINE__, STATUS_##code, sqlstate, __VA_ARGS__)
