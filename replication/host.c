@@ -50,8 +50,8 @@ struct status *group_host_create(const struct group_host_options *options,
             INVALID, "the election timeout (%u ms) must be at least twice the heartbeat (%u ms)",
             o.election_ms, o.heartbeat_ms);
     }
-    /* What an earlier process wrote last may have failed to reach the disk and still be readable: it must be durable
-     * before anything is acknowledged or built on it. */
+    /* What an earlier process wrote last may have failed to reach the disk and still be readable:
+     * it must be durable before anything is acknowledged or built on it. */
     TRY(store_flush(o.log));
     struct group_host *h = MEM_NEW(struct group_host);
     h->opt = o;

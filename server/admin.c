@@ -1,4 +1,5 @@
-/* sherd.v1.Admin: what an operator asks of any node; forwarded to the metadata leader or a shard's leader. */
+/* sherd.v1.Admin: what an operator asks of any node; forwarded to the metadata leader or a shard's
+ * leader. */
 #include "node.h"
 
 #include "base/check.h"
@@ -10,12 +11,13 @@
 
 static struct status *starting(void)
 {
-    return status_hint(status_new(UNAVAILABLE, "the node is starting or waits for the metadata group"),
-                       "A majority of the metadata nodes must be up.");
+    return status_hint(
+        status_new(UNAVAILABLE, "the node is starting or waits for the metadata group"),
+        "A majority of the metadata nodes must be up.");
 }
 
-static struct status *cluster_status(struct fiber *f, struct rpc_context *ctx, const void *request, void **out_reply,
-                                     void *handler_ctx)
+static struct status *cluster_status(struct fiber *f, struct rpc_context *ctx, const void *request,
+                                     void **out_reply, void *handler_ctx)
 {
     (void)request;
     struct node *n = handler_ctx;
@@ -25,11 +27,12 @@ static struct status *cluster_status(struct fiber *f, struct rpc_context *ctx, c
     return meta_status(f, n->meta, ctx->arena, (Sherd__V1__MetaStatusReply **)out_reply);
 }
 
-static struct status *join(struct fiber *f, struct rpc_context *ctx, const void *request, void **out_reply,
-                           void *handler_ctx)
+static struct status *join(struct fiber *f, struct rpc_context *ctx, const void *request,
+                           void **out_reply, void *handler_ctx)
 {
     struct node *n = handler_ctx;
-    return n->meta == NULL ? starting() : meta_call(f, n->meta, RPC_META_JOIN, request, ctx->arena, out_reply);
+    return n->meta == NULL ? starting()
+                           : meta_call(f, n->meta, RPC_META_JOIN, request, ctx->arena, out_reply);
 }
 
 static Sherd__V1__Empty *empty(struct rpc_context *ctx)
@@ -39,8 +42,8 @@ static Sherd__V1__Empty *empty(struct rpc_context *ctx)
     return e;
 }
 
-static struct status *shut_down(struct fiber *f, struct rpc_context *ctx, const void *request, void **out_reply,
-                                void *handler_ctx)
+static struct status *shut_down(struct fiber *f, struct rpc_context *ctx, const void *request,
+                                void **out_reply, void *handler_ctx)
 {
     (void)f;
     (void)request;
@@ -51,8 +54,8 @@ static struct status *shut_down(struct fiber *f, struct rpc_context *ctx, const 
 }
 
 /* The node that leads a shard, by its replicas' reports. */
-static struct status *find_leader(struct fiber *f, struct node *n, uint64_t shard_id, struct arena *a,
-                                  uint64_t *out_node)
+static struct status *find_leader(struct fiber *f, struct node *n, uint64_t shard_id,
+                                  struct arena *a, uint64_t *out_node)
 {
     Sherd__V1__MetaStatusReply *r;
     TRY(meta_status(f, n->meta, a, &r));
@@ -68,8 +71,8 @@ static struct status *find_leader(struct fiber *f, struct node *n, uint64_t shar
     return status_new(UNAVAILABLE, "shard %llu has no leader", (unsigned long long)shard_id);
 }
 
-static struct status *transfer_leader(struct fiber *f, struct rpc_context *ctx, const void *request, void **out_reply,
-                                      void *handler_ctx)
+static struct status *transfer_leader(struct fiber *f, struct rpc_context *ctx, const void *request,
+                                      void **out_reply, void *handler_ctx)
 {
     struct node *n = handler_ctx;
     const Sherd__V1__TransferLeaderRequest *q = request;
@@ -92,8 +95,8 @@ static struct status *transfer_leader(struct fiber *f, struct rpc_context *ctx, 
         }
     }
     if (c.replica_id == 0) {
-        return status_new(INVALID, "node %llu has no replica of shard %llu", (unsigned long long)q->node_id,
-                          (unsigned long long)q->shard_id);
+        return status_new(INVALID, "node %llu has no replica of shard %llu",
+                          (unsigned long long)q->node_id, (unsigned long long)q->shard_id);
     }
     void *reply;
     TRY(rpc_call(f, n->rpc, leader, RPC_SHARD_CHANGE_REPLICA, &c, ctx->arena, &reply));
@@ -103,10 +106,12 @@ static struct status *transfer_leader(struct fiber *f, struct rpc_context *ctx, 
 
 void node_admin_register(struct node *n)
 {
-    grpc_front_unary(n->front, "/sherd.v1.Admin/ClusterStatus", &sherd__v1__cluster_status_request__descriptor,
-                     cluster_status, n);
-    grpc_front_unary(n->front, "/sherd.v1.Admin/Join", &sherd__v1__meta_join_request__descriptor, join, n);
-    grpc_front_unary(n->front, "/sherd.v1.Admin/Shutdown", &sherd__v1__shutdown_request__descriptor, shut_down, n);
-    grpc_front_unary(n->front, "/sherd.v1.Admin/TransferLeader", &sherd__v1__transfer_leader_request__descriptor,
-                     transfer_leader, n);
+    grpc_front_unary(n->front, "/sherd.v1.Admin/ClusterStatus",
+                     &sherd__v1__cluster_status_request__descriptor, cluster_status, n);
+    grpc_front_unary(n->front, "/sherd.v1.Admin/Join", &sherd__v1__meta_join_request__descriptor,
+                     join, n);
+    grpc_front_unary(n->front, "/sherd.v1.Admin/Shutdown", &sherd__v1__shutdown_request__descriptor,
+                     shut_down, n);
+    grpc_front_unary(n->front, "/sherd.v1.Admin/TransferLeader",
+                     &sherd__v1__transfer_leader_request__descriptor, transfer_leader, n);
 }

@@ -22,8 +22,8 @@ struct served {
 
 static struct served served;
 
-static struct status *identity_handler(struct fiber *f, struct rpc_context *ctx, const void *request,
-                                       void **out_reply, void *handler_ctx)
+static struct status *identity_handler(struct fiber *f, struct rpc_context *ctx,
+                                       const void *request, void **out_reply, void *handler_ctx)
 {
     (void)f;
     (void)request;
@@ -50,8 +50,8 @@ void formation_serve(struct grpc_front *front, struct identity *id, const struct
 {
     served.id = id;
     served.config = c;
-    grpc_front_unary(front, "/sherd.v1.Node/Identity", &sherd__v1__identity_request__descriptor, identity_handler,
-                     &served);
+    grpc_front_unary(front, "/sherd.v1.Node/Identity", &sherd__v1__identity_request__descriptor,
+                     identity_handler, &served);
 }
 
 static int compare_formed(const void *a, const void *b)
@@ -75,18 +75,22 @@ static uint64_t cluster_id_of(const struct identity *id)
 
 static struct status *lost_data(const struct config *c, const struct config_peer *p)
 {
-    return status_hint(status_detail(status_new(INVALID, "node %llu has lost its data: directory \"%s\" is new",
-                                                (unsigned long long)c->node_id, c->data_dir),
-                                     "Node %llu belongs to cluster \"%s\", which was formed with another directory "
-                                     "of this node.",
-                                     (unsigned long long)p->node_id, c->cluster_name),
-                       "Start it as a new node: set cluster.join to a running node's address and choose an unused "
-                       "node id (or 0).");
+    return status_hint(
+        status_detail(
+            status_new(INVALID, "node %llu has lost its data: directory \"%s\" is new",
+                       (unsigned long long)c->node_id, c->data_dir),
+            "Node %llu belongs to cluster \"%s\", which was formed with another directory "
+            "of this node.",
+            (unsigned long long)p->node_id, c->cluster_name),
+        "Start it as a new node: set cluster.join to a running node's address and choose an unused "
+        "node id (or 0).");
 }
 
-/* What one peer says: *out_nonce, and when it belongs to a cluster already, that cluster's formation. */
-static struct status *ask(struct fiber *f, struct loop *l, const struct config *c, const struct config_peer *p,
-                          const struct identity *id, struct identity *out_formed, uint64_t *out_nonce)
+/* What one peer says: *out_nonce, and when it belongs to a cluster already, that cluster's
+ * formation. */
+static struct status *ask(struct fiber *f, struct loop *l, const struct config *c,
+                          const struct config_peer *p, const struct identity *id,
+                          struct identity *out_formed, uint64_t *out_nonce)
 {
     struct arena *a = arena_create(0);
     Sherd__V1__IdentityRequest q = SHERD__V1__IDENTITY_REQUEST__INIT;
@@ -95,16 +99,19 @@ static struct status *ask(struct fiber *f, struct loop *l, const struct config *
     q.nonce = id->nonce;
     Sherd__V1__IdentityReply *r = NULL;
     uint64_t old = fiber_set_deadline(f, loop_clock_ns(l) + ms_to_ns(ASK_TIMEOUT_MS));
-    struct status *st = grpc_unary_call(f, l, p->host, p->grpc_port, "/sherd.v1.Node/Identity", &q.base,
-                                        &sherd__v1__identity_reply__descriptor, a, (void **)&r);
+    struct status *st =
+        grpc_unary_call(f, l, p->host, p->grpc_port, "/sherd.v1.Node/Identity", &q.base,
+                        &sherd__v1__identity_reply__descriptor, a, (void **)&r);
     fiber_set_deadline(f, old);
     if (st == NULL) {
         *out_nonce = r->nonce;
         if (r->node_id != p->node_id || strcmp(r->cluster_name, c->cluster_name) != 0) {
-            st = status_hint(status_new(INVALID, "%s:%u is node %llu of cluster \"%s\", expected node %llu of \"%s\"",
-                                        p->host, p->grpc_port, (unsigned long long)r->node_id, r->cluster_name,
-                                        (unsigned long long)p->node_id, c->cluster_name),
-                             "Check cluster.initial: it must be the same on all nodes.");
+            st = status_hint(
+                status_new(INVALID,
+                           "%s:%u is node %llu of cluster \"%s\", expected node %llu of \"%s\"",
+                           p->host, p->grpc_port, (unsigned long long)r->node_id, r->cluster_name,
+                           (unsigned long long)p->node_id, c->cluster_name),
+                "Check cluster.initial: it must be the same on all nodes.");
         } else if (r->cluster_id != 0) {
             out_formed->cluster_id = r->cluster_id;
             out_formed->formed_count = 0;
@@ -131,8 +138,8 @@ static struct status *ask_until_answered(struct fiber *f, struct loop *l, const 
             return st;
         }
         if (loop_clock_ns(l) >= tell_at) {
-            LOGW("server", "waiting for node %llu at %s:%u to form the cluster: %s", (unsigned long long)p->node_id,
-                 p->host, p->grpc_port, st->message);
+            LOGW("server", "waiting for node %llu at %s:%u to form the cluster: %s",
+                 (unsigned long long)p->node_id, p->host, p->grpc_port, st->message);
             tell_at = loop_clock_ns(l) + ms_to_ns(TELL_AFTER_MS * 6);
         }
         status_free(st);
@@ -141,15 +148,17 @@ static struct status *ask_until_answered(struct fiber *f, struct loop *l, const 
     }
 }
 
-struct status *formation_form(struct fiber *f, struct loop *l, const struct config *c, struct identity *id)
+struct status *formation_form(struct fiber *f, struct loop *l, const struct config *c,
+                              struct identity *id)
 {
     if (id->cluster_id != 0) {
         if (strcmp(id->cluster_name, c->cluster_name) != 0 || id->node_id != c->node_id) {
-            return status_hint(status_new(INVALID, "data directory \"%s\" belongs to node %llu of cluster \"%s\"",
-                                          c->data_dir, (unsigned long long)id->node_id, id->cluster_name),
-                               "The config says node %llu of cluster \"%s\": check node.id, cluster.name and "
-                               "storage.data_dir.",
-                               (unsigned long long)c->node_id, c->cluster_name);
+            return status_hint(
+                status_new(INVALID, "data directory \"%s\" belongs to node %llu of cluster \"%s\"",
+                           c->data_dir, (unsigned long long)id->node_id, id->cluster_name),
+                "The config says node %llu of cluster \"%s\": check node.id, cluster.name and "
+                "storage.data_dir.",
+                (unsigned long long)c->node_id, c->cluster_name);
         }
         return NULL;
     }
@@ -169,7 +178,8 @@ struct status *formation_form(struct fiber *f, struct loop *l, const struct conf
         if (formed.cluster_id != 0) {
             bool is_known = false;
             for (int k = 0; k < formed.formed_count; k++) {
-                is_known |= formed.formed[k].node_id == c->node_id && formed.formed[k].nonce == id->nonce;
+                is_known |=
+                    formed.formed[k].node_id == c->node_id && formed.formed[k].nonce == id->nonce;
             }
             if (!is_known) {
                 return lost_data(c, p);
@@ -183,7 +193,8 @@ struct status *formation_form(struct fiber *f, struct loop *l, const struct conf
         id->formed[id->formed_count++].nonce = nonce;
     }
     if (!is_listed) {
-        return status_hint(status_new(INVALID, "node %llu is not in cluster.initial", (unsigned long long)c->node_id),
+        return status_hint(status_new(INVALID, "node %llu is not in cluster.initial",
+                                      (unsigned long long)c->node_id),
                            "List it there, or set cluster.join to add it to a running cluster.");
     }
     if (c->peer_count == 0) {
@@ -196,14 +207,15 @@ struct status *formation_form(struct fiber *f, struct loop *l, const struct conf
     return identity_save(c->data_dir, id);
 }
 
-struct status *formation_join(struct fiber *f, struct loop *l, const struct config *c, struct identity *id,
-                              struct arena *a, Sherd__V1__MetaJoinReply **out_reply)
+struct status *formation_join(struct fiber *f, struct loop *l, const struct config *c,
+                              struct identity *id, struct arena *a,
+                              Sherd__V1__MetaJoinReply **out_reply)
 {
     char host[256];
     unsigned port;
     const char *colon = strrchr(c->join, ':');
-    if (colon == NULL || (size_t)(colon - c->join) >= sizeof(host) || sscanf(colon + 1, "%u", &port) != 1 ||
-        port == 0 || port > 65535) {
+    if (colon == NULL || (size_t)(colon - c->join) >= sizeof(host) ||
+        sscanf(colon + 1, "%u", &port) != 1 || port == 0 || port > 65535) {
         return status_hint(status_new(INVALID, "cluster.join \"%s\" is not host:port", c->join),
                            "Give the gRPC address of any running node.");
     }
@@ -227,8 +239,9 @@ struct status *formation_join(struct fiber *f, struct loop *l, const struct conf
     q.node = &node;
     uint64_t pause_ms = PAUSE_MIN_MS;
     for (int tries = 0;; tries++) {
-        struct status *st = grpc_unary_call(f, l, host, (uint16_t)port, "/sherd.v1.Admin/Join", &q.base,
-                                            &sherd__v1__meta_join_reply__descriptor, a, (void **)out_reply);
+        struct status *st =
+            grpc_unary_call(f, l, host, (uint16_t)port, "/sherd.v1.Admin/Join", &q.base,
+                            &sherd__v1__meta_join_reply__descriptor, a, (void **)out_reply);
         if (st == NULL) {
             break;
         }

@@ -1,10 +1,11 @@
 /*
  * How a node gets into a cluster.
  *
- * First start with cluster.initial: the nodes of the list exchange the nonces of their data directories. The cluster's
- * id is a hash of its name and all (node id, nonce) pairs, so two formations never give the same cluster, and a node
- * that comes back with an empty directory is seen to be another disk: it is refused, because its old votes and log
- * entries are gone. All listed nodes must be up for the first formation.
+ * First start with cluster.initial: the nodes of the list exchange the nonces of their data
+ * directories. The cluster's id is a hash of its name and all (node id, nonce) pairs, so two
+ * formations never give the same cluster, and a node that comes back with an empty directory is
+ * seen to be another disk: it is refused, because its old votes and log entries are gone. All
+ * listed nodes must be up for the first formation.
  *
  * cluster.join: any node of the cluster is asked; it gets a new node id.
  *
@@ -23,13 +24,14 @@
 /* Answers Node.Identity with *id (kept current by the caller). Before grpc_front_start(). */
 void formation_serve(struct grpc_front *front, struct identity *id, const struct config *c);
 
-/* Fills id->cluster_id, node_id, formed; saves it. Parks until every initial node has answered. INVALID when the
- * directory belongs to another cluster or node, or has lost its data. */
-struct status *formation_form(struct fiber *f, struct loop *l, const struct config *c, struct identity *id)
-    STATUS_MUST_CHECK;
+/* Fills id->cluster_id, node_id, formed; saves it. Parks until every initial node has answered.
+ * INVALID when the directory belongs to another cluster or node, or has lost its data. */
+struct status *formation_form(struct fiber *f, struct loop *l, const struct config *c,
+                              struct identity *id) STATUS_MUST_CHECK;
 
 /* Joins by c->join. *out_reply lives in the arena. */
-struct status *formation_join(struct fiber *f, struct loop *l, const struct config *c, struct identity *id,
-                              struct arena *a, Sherd__V1__MetaJoinReply **out_reply) STATUS_MUST_CHECK;
+struct status *formation_join(struct fiber *f, struct loop *l, const struct config *c,
+                              struct identity *id, struct arena *a,
+                              Sherd__V1__MetaJoinReply **out_reply) STATUS_MUST_CHECK;
 
 #endif

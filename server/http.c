@@ -1,6 +1,7 @@
 /*
- * HTTP for monitoring, on libmicrohttpd's own thread: /metrics in the Prometheus text format, /health (200 when the
- * node serves, 503 while it starts or stops). It touches nothing of the loop but atomics.
+ * HTTP for monitoring, on libmicrohttpd's own thread: /metrics in the Prometheus text format,
+ * /health (200 when the node serves, 503 while it starts or stops). It touches nothing of the loop
+ * but atomics.
  */
 #include "node.h"
 
@@ -19,18 +20,20 @@ struct http {
     atomic_bool is_ready;
 };
 
-static enum MHD_Result answer(struct MHD_Connection *c, unsigned code, const char *type, struct slice body)
+static enum MHD_Result answer(struct MHD_Connection *c, unsigned code, const char *type,
+                              struct slice body)
 {
-    struct MHD_Response *r =
-        MHD_create_response_from_buffer(body.len, (void *)(uintptr_t)body.data, MHD_RESPMEM_MUST_COPY);
+    struct MHD_Response *r = MHD_create_response_from_buffer(body.len, (void *)(uintptr_t)body.data,
+                                                             MHD_RESPMEM_MUST_COPY);
     MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     enum MHD_Result result = MHD_queue_response(c, code, r);
     MHD_destroy_response(r);
     return result;
 }
 
-static enum MHD_Result handle(void *cls, struct MHD_Connection *c, const char *url, const char *method,
-                              const char *version, const char *upload, size_t *upload_size, void **state)
+static enum MHD_Result handle(void *cls, struct MHD_Connection *c, const char *url,
+                              const char *method, const char *version, const char *upload,
+                              size_t *upload_size, void **state)
 {
     (void)version;
     (void)upload;
@@ -48,9 +51,10 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *c, const char *u
         return r;
     }
     if (strcmp(url, "/health") == 0) {
-        return atomic_load(&h->is_ready) ? answer(c, MHD_HTTP_OK, "text/plain", slice_str("ready\n"))
-                                         : answer(c, MHD_HTTP_SERVICE_UNAVAILABLE, "text/plain",
-                                                  slice_str("not ready\n"));
+        return atomic_load(&h->is_ready)
+                   ? answer(c, MHD_HTTP_OK, "text/plain", slice_str("ready\n"))
+                   : answer(c, MHD_HTTP_SERVICE_UNAVAILABLE, "text/plain",
+                            slice_str("not ready\n"));
     }
     return answer(c, MHD_HTTP_NOT_FOUND, "text/plain", slice_str("try /metrics or /health\n"));
 }
@@ -62,15 +66,17 @@ struct status *http_create(const char *host, uint16_t port, struct http **out)
         return status_new(INVALID, "http: \"%s\" is not an IPv4 address", host);
     }
     struct http *h = MEM_NEW(struct http);
-    h->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL, port, NULL, NULL, handle, h,
-                                 MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_CONNECTION_LIMIT, 32u,
-                                 MHD_OPTION_CONNECTION_TIMEOUT, 10u, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                                 (size_t)32768, MHD_OPTION_END);
+    h->daemon =
+        MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL, port, NULL, NULL, handle,
+                         h, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_CONNECTION_LIMIT, 32u,
+                         MHD_OPTION_CONNECTION_TIMEOUT, 10u, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                         (size_t)32768, MHD_OPTION_END);
     if (h->daemon == NULL) {
         int e = errno;
         mem_free(h);
-        return status_hint(status_new(INVALID, "http: cannot listen on %s:%u: %s", host, port, strerror(e)),
-                           "Choose another ports.http, or stop what uses the port.");
+        return status_hint(
+            status_new(INVALID, "http: cannot listen on %s:%u: %s", host, port, strerror(e)),
+            "Choose another ports.http, or stop what uses the port.");
     }
     *out = h;
     return NULL;

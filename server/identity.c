@@ -27,9 +27,11 @@
 static struct status *io_error(const char *what, const char *path)
 {
     int e = errno;
-    struct status *st = status_sql(IO, e == ENOSPC ? "53100" : "58030", "%s \"%s\": %s", what, path, strerror(e));
+    struct status *st =
+        status_sql(IO, e == ENOSPC ? "53100" : "58030", "%s \"%s\": %s", what, path, strerror(e));
     if (e == EACCES || e == EROFS) {
-        return status_hint(st, "The server's user must own the data directory and be able to write to it.");
+        return status_hint(
+            st, "The server's user must own the data directory and be able to write to it.");
     }
     return e == ENOSPC ? status_hint(st, "Free some space on the file system.") : st;
 }
@@ -61,7 +63,8 @@ static struct status *parse(const char *path, char *text, struct identity *out)
     bool has_end = false;
     int line = 0;
     memset(out, 0, sizeof(*out));
-    for (char *save = NULL, *l = strtok_r(text, "\n", &save); l != NULL; l = strtok_r(NULL, "\n", &save)) {
+    for (char *save = NULL, *l = strtok_r(text, "\n", &save); l != NULL;
+         l = strtok_r(NULL, "\n", &save)) {
         line++;
         unsigned version, member;
         uint64_t a, b;
@@ -70,9 +73,11 @@ static struct status *parse(const char *path, char *text, struct identity *out)
                 break;
             }
             if (version > IDENTITY_FORMAT) {
-                return status_hint(status_new(INVALID, "data directory \"%s\" has format %u, this server knows up to %d",
-                                              path, version, IDENTITY_FORMAT),
-                                   "Start the newer version of sherd that wrote it.");
+                return status_hint(
+                    status_new(INVALID,
+                               "data directory \"%s\" has format %u, this server knows up to %d",
+                               path, version, IDENTITY_FORMAT),
+                    "Start the newer version of sherd that wrote it.");
             }
         } else if (sscanf(l, "node %" SCNu64, &a) == 1) {
             out->node_id = a;
@@ -82,7 +87,8 @@ static struct status *parse(const char *path, char *text, struct identity *out)
             out->cluster_id = a;
         } else if (sscanf(l, "member %u", &member) == 1) {
             out->is_member = member != 0;
-        } else if (sscanf(l, "formed %" SCNu64 " %" SCNx64, &a, &b) == 2 && out->formed_count < CONFIG_PEERS_MAX) {
+        } else if (sscanf(l, "formed %" SCNu64 " %" SCNx64, &a, &b) == 2 &&
+                   out->formed_count < CONFIG_PEERS_MAX) {
             out->formed[out->formed_count].node_id = a;
             out->formed[out->formed_count++].nonce = b;
         } else if (strcmp(l, "end") == 0) {
@@ -105,10 +111,14 @@ struct status *identity_save(const char *data_dir, const struct identity *id)
     struct buf b = {0};
     struct status *st = NULL;
     int fd = -1, dir = -1;
-    buf_printf(&b, "sherd-identity %d\nnode %" PRIu64 "\nnonce %" PRIx64 "\ncluster %" PRIx64 " %s\nmember %d\n",
-               IDENTITY_FORMAT, id->node_id, id->nonce, id->cluster_id, id->cluster_name, id->is_member);
+    buf_printf(&b,
+               "sherd-identity %d\nnode %" PRIu64 "\nnonce %" PRIx64 "\ncluster %" PRIx64
+               " %s\nmember %d\n",
+               IDENTITY_FORMAT, id->node_id, id->nonce, id->cluster_id, id->cluster_name,
+               id->is_member);
     for (int i = 0; i < id->formed_count; i++) {
-        buf_printf(&b, "formed %" PRIu64 " %" PRIx64 "\n", id->formed[i].node_id, id->formed[i].nonce);
+        buf_printf(&b, "formed %" PRIu64 " %" PRIx64 "\n", id->formed[i].node_id,
+                   id->formed[i].nonce);
     }
     buf_printf(&b, "end\n");
     fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);

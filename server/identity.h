@@ -1,6 +1,7 @@
 /*
- * The identity of a data directory: which cluster and node it belongs to. One small text file, written by
- * replacement (temporary file, fsync, rename, directory fsync), so that it is always whole.
+ * The identity of a data directory: which cluster and node it belongs to. One small text file,
+ * written by replacement (temporary file, fsync, rename, directory fsync), so that it is always
+ * whole.
  */
 #ifndef SERVER_IDENTITY_H
 #define SERVER_IDENTITY_H
@@ -24,9 +25,11 @@ struct identity {
     } formed[CONFIG_PEERS_MAX];
 };
 
-/* Makes the directory when it is not there and checks that it can be written. Reads its identity, or draws a new one
- * (nonce) and writes it. INVALID for a newer format; CORRUPT for a damaged file. */
-struct status *identity_load(const char *data_dir, uint64_t nonce, struct identity *out) STATUS_MUST_CHECK;
+/* Makes the directory when it is not there and checks that it can be written. Reads its identity,
+ * or draws a new one (nonce) and writes it. INVALID for a newer format; CORRUPT for a damaged file.
+ */
+struct status *identity_load(const char *data_dir, uint64_t nonce,
+                             struct identity *out) STATUS_MUST_CHECK;
 struct status *identity_save(const char *data_dir, const struct identity *id) STATUS_MUST_CHECK;
 
 #endif

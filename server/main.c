@@ -2,10 +2,11 @@
  * sherdd: the server.
  *
  *   sherdd --config FILE [--log-level LEVEL]
- *   sherdd --dev [--data DIR] [--sql-port PORT]      metadata, shard and router in one process, no config
- *   sherdd --version | --help
+ *   sherdd --dev [--data DIR] [--sql-port PORT]      metadata, shard and router in one process, no
+ * config sherdd --version | --help
  *
- * Exit codes: 0 stopped by a signal, 1 could not start (the reason is on standard error), 2 wrong usage.
+ * Exit codes: 0 stopped by a signal, 1 could not start (the reason is on standard error), 2 wrong
+ * usage.
  */
 #include "node.h"
 
@@ -26,7 +27,8 @@ static const char usage[] =
     "       sherdd --version\n"
     "\n"
     "  --config FILE    run the node that FILE describes (see config/sherd.yaml)\n"
-    "  --dev            one node with all roles on loopback: SQL on port 7432, gRPC 7433, HTTP 7435\n"
+    "  --dev            one node with all roles on loopback: SQL on port 7432, gRPC 7433, HTTP "
+    "7435\n"
     "  --data DIR       with --dev: keep the data here (default: a temporary directory)\n"
     "  --sql-port PORT  with --dev: SQL on PORT, gRPC on PORT+1, Raft PORT+2, HTTP PORT+3\n"
     "  --log-level L    overrides the levels of logger.yaml\n";
@@ -91,10 +93,14 @@ static void on_signal(int signum, void *ctx)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},   {"dev", no_argument, NULL, 'd'},
-        {"data", required_argument, NULL, 'D'},     {"sql-port", required_argument, NULL, 'p'},
-        {"log-level", required_argument, NULL, 'l'}, {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, 'c'},
+        {"dev", no_argument, NULL, 'd'},
+        {"data", required_argument, NULL, 'D'},
+        {"sql-port", required_argument, NULL, 'p'},
+        {"log-level", required_argument, NULL, 'l'},
+        {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     const char *config_path = NULL, *data_dir = NULL, *level = NULL;
     bool is_dev = false;

@@ -1,6 +1,6 @@
 /*
- * Start: stores, gRPC front, cluster formation, links, Raft groups, metadata, shards, router, front ends. Stop is
- * the reverse. Roles only decide which of the parts are made.
+ * Start: stores, gRPC front, cluster formation, links, Raft groups, metadata, shards, router, front
+ * ends. Stop is the reverse. Roles only decide which of the parts are made.
  */
 #include "node.h"
 #include "formation.h"
@@ -16,10 +16,12 @@
 
 /* ---- addresses ---- */
 
-static bool resolve(struct node *n, uint64_t node_id, char *host, size_t size, uint16_t *grpc, uint16_t *raft)
+static bool resolve(struct node *n, uint64_t node_id, char *host, size_t size, uint16_t *grpc,
+                    uint16_t *raft)
 {
     Sherd__V1__NodeAddress a;
-    if (n->meta != NULL && node_address(n->meta, node_id, &a) && a.host != NULL && a.host[0] != '\0') {
+    if (n->meta != NULL && node_address(n->meta, node_id, &a) && a.host != NULL &&
+        a.host[0] != '\0') {
         snprintf(host, size, "%s", a.host);
         *grpc = (uint16_t)a.grpc_port;
         *raft = (uint16_t)a.raft_port;
@@ -51,8 +53,8 @@ static bool resolve_raft(void *ctx, uint64_t node_id, char *host, size_t size, u
 
 /* ---- description of this node ---- */
 
-static Sherd__V1__NodeDesc *describe(struct arena *a, const struct config *c, uint64_t node_id, const char *host,
-                                     uint16_t grpc_port, uint16_t raft_port)
+static Sherd__V1__NodeDesc *describe(struct arena *a, const struct config *c, uint64_t node_id,
+                                     const char *host, uint16_t grpc_port, uint16_t raft_port)
 {
     Sherd__V1__NodeDesc *d = ARENA_NEW(a, Sherd__V1__NodeDesc);
     sherd__v1__node_desc__init(d);
@@ -80,13 +82,14 @@ static struct status *bootstrap(struct fiber *f, struct node *n)
 {
     const struct config *c = n->config;
     struct arena *a = arena_create(0);
-    struct meta_bootstrap b = {.cluster_name = c->cluster_name, .cluster_id = n->identity.cluster_id};
+    struct meta_bootstrap b = {.cluster_name = c->cluster_name,
+                               .cluster_id = n->identity.cluster_id};
     int count = c->peer_count > 0 ? c->peer_count : 1;
     b.nodes = ARENA_ARRAY(a, Sherd__V1__NodeDesc *, count);
     for (int i = 0; i < c->peer_count; i++) {
         const struct config_peer *p = &c->peers[i];
-        /* Roles of the others are not known here: the initial nodes have all of them, and each tells its own
-         * when it registers. */
+        /* Roles of the others are not known here: the initial nodes have all of them, and each
+         * tells its own when it registers. */
         b.nodes[i] = describe(a, c, p->node_id, p->host, p->grpc_port, p->raft_port);
         b.nodes[i]->role_metadata = b.nodes[i]->role_shard = b.nodes[i]->role_router = true;
         b.nodes[i]->address->sql_port = b.nodes[i]->address->http_port = 0;
@@ -203,8 +206,8 @@ static struct status *open_stores(struct node *n)
 static struct status *start_groups(struct fiber *f, struct node *n)
 {
     const struct config *c = n->config;
-    TRY(peer_link_tcp_create(n->loop, n->identity.node_id, n->identity.cluster_id, c->listen, c->raft_port,
-                             resolve_raft, n, &n->peers));
+    TRY(peer_link_tcp_create(n->loop, n->identity.node_id, n->identity.cluster_id, c->listen,
+                             c->raft_port, resolve_raft, n, &n->peers));
     struct group_host_options o = {.loop = n->loop,
                                    .node_id = n->identity.node_id,
                                    .log = n->log,
@@ -225,7 +228,8 @@ static bool has_metadata_replica(struct node *n)
     return group_host_list(n->host, ids, 1) > 0 && ids[0] == META_GROUP_ID;
 }
 
-static struct status *start_metadata(struct fiber *f, struct node *n, const Sherd__V1__MetaJoinReply *joined)
+static struct status *start_metadata(struct fiber *f, struct node *n,
+                                     const Sherd__V1__MetaJoinReply *joined)
 {
     const struct config *c = n->config;
     if (has_metadata_replica(n)) {
@@ -311,7 +315,8 @@ struct status *node_start(struct fiber *f, struct node *n)
         http_set_ready(n->http, true);
     }
     LOGI("server", "node %llu of cluster \"%s\" is up: sql %u, grpc %u, raft %u",
-         (unsigned long long)n->identity.node_id, c->cluster_name, c->sql_port, c->grpc_port, c->raft_port);
+         (unsigned long long)n->identity.node_id, c->cluster_name, c->sql_port, c->grpc_port,
+         c->raft_port);
 out:
     arena_destroy(a);
     return st;

@@ -35,7 +35,8 @@ struct node {
     bool is_stopping;
 };
 
-/* Brings all roles up. Errors name the thing and the remedy; what was started stays for node_stop(). */
+/* Brings all roles up. Errors name the thing and the remedy; what was started stays for
+ * node_stop(). */
 struct status *node_start(struct fiber *f, struct node *n) STATUS_MUST_CHECK;
 /* Drains leaderships, closes everything in reverse order. Works on a half-started node. */
 void node_stop(struct fiber *f, struct node *n);

@@ -172,12 +172,13 @@ uint32_t cast_find(type_oid from, type_oid to, enum cast_context cc)
     if (from == to) {
         return FUNC_ID_RELABEL;
     }
-    if ((from == TYPE_REGCLASS || from == TYPE_REGNAMESPACE || from == TYPE_REGROLE) && t->category == 'S') {
+    if ((from == TYPE_REGCLASS || from == TYPE_REGNAMESPACE || from == TYPE_REGROLE) &&
+        t->category == 'S') {
         /* the name: the session knows */
-        return cc < CAST_ASSIGNMENT       ? 0
-               : from == TYPE_REGCLASS    ? FUNC_ID_REGCLASS_OUT
+        return cc < CAST_ASSIGNMENT        ? 0
+               : from == TYPE_REGCLASS     ? FUNC_ID_REGCLASS_OUT
                : from == TYPE_REGNAMESPACE ? FUNC_ID_REGNAMESPACE_OUT
-                                          : FUNC_ID_REGROLE_OUT;
+                                           : FUNC_ID_REGROLE_OUT;
     }
     if (f->element != 0 && t->element != 0) {
         uint32_t inner = cast_find(f->element, t->element, cc);

@@ -142,9 +142,11 @@ static type_oid poly_type(type_oid declared, type_oid have, type_oid elem, type_
     case TYPE_ANYNONARRAY:
         return elem;
     case TYPE_ANYARRAY:
-        /* A vector is an array as it is: what depends on its subscripts from 0 must see its type. */
-        return (have == TYPE_INT2VECTOR || have == TYPE_OIDVECTOR) && element_of(have) == elem ? have
-                                                                                              : array_of(elem);
+        /* A vector is an array as it is: what depends on its subscripts from 0 must see its type.
+         */
+        return (have == TYPE_INT2VECTOR || have == TYPE_OIDVECTOR) && element_of(have) == elem
+                   ? have
+                   : array_of(elem);
     case TYPE_ANYCOMPATIBLE:
     case TYPE_ANYCOMPATIBLENONARRAY:
         return compat;

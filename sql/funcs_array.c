@@ -82,7 +82,8 @@ FUNC(fn_array_upper)
 
 FUNC(fn_array_lower)
 {
-    *out = args[1].i == 1 && array_count(&args[0]) > 0 ? datum_int(first_subscript(ctx)) : DATUM_NULL;
+    *out =
+        args[1].i == 1 && array_count(&args[0]) > 0 ? datum_int(first_subscript(ctx)) : DATUM_NULL;
     return NULL;
 }
 

@@ -20,7 +20,7 @@ struct buf {
 /* A zeroed struct buf is an empty one. */
 void buf_init(struct buf *b);
 void buf_deinit(struct buf *b);
-void buf_clear(struct buf *b);               /* keeps the memory */
+void buf_clear(struct buf *b);                /* keeps the memory */
 uint8_t *buf_extend(struct buf *b, size_t n); /* n more bytes, not zeroed; returns their start */
 void buf_reserve(struct buf *b, size_t n);    /* room for n more */
 void buf_put(struct buf *b, const void *data, size_t len);
@@ -29,9 +29,9 @@ void buf_put_u8(struct buf *b, uint8_t v);
 void buf_put_u16(struct buf *b, uint16_t v); /* big-endian */
 void buf_put_u32(struct buf *b, uint32_t v);
 void buf_put_u64(struct buf *b, uint64_t v);
-void buf_put_varint(struct buf *b, uint64_t v);       /* LEB128, 1-10 bytes */
-void buf_put_bytes(struct buf *b, struct slice s);    /* varint length + bytes */
-void buf_put_cstr(struct buf *b, const char *s);      /* bytes + NUL */
+void buf_put_varint(struct buf *b, uint64_t v);    /* LEB128, 1-10 bytes */
+void buf_put_bytes(struct buf *b, struct slice s); /* varint length + bytes */
+void buf_put_cstr(struct buf *b, const char *s);   /* bytes + NUL */
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static inline struct slice buf_slice(const struct buf *b)
 {

@@ -6,9 +6,9 @@
  * pointer into a shared container survives a park. Cleanup paths do not park.
  *
  * A fiber carries a deadline and a cancel flag. fiber_park() returns NULL when woken, TIMEOUT when
- * the deadline has passed, CANCELLED after fiber_cancel(): so a client's cancel, a statement timeout
- * or a lost connection ends the work wherever it waits. Who is parked takes itself off any wait list
- * before it returns the error (gate_wait() and friends do).
+ * the deadline has passed, CANCELLED after fiber_cancel(): so a client's cancel, a statement
+ * timeout or a lost connection ends the work wherever it waits. Who is parked takes itself off any
+ * wait list before it returns the error (gate_wait() and friends do).
  *
  * Stacks have a guard page below and are recycled. Switches are annotated for ASan and TSan.
  * Thread rule: everything on the fiber's own loop.
@@ -28,9 +28,10 @@ enum fiber_stack {
     FIBER_STACK_PARSE, /* 8 MB, touched lazily: libpg_query recurses */
 };
 
-/* Starts fn(f, arg) on the loop soon (deferred, not inside this call). It frees itself at the end. */
-struct fiber *fiber_spawn(struct loop *l, enum fiber_stack stack, void (*fn)(struct fiber *f, void *arg),
-                          void *arg);
+/* Starts fn(f, arg) on the loop soon (deferred, not inside this call). It frees itself at the end.
+ */
+struct fiber *fiber_spawn(struct loop *l, enum fiber_stack stack,
+                          void (*fn)(struct fiber *f, void *arg), void *arg);
 struct loop *fiber_loop(struct fiber *f);
 /* The fiber that is running on this thread, or NULL. For assertions and logging. */
 struct fiber *fiber_current(void);
@@ -44,8 +45,8 @@ void fiber_wake(struct fiber *f); /* deferred to the end of the turn; idempotent
 void fiber_cancel(struct fiber *f); /* sticky until fiber_cancel_clear() */
 void fiber_cancel_clear(struct fiber *f);
 bool fiber_is_cancelled(const struct fiber *f);
-/* Between the two, cancel and deadline are put off: for steps that must see their end once begun (a commit). Nests.
- * Children spawned meanwhile inherit neither. */
+/* Between the two, cancel and deadline are put off: for steps that must see their end once begun (a
+ * commit). Nests. Children spawned meanwhile inherit neither. */
 void fiber_mask(struct fiber *f);
 void fiber_unmask(struct fiber *f);
 /* Absolute monotonic nanoseconds; 0 = none. Returns the deadline that was in force; nested scopes

@@ -13,7 +13,8 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 /* path NULL: built-in settings. dir: where system.log and error.log go; NULL: stderr. */
-struct status *log_configure(const char *path, const char *dir, const char *node_name) STATUS_MUST_CHECK;
+struct status *log_configure(const char *path, const char *dir,
+                             const char *node_name) STATUS_MUST_CHECK;
 void log_shutdown(void);
 /* All components at this level, whatever the file says (tests, --log-level). */
 void log_set_level(enum log_level level);

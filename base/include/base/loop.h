@@ -80,7 +80,7 @@ void loop_post(struct loop *l, struct task *t);
  */
 struct worker;
 struct job {
-    struct list link; /* private */
+    struct list link;            /* private */
     void (*run)(struct job *j);  /* on the worker's thread */
     void (*done)(struct job *j); /* on the loop */
 };
@@ -98,7 +98,7 @@ struct loop_ops {
     uint64_t (*clock_ns)(struct loop *l);
     int64_t (*wall_us)(struct loop *l);
     uint64_t (*random)(struct loop *l);
-    void (*wake)(struct loop *l); /* from any thread: the mailbox has become non-empty */
+    void (*wake)(struct loop *l);           /* from any thread: the mailbox has become non-empty */
     void (*timers_changed)(struct loop *l); /* the earliest due time may have moved */
     struct worker *(*worker_create)(struct loop *l, const char *name);
     void (*worker_submit)(struct worker *w, struct job *j);

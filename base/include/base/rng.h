@@ -1,4 +1,5 @@
-/* xoshiro256** by Blackman and Vigna, seeded by splitmix64: small, fast, replayable. Not for keys. */
+/* xoshiro256** by Blackman and Vigna, seeded by splitmix64: small, fast, replayable. Not for keys.
+ */
 #ifndef BASE_RNG_H
 #define BASE_RNG_H
 

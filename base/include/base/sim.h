@@ -18,7 +18,8 @@ uint64_t sim_random(struct sim *s);
 uint64_t sim_random_below(struct sim *s, uint64_t n);
 bool sim_chance(struct sim *s, double p);
 
-/* A node's loop. Its clocks may drift and jump: monotonic = virtual * rate, wall = that + offset. */
+/* A node's loop. Its clocks may drift and jump: monotonic = virtual * rate, wall = that + offset.
+ */
 struct loop *sim_loop_create(struct sim *s, const char *name);
 void sim_loop_clock(struct loop *l, double rate, int64_t wall_offset_us);
 /* Worker jobs take base + random(0..spread) of virtual time. Default 100 us + 300 us. */

@@ -19,23 +19,23 @@
 
 /*   code             default SQLSTATE  gRPC  retry */
 #define STATUS_CODES(X)                                                                            \
-    X(INVALID, "22023", 3, false)          /* fix the statement, the argument, the config */       \
-    X(CONSTRAINT, "23000", 9, false)       /* fix the data */                                      \
-    X(CONFLICT, "40001", 10, true)         /* retry the transaction */                             \
-    X(NOT_LEADER, "57P03", 9, true)        /* internal: refresh the route, retry the request */    \
-    X(MOVED, "57P03", 9, true)             /* internal: stale shard epoch, refresh, retry */       \
-    X(UNAVAILABLE, "57P03", 14, true)      /* retry with back-off */                               \
-    X(TIMEOUT, "57014", 4, false)          /* a deadline passed */                                 \
-    X(CANCELLED, "57014", 1, false)        /* the user or the session ended it */                  \
-    X(UNKNOWN_OUTCOME, "08007", 2, false)  /* never retry blindly: it may have committed */        \
-    X(LIMIT, "53000", 8, false)            /* ask for less */                                      \
-    X(UNSUPPORTED, "0A000", 12, false)     /* another form */                                      \
-    X(NOT_FOUND, "42704", 5, false)        /* no such thing */                                     \
-    X(ALREADY_EXISTS, "42710", 6, false)   /* there is one */                                      \
-    X(DENIED, "42501", 7, false)           /* not allowed, or not authenticated */                 \
-    X(IO, "58030", 14, false)              /* the disk or the network refused */                   \
-    X(CORRUPT, "XX001", 15, false)         /* stop, report */                                      \
-    X(INTERNAL, "XX000", 13, false)        /* stop, report */
+    X(INVALID, "22023", 3, false)         /* fix the statement, the argument, the config */        \
+    X(CONSTRAINT, "23000", 9, false)      /* fix the data */                                       \
+    X(CONFLICT, "40001", 10, true)        /* retry the transaction */                              \
+    X(NOT_LEADER, "57P03", 9, true)       /* internal: refresh the route, retry the request */     \
+    X(MOVED, "57P03", 9, true)            /* internal: stale shard epoch, refresh, retry */        \
+    X(UNAVAILABLE, "57P03", 14, true)     /* retry with back-off */                                \
+    X(TIMEOUT, "57014", 4, false)         /* a deadline passed */                                  \
+    X(CANCELLED, "57014", 1, false)       /* the user or the session ended it */                   \
+    X(UNKNOWN_OUTCOME, "08007", 2, false) /* never retry blindly: it may have committed */         \
+    X(LIMIT, "53000", 8, false)           /* ask for less */                                       \
+    X(UNSUPPORTED, "0A000", 12, false)    /* another form */                                       \
+    X(NOT_FOUND, "42704", 5, false)       /* no such thing */                                      \
+    X(ALREADY_EXISTS, "42710", 6, false)  /* there is one */                                       \
+    X(DENIED, "42501", 7, false)          /* not allowed, or not authenticated */                  \
+    X(IO, "58030", 14, false)             /* the disk or the network refused */                    \
+    X(CORRUPT, "XX001", 15, false)        /* stop, report */                                       \
+    X(INTERNAL, "XX000", 13, false)       /* stop, report */
 
 enum status_code {
     STATUS_OK = 0,

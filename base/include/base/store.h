@@ -6,13 +6,14 @@
  * groups (every batch synced) and the state of all groups (unsynced, made durable at checkpoints).
  *
  * What a power cut keeps: every synced batch, every batch written before the start of a returned
- * store_flush(), and each other batch wholly or not at all, IN NO PARTICULAR ORDER (LevelDB loses the
- * tail of an older WAL before a newer one). Nothing above may rely on a prefix of unsynced batches.
+ * store_flush(), and each other batch wholly or not at all, IN NO PARTICULAR ORDER (LevelDB loses
+ * the tail of an older WAL before a newer one). Nothing above may rely on a prefix of unsynced
+ * batches.
  *
  * Thread rule: a store may be used from its loop and from that loop's workers at once. A batch or
  * an iterator belongs to one thread at a time.
- * Errors: IO for a failed write or read (afterwards every write fails: the caller ends the process),
- * CORRUPT for a damaged file, LIMIT 53100 for no space.
+ * Errors: IO for a failed write or read (afterwards every write fails: the caller ends the
+ * process), CORRUPT for a damaged file, LIMIT 53100 for no space.
  */
 #ifndef BASE_STORE_H
 #define BASE_STORE_H
@@ -51,8 +52,8 @@ void mem_disk_crash(struct mem_disk *d, int keep_percent);
 void mem_disk_fail_writes(struct mem_disk *d, enum status_code code);
 /* Planted fault for the simulator: pretends to sync and does not. */
 void mem_disk_skip_sync(struct mem_disk *d, bool on);
-struct status *store_mem_open(struct mem_disk *d, const char *name, struct store **out_store)
-    STATUS_MUST_CHECK;
+struct status *store_mem_open(struct mem_disk *d, const char *name,
+                              struct store **out_store) STATUS_MUST_CHECK;
 
 void store_close(struct store *s); /* all iterators and snapshots must be gone; NULL is fine */
 
@@ -67,13 +68,13 @@ void store_batch_put(struct store_batch *b, struct slice key, struct slice value
 void store_batch_delete(struct store_batch *b, struct slice key);
 size_t store_batch_bytes(const struct store_batch *b);
 size_t store_batch_count(const struct store_batch *b);
-/* Atomic. sync: returns once it is on disk, and so are all earlier writes if all were synced (a log);
- * unsynced writes before it are made durable by store_flush() alone. Blocks when sync: call on a
- * worker. */
+/* Atomic. sync: returns once it is on disk, and so are all earlier writes if all were synced (a
+ * log); unsynced writes before it are made durable by store_flush() alone. Blocks when sync: call
+ * on a worker. */
 struct status *store_write(struct store *s, struct store_batch *b, bool sync) STATUS_MUST_CHECK;
 /* When it returns, everything written before the call is durable, unsynced writes too (LevelDB: the
- * memtable is switched and flushed to a table: CompactRange over an empty range). Blocks for tens to
- * hundreds of milliseconds: call on a worker; writes go on meanwhile. */
+ * memtable is switched and flushed to a table: CompactRange over an empty range). Blocks for tens
+ * to hundreds of milliseconds: call on a worker; writes go on meanwhile. */
 struct status *store_flush(struct store *s) STATUS_MUST_CHECK;
 
 struct store_snapshot *store_snapshot_create(struct store *s);

@@ -24,7 +24,8 @@ void tcp_listener_close(struct tcp_listener *tl);
 
 /* on_done(ctx, NULL, stream) or on_done(ctx, error, NULL), once. Cancel by tcp_connect_cancel(). */
 struct tcp_connect;
-struct tcp_connect *tcp_connect(struct loop *l, const char *host, uint16_t port, uint64_t timeout_ns,
+struct tcp_connect *tcp_connect(struct loop *l, const char *host, uint16_t port,
+                                uint64_t timeout_ns,
                                 void (*on_done)(void *ctx, struct status *st, struct tcp *stream),
                                 void *ctx);
 void tcp_connect_cancel(struct tcp_connect *c);

@@ -50,10 +50,10 @@ static inline struct slice datum_slice(const struct datum *d)
 struct batch {
     int ncols;
     int nrows;
-    int cap;              /* rows that cols have room for */
-    uint32_t *types;      /* type oids, ncols of them */
-    struct datum **cols;  /* cols[c][r] */
-    struct arena *arena;  /* where bytes of the datums live; borrowed */
+    int cap;             /* rows that cols have room for */
+    uint32_t *types;     /* type oids, ncols of them */
+    struct datum **cols; /* cols[c][r] */
+    struct arena *arena; /* where bytes of the datums live; borrowed */
 };
 
 /* ncols columns of cap rows, in the arena. */
@@ -63,6 +63,7 @@ struct datum datum_copy(struct arena *a, uint32_t type, const struct datum *d);
 
 /* Wire form, column-major: nrows, ncols, then per column type, null bitmap and values. */
 void batch_encode(struct buf *out, const struct batch *b);
-struct status *batch_decode(struct arena *a, struct slice bytes, struct batch **out_batch) STATUS_MUST_CHECK;
+struct status *batch_decode(struct arena *a, struct slice bytes,
+                            struct batch **out_batch) STATUS_MUST_CHECK;
 
 #endif

@@ -1,8 +1,8 @@
 /*
- * A fragment: the part of a plan that runs in a shard, where the rows are. One scan of one index over
- * key spans, with everything that narrows the result pushed down: filter, projection, partial
- * aggregation, top-N, limit, row locks. The router sends it with ReadRequest; the shard runs it page
- * by page.
+ * A fragment: the part of a plan that runs in a shard, where the rows are. One scan of one index
+ * over key spans, with everything that narrows the result pushed down: filter, projection, partial
+ * aggregation, top-N, limit, row locks. The router sends it with ReadRequest; the shard runs it
+ * page by page.
  *
  * Pipeline: spans -> entries -> [index lookup of the row] -> decode `columns` -> filter -> lock ->
  * project -> {partial aggregate | top-N | limit} -> batch.
@@ -14,11 +14,11 @@
 #include "sql/expr.h"
 
 enum lock_mode { /* PostgreSQL's four row locks, weakest first */
-    LOCK_NONE = 0,
-    LOCK_KEY_SHARE,
-    LOCK_SHARE,
-    LOCK_NO_KEY_UPDATE,
-    LOCK_UPDATE,
+                 LOCK_NONE = 0,
+                 LOCK_KEY_SHARE,
+                 LOCK_SHARE,
+                 LOCK_NO_KEY_UPDATE,
+                 LOCK_UPDATE,
 };
 
 enum lock_wait { LOCK_WAIT, LOCK_NOWAIT, LOCK_SKIP };
@@ -38,25 +38,28 @@ struct sort_key {
 
 struct fragment {
     uint32_t table_id;
-    uint32_t index_id; /* 1 = primary */
+    uint32_t index_id;       /* 1 = primary */
     uint64_t schema_version; /* of the table descriptor: checked against the catalog fence */
     int nspans;
     struct key_span *spans; /* ascending, disjoint, all within one shard */
     bool is_reverse;
-    bool is_lookup; /* index_id is secondary: fetch the row by the entry's value. Entries whose row lies in
-                     * another shard come back as keys in the reply, for the router to fetch */
+    bool is_lookup; /* index_id is secondary: fetch the row by the entry's value. Entries whose row
+                     * lies in another shard come back as keys in the reply, for the router to fetch
+                     */
     bool is_keys_only; /* secondary index: produce no row columns, just the row keys */
-    int nrow_columns; /* layout of the stored row */
+    int nrow_columns;  /* layout of the stored row */
     struct row_column *row_columns;
     int ncolumns; /* the columns decoded: ordinals of the row, ascending */
     int *columns;
-    bool with_key; /* one more column after all others (projected too): the row's primary key bytes, bytea */
-    struct expr *filter; /* over the decoded columns (EXPR_COLUMN index = position in `columns`), or NULL */
+    bool with_key; /* one more column after all others (projected too): the row's primary key bytes,
+                      bytea */
+    struct expr
+        *filter; /* over the decoded columns (EXPR_COLUMN index = position in `columns`), or NULL */
     int nprojections; /* 0: the decoded columns as they are */
     struct expr **projections;
     int ngroups; /* group by the first ngroups projections... */
-    int naggs;   /* ...and compute these partial aggregates over the projected columns: output columns are the
-                  * groups, then one bytea partial state per aggregate */
+    int naggs; /* ...and compute these partial aggregates over the projected columns: output columns
+                * are the groups, then one bytea partial state per aggregate */
     struct agg_call *aggs;
     int nsort; /* top-N when limit is set */
     struct sort_key *sort;
@@ -66,6 +69,7 @@ struct fragment {
 };
 
 void fragment_encode(struct buf *out, const struct fragment *fr);
-struct status *fragment_decode(struct arena *a, struct slice bytes, struct fragment **out) STATUS_MUST_CHECK;
+struct status *fragment_decode(struct arena *a, struct slice bytes,
+                               struct fragment **out) STATUS_MUST_CHECK;
 
 #endif
