@@ -11,7 +11,8 @@
 
 static void print_end(struct cluster *c, const char *word, const char *fmt, va_list ap)
 {
-    printf("%s seed %llu at %.3f s: ", word, (unsigned long long)c->seed, (double)sim_now_ns(c->sim) / 1e9);
+    printf("%s seed %llu at %.3f s: ", word, (unsigned long long)c->seed,
+           (double)sim_now_ns(c->sim) / 1e9);
     vprintf(fmt, ap);
     printf("\n");
     fflush(stdout);
@@ -311,7 +312,8 @@ static void body_fiber(struct fiber *f, void *arg)
     b.fn(f, b.node, b.arg);
 }
 
-void cluster_spawn(struct cluster_node *n, void (*fn)(struct fiber *f, struct cluster_node *n, void *arg), void *arg)
+void cluster_spawn(struct cluster_node *n,
+                   void (*fn)(struct fiber *f, struct cluster_node *n, void *arg), void *arg)
 {
     struct body *b = MEM_NEW(struct body);
     *b = (struct body){n, fn, arg};
@@ -320,8 +322,8 @@ void cluster_spawn(struct cluster_node *n, void (*fn)(struct fiber *f, struct cl
 
 /* ---- splits, drains: through the key space, as the router and the tools do ---- */
 
-static struct status *put_one(struct fiber *f, struct cluster_node *n, struct slice key, struct slice value,
-                              uint64_t mod_revision)
+static struct status *put_one(struct fiber *f, struct cluster_node *n, struct slice key,
+                              struct slice value, uint64_t mod_revision)
 {
     Sherd__V1__MetaPut put = SHERD__V1__META_PUT__INIT;
     Sherd__V1__MetaPut *puts[1] = {&put};
@@ -431,7 +433,8 @@ static void drain_fiber(struct fiber *f, struct cluster_node *n, void *arg)
     meta_key(&key, "node/", x.node_id, 8);
     if (meta_get(n->meta, buf_slice(&key), &value, &revision)) {
         Sherd__V1__NodeDesc *d = sherd__v1__node_desc__unpack(NULL, value.len, value.data);
-        d->state = x.draining ? SHERD__V1__NODE_STATE__NODE_DRAINING : SHERD__V1__NODE_STATE__NODE_LIVE;
+        d->state =
+            x.draining ? SHERD__V1__NODE_STATE__NODE_DRAINING : SHERD__V1__NODE_STATE__NODE_LIVE;
         uint8_t bytes[512];
         ASSERT(sherd__v1__node_desc__get_packed_size(d) <= sizeof(bytes));
         struct slice packed = slice_make(bytes, sherd__v1__node_desc__pack(d, bytes));

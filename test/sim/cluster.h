@@ -1,6 +1,6 @@
 /*
- * A whole cluster in one thread: metadata, shards and routers of every node on simulated loops, disks and network.
- * A node's crash drops its loop; a restart boots a new one on the same disk.
+ * A whole cluster in one thread: metadata, shards and routers of every node on simulated loops,
+ * disks and network. A node's crash drops its loop; a restart boots a new one on the same disk.
  */
 #ifndef TEST_SIM_CLUSTER_H
 #define TEST_SIM_CLUSTER_H
@@ -24,11 +24,12 @@ struct cluster;
 struct cluster_node {
     struct cluster *cluster;
     uint64_t id;
-    struct mem_disk *disk, *log_disk; /* of the state store, of the log store: so that one can fail alone */
+    struct mem_disk *disk,
+        *log_disk;  /* of the state store, of the log store: so that one can fail alone */
     bool is_up;     /* has a living loop */
     bool is_booted; /* serves */
     bool is_paused;
-    bool is_stopping; /* see cluster_stop() */
+    bool is_stopping;     /* see cluster_stop() */
     bool is_disk_failing; /* its next write ends the node */
     int boots;
     struct loop *loop;
@@ -65,12 +66,14 @@ void cluster_stop(struct cluster *c, uint64_t node_id);
 /* Runs until all nodes serve. False: not within the time. */
 bool cluster_wait_booted(struct cluster *c, uint64_t limit_ns);
 /* Runs fn on a fiber of the node; *done is set when it has returned. */
-void cluster_spawn(struct cluster_node *n, void (*fn)(struct fiber *f, struct cluster_node *n, void *arg), void *arg);
+void cluster_spawn(struct cluster_node *n,
+                   void (*fn)(struct fiber *f, struct cluster_node *n, void *arg), void *arg);
 /* Cuts the key space at these keys (through the scheduler's jobs) and waits for the shards. */
 bool cluster_split(struct cluster *c, const struct slice *keys, int count, uint64_t limit_ns);
 /* One cut without waiting; errors are left to a later one. */
 void cluster_split_later(struct cluster_node *n, struct slice key);
-/* Puts the node's state into its descriptor: DRAINING moves its replicas away (when there is another node for them). */
+/* Puts the node's state into its descriptor: DRAINING moves its replicas away (when there is
+ * another node for them). */
 void cluster_drain_later(struct cluster_node *n, uint64_t node_id, bool draining);
 
 /* The next writes of the node's log store fail with this code (OK: not any more). */
@@ -79,7 +82,9 @@ void cluster_fail_disk(struct cluster *c, uint64_t node_id, enum status_code cod
 /* Ends of a run: print the seed and what is wrong. */
 #define EXIT_UNSAFE 1 /* a consistency check failed */
 #define EXIT_STUCK 3  /* it does not get on: no proof of a planted bug */
-_Noreturn void cluster_fail(struct cluster *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-_Noreturn void cluster_stuck(struct cluster *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+_Noreturn void cluster_fail(struct cluster *c, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+_Noreturn void cluster_stuck(struct cluster *c, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -88,25 +88,32 @@ static bool check_reads(struct check *c)
             for (int e = 0; e < o->seen_count; e++) {
                 uint32_t x = o->seen[e];
                 if (x != c->order[o->key][e]) {
-                    buf_printf(&c->text, "incompatible orders of key %d: transaction %d (%c) read %u at position %d, "
-                                         "another read %u there",
+                    buf_printf(&c->text,
+                               "incompatible orders of key %d: transaction %d (%c) read %u at "
+                               "position %d, "
+                               "another read %u there",
                                o->key, i, t->label, x, e, c->order[o->key][e]);
                     return false;
                 }
                 int w = x <= c->element_max ? c->writer[x] : -1;
                 if (w < 0) {
-                    buf_printf(&c->text, "transaction %d read element %u of key %d which nobody wrote", i, x, o->key);
+                    buf_printf(&c->text,
+                               "transaction %d read element %u of key %d which nobody wrote", i, x,
+                               o->key);
                     return false;
                 }
                 if (h->txns[w]->outcome == OUTCOME_ABORTED) {
-                    buf_printf(&c->text, "G1a: transaction %d (%c) read element %u of key %d, written by %d (%c), which "
-                                         "was told that it is aborted",
+                    buf_printf(&c->text,
+                               "G1a: transaction %d (%c) read element %u of key %d, written by %d "
+                               "(%c), which "
+                               "was told that it is aborted",
                                i, t->label, x, o->key, w, h->txns[w]->label);
                     return false;
                 }
                 for (int b = 0; b < e; b++) {
                     if (o->seen[b] == x) {
-                        buf_printf(&c->text, "duplicate: element %u of key %d is there twice", x, o->key);
+                        buf_printf(&c->text, "duplicate: element %u of key %d is there twice", x,
+                                   o->key);
                         return false;
                     }
                 }
@@ -151,7 +158,8 @@ static void add_edges(struct check *c)
         }
         for (int j = 0; j < h->count; j++) {
             const struct history_txn *u = h->txns[j];
-            /* An unknown one that was seen is committed, at an unknown time: only its begin is known. */
+            /* An unknown one that was seen is committed, at an unknown time: only its begin is
+             * known. */
             if (is_done(u) && t->end_ns < u->begin_ns && !u->is_snapshot) {
                 add_edge(c, i, j, EDGE_RT);
             }
@@ -172,8 +180,10 @@ static bool check_durable(struct check *c)
                 is_there = c->order[o->key][e] == o->element;
             }
             if (!is_there) {
-                buf_printf(&c->text, "lost: element %u of key %d, acknowledged to transaction %d (%c), is gone", o->element,
-                           o->key, i, t->label);
+                buf_printf(
+                    &c->text,
+                    "lost: element %u of key %d, acknowledged to transaction %d (%c), is gone",
+                    o->element, o->key, i, t->label);
                 return false;
             }
         }
@@ -199,8 +209,9 @@ static bool check_atomic(struct check *c)
             }
         }
         if (there != 0 && there != appends) {
-            buf_printf(&c->text, "half a transaction: %d of %d appends of transaction %d (%c) are there", there, appends, i,
-                       t->label);
+            buf_printf(&c->text,
+                       "half a transaction: %d of %d appends of transaction %d (%c) are there",
+                       there, appends, i, t->label);
             return false;
         }
     }
@@ -269,7 +280,8 @@ static bool find_cycle(struct check *c, uint8_t mask, const char *name)
                     for (int k = len - 1; k >= -1; k--) {
                         int to = k >= 0 ? path[k] : s;
                         buf_printf(&c->text, " %d(%c)-", from, c->h->txns[from]->label);
-                        describe_edge(&c->text, c->edges[(size_t)from * (size_t)n + (size_t)to] & mask);
+                        describe_edge(&c->text,
+                                      c->edges[(size_t)from * (size_t)n + (size_t)to] & mask);
                         buf_printf(&c->text, "->%d(%c)", to, c->h->txns[to]->label);
                         from = to;
                     }
@@ -319,7 +331,8 @@ char *history_check(const struct history *h, enum history_level level)
             found = find_cycle(&c, serial, "G2 (not serializable)");
         }
         if (!found) {
-            find_cycle(&c, (level == HISTORY_STRICT ? serial : committed) | EDGE_RT, "not strict (real time)");
+            find_cycle(&c, (level == HISTORY_STRICT ? serial : committed) | EDGE_RT,
+                       "not strict (real time)");
         }
         mem_free(c.edges);
     }

@@ -1,10 +1,11 @@
 /*
  * What clients did and saw, and whether a strictly serializable database could have done that.
  *
- * The list-append method: every write appends a unique element to a key's list, so a read shows the order of all
- * writes before it. From that follow, without search: ww edges (consecutive elements), wr edges (who wrote the last
- * element that was read), rw edges (who wrote the element after it), and real-time edges. A cycle is an anomaly; its
- * edges name it. After Kingsbury and Alvaro, "Elle: Inferring Isolation Anomalies from Experimental Observations".
+ * The list-append method: every write appends a unique element to a key's list, so a read shows the
+ * order of all writes before it. From that follow, without search: ww edges (consecutive elements),
+ * wr edges (who wrote the last element that was read), rw edges (who wrote the element after it),
+ * and real-time edges. A cycle is an anomaly; its edges name it. After Kingsbury and Alvaro, "Elle:
+ * Inferring Isolation Anomalies from Experimental Observations".
  */
 #ifndef TEST_SIM_HISTORY_H
 #define TEST_SIM_HISTORY_H
@@ -43,8 +44,8 @@ struct history {
 };
 
 struct history_txn *history_begin(struct history *h, uint64_t now_ns, char label);
-/* What is promised: COMMITTED forbids G0, G1 and lost appends (READ COMMITTED that locks before it appends, and above),
- * STRICT every cycle, real time included. */
+/* What is promised: COMMITTED forbids G0, G1 and lost appends (READ COMMITTED that locks before it
+ * appends, and above), STRICT every cycle, real time included. */
 enum history_level { HISTORY_COMMITTED, HISTORY_STRICT };
 /* NULL: fine; else a text that names the anomaly, to be freed. */
 char *history_check(const struct history *h, enum history_level level);

@@ -1,19 +1,22 @@
 /*
  * sherd_sim: whole clusters under faults, from a seed.
  *
- *   sherd_sim --seed N [--seeds COUNT] [--nodes N] [--bug NAME] [--isolation rc|rr] [--expect-failure] [--calm] [--trace]
+ *   sherd_sim --seed N [--seeds COUNT] [--nodes N] [--bug NAME] [--isolation rc|rr]
+ * [--expect-failure] [--calm] [--trace]
  *
- * Each seed runs in a process of its own: three nodes (every fourth seed: five) with metadata, shards and routers, the
- * key space cut into three shards, clients on every node, a nemesis that crashes nodes (losing unsynced writes), fails
- * and fills disks, cuts and slows the network, slows disks, pauses nodes, makes clocks drift, moves leaderships, splits
- * shards and drains nodes. Then everything heals, clients end, and the checkers look: list-append histories are
- * strictly serializable (those of the weaker levels: no G0, G1, lost update), acknowledged writes are there once, one
- * of several inserts of a key has won, money is conserved in every snapshot, replicas are equal, and the cluster made
- * progress after the faults.
+ * Each seed runs in a process of its own: three nodes (every fourth seed: five) with metadata,
+ * shards and routers, the key space cut into three shards, clients on every node, a nemesis that
+ * crashes nodes (losing unsynced writes), fails and fills disks, cuts and slows the network, slows
+ * disks, pauses nodes, makes clocks drift, moves leaderships, splits shards and drains nodes. Then
+ * everything heals, clients end, and the checkers look: list-append histories are strictly
+ * serializable (those of the weaker levels: no G0, G1, lost update), acknowledged writes are there
+ * once, one of several inserts of a key has won, money is conserved in every snapshot, replicas are
+ * equal, and the cluster made progress after the faults.
  *
  * Exit: 0 fine, 1 a consistency check failed, 3 the cluster did not get on, a signal: an assertion.
- * --expect-failure: success is that some seed fails a check or an assertion; prints how many it took and which. That
- * a run gets stuck does not count. --isolation runs the strictly checked clients at a weaker level, to the same end.
+ * --expect-failure: success is that some seed fails a check or an assertion; prints how many it
+ * took and which. That a run gets stuck does not count. --isolation runs the strictly checked
+ * clients at a weaker level, to the same end.
  */
 #include "cluster.h"
 #include "history.h"
@@ -48,7 +51,8 @@
 struct world {
     struct cluster cluster;
     struct history history;
-    struct history weak; /* of READ COMMITTED and REPEATABLE READ clients, who have keys of their own */
+    struct history
+        weak; /* of READ COMMITTED and REPEATABLE READ clients, who have keys of their own */
     enum txn_isolation isolation; /* of the clients of `history` */
     uint32_t next_element;
     struct race { /* an insert of a key that others insert too; by token, from 1 */
@@ -85,8 +89,8 @@ static struct world world;
 
 /* ---- keys and values ---- */
 
-/* Keys of kind 'l' lists, 'w' lists of the weak levels, 'a' accounts, 'i' inserts, 'u' and 'v' races: spread over the
- * shards by their number. */
+/* Keys of kind 'l' lists, 'w' lists of the weak levels, 'a' accounts, 'i' inserts, 'u' and 'v'
+ * races: spread over the shards by their number. */
 static struct slice make_key(struct arena *a, char kind, uint32_t number)
 {
     struct buf b = {0};
@@ -123,7 +127,8 @@ static int compare_key_spans(const void *a, const void *b)
 }
 
 /* Reads the rows of the keys in one scan (whose spans may cross shards). */
-static struct status *read_keys(struct fiber *f, struct arena *a, struct txn *t, struct read_many *r, enum lock_mode lock)
+static struct status *read_keys(struct fiber *f, struct arena *a, struct txn *t,
+                                struct read_many *r, enum lock_mode lock)
 {
     struct fragment fr = {.table_id = TABLE,
                           .index_id = 1,
@@ -165,8 +170,9 @@ static struct status *read_keys(struct fiber *f, struct arena *a, struct txn *t,
     return st;
 }
 
-static struct status *write_one(struct fiber *f, struct arena *a, struct txn *t, struct slice key, struct slice bytes,
-                                Sherd__V1__OpKind kind, bool is_last, struct txn_write_result *out)
+static struct status *write_one(struct fiber *f, struct arena *a, struct txn *t, struct slice key,
+                                struct slice bytes, Sherd__V1__OpKind kind, bool is_last,
+                                struct txn_write_result *out)
 {
     struct txn_write w = {.kind = kind, .key = key, .value = make_value(a, bytes)};
     return txn_write(f, t, a, &w, 1, TABLE, 0, is_last, out);
@@ -236,8 +242,9 @@ struct list_client {
 };
 
 /* One statement: a read of a list, perhaps an append to it. */
-static struct status *list_statement(struct fiber *f, struct arena *a, struct txn *t, const struct list_client *c,
-                                     struct history_txn *h, bool read_only)
+static struct status *list_statement(struct fiber *f, struct arena *a, struct txn *t,
+                                     const struct list_client *c, struct history_txn *h,
+                                     bool read_only)
 {
     struct history_op *op = &h->ops[h->op_count];
     struct read_many m = {.count = 1};
@@ -264,7 +271,8 @@ static struct status *list_statement(struct fiber *f, struct arena *a, struct tx
     buf_put_slice(&b, m.values[0]);
     buf_put_u32(&b, w->element);
     /* As INSERT and UPDATE do: a row that is not there cannot be locked by the read. */
-    Sherd__V1__OpKind kind = m.values[0].data == NULL ? SHERD__V1__OP_KIND__OP_INSERT : SHERD__V1__OP_KIND__OP_PUT;
+    Sherd__V1__OpKind kind =
+        m.values[0].data == NULL ? SHERD__V1__OP_KIND__OP_INSERT : SHERD__V1__OP_KIND__OP_PUT;
     struct txn_write_result res;
     struct status *st = write_one(f, a, t, m.keys[0], buf_slice(&b), kind, false, &res);
     buf_deinit(&b);
@@ -276,7 +284,8 @@ static void list_txn(struct fiber *f, struct router *r, const struct list_client
 {
     bool read_only = below(4) == 0;
     struct txn_options o = {.isolation = c->isolation, .read_only = read_only};
-    struct history_txn *h = history_begin(c->history, now(), read_only && c->label == 'm' ? 'r' : c->label);
+    struct history_txn *h =
+        history_begin(c->history, now(), read_only && c->label == 'm' ? 'r' : c->label);
     struct txn *t = txn_begin(r, &o);
     struct arena *a = arena_create(0);
     struct status *st = NULL;
@@ -298,7 +307,8 @@ static void list_txn(struct fiber *f, struct router *r, const struct list_client
                 status_free(refused);
             }
         } else if (st == NULL && savepoint != 0) {
-            st = txn_rollback_to(f, t, savepoint); /* what was read stays read, what was written is gone (W6) */
+            st = txn_rollback_to(
+                f, t, savepoint); /* what was read stays read, what was written is gone (W6) */
             forget_ops(h, before + 1);
         }
         if (st == NULL && below(3) == 0) {
@@ -357,7 +367,8 @@ static void insert_txn(struct fiber *f, struct router *r)
     struct txn_write_result res = {0};
     struct status *st = txn_statement_begin(f, t);
     if (st == NULL) {
-        st = write_one(f, a, t, make_key(a, 'i', number), slice_str("x"), SHERD__V1__OP_KIND__OP_INSERT, true, &res);
+        st = write_one(f, a, t, make_key(a, 'i', number), slice_str("x"),
+                       SHERD__V1__OP_KIND__OP_INSERT, true, &res);
     }
     if (st == NULL && res.failed) {
         cluster_fail(&world.cluster, "insert %u met an existing row: it was done twice", number);
@@ -390,8 +401,8 @@ static void race_txn(struct fiber *f, struct router *r)
     struct txn_write_result res = {0};
     struct status *st = txn_statement_begin(f, t);
     for (uint32_t i = 0; i < (race->is_pair ? 2u : 1u) && st == NULL && !res.failed; i++) {
-        st = write_one(f, a, t, make_key(a, i == 0 ? 'u' : 'v', race->number + i), slice_make(bytes, 4),
-                       SHERD__V1__OP_KIND__OP_INSERT, !race->is_pair, &res);
+        st = write_one(f, a, t, make_key(a, i == 0 ? 'u' : 'v', race->number + i),
+                       slice_make(bytes, 4), SHERD__V1__OP_KIND__OP_INSERT, !race->is_pair, &res);
     }
     race->met_other = st == NULL && res.failed;
     if (st == NULL && !res.failed) {
@@ -415,7 +426,8 @@ static void transfer_txn(struct fiber *f, struct router *r)
     struct txn *t = txn_begin(r, &o);
     struct arena *a = arena_create(0);
     struct read_many m = {.count = 2};
-    uint32_t from = (uint32_t)below(ACCOUNTS), to = (from + 1 + (uint32_t)below(ACCOUNTS - 1)) % ACCOUNTS;
+    uint32_t from = (uint32_t)below(ACCOUNTS),
+             to = (from + 1 + (uint32_t)below(ACCOUNTS - 1)) % ACCOUNTS;
     int64_t amount = (int64_t)below(10);
     m.keys[0] = make_key(a, 'a', from);
     m.keys[1] = make_key(a, 'a', to);
@@ -427,7 +439,8 @@ static void transfer_txn(struct fiber *f, struct router *r)
         uint8_t bytes[8];
         set_u64(bytes, (uint64_t)(balance_of(m.values[i]) + (i == 0 ? -amount : amount)));
         struct txn_write_result res;
-        st = write_one(f, a, t, m.keys[i], slice_make(bytes, 8), SHERD__V1__OP_KIND__OP_PUT, false, &res);
+        st = write_one(f, a, t, m.keys[i], slice_make(bytes, 8), SHERD__V1__OP_KIND__OP_PUT, false,
+                       &res);
     }
     if (st == NULL) {
         st = txn_commit(f, t);
@@ -457,7 +470,8 @@ static void audit_txn(struct fiber *f, struct router *r)
             sum += balance_of(m.values[i]);
         }
         if (sum != (int64_t)ACCOUNTS * ACCOUNT_START) {
-            cluster_fail(&world.cluster, "money: a snapshot sums to %lld, not %d", (long long)sum, ACCOUNTS * ACCOUNT_START);
+            cluster_fail(&world.cluster, "money: a snapshot sums to %lld, not %d", (long long)sum,
+                         ACCOUNTS * ACCOUNT_START);
         }
         st = txn_commit(f, t);
     } else {
@@ -617,7 +631,8 @@ static void transfer_fiber(struct fiber *f, struct cluster_node *n, void *arg)
     void *reply;
     uint64_t deadline = fiber_set_deadline(f, loop_clock_ns(n->loop) + SECOND);
     for (int i = 1; i <= world.cluster.node_count && q.replica_id != 0; i++) {
-        if (!status_consume(rpc_call(f, n->rpc, (uint64_t)i, RPC_SHARD_CHANGE_REPLICA, &q, a, &reply))) {
+        if (!status_consume(
+                rpc_call(f, n->rpc, (uint64_t)i, RPC_SHARD_CHANGE_REPLICA, &q, a, &reply))) {
             break;
         }
     }
@@ -681,7 +696,8 @@ static void nemesis(void *ctx)
         break;
     case 10:
         if (n->is_up) {
-            sim_loop_clock(n->loop, 0.995 + (double)below(11) / 1000.0, (int64_t)below(7200000000) - 3600000000);
+            sim_loop_clock(n->loop, 0.995 + (double)below(11) / 1000.0,
+                           (int64_t)below(7200000000) - 3600000000);
         }
         break;
     case 11:
@@ -751,14 +767,16 @@ struct finish {
 };
 
 /* One transaction that reads all lists: it must see every acknowledged write. */
-static struct status *read_lists(struct fiber *f, struct cluster_node *n, struct history *history, char kind)
+static struct status *read_lists(struct fiber *f, struct cluster_node *n, struct history *history,
+                                 char kind)
 {
     struct arena *a = arena_create(0);
     struct txn_options o = {.isolation = TXN_SERIALIZABLE, .read_only = true};
     struct txn *t = txn_begin(n->router, &o);
     struct history_txn *h = history_begin(history, now(), 'F');
     struct read_many m = {.count = LIST_KEYS};
-    static_assert(LIST_KEYS <= HISTORY_OPS_MAX && LIST_KEYS <= ACCOUNTS, "one transaction reads all lists");
+    static_assert(LIST_KEYS <= HISTORY_OPS_MAX && LIST_KEYS <= ACCOUNTS,
+                  "one transaction reads all lists");
     for (uint32_t i = 0; i < LIST_KEYS; i++) {
         m.keys[i] = make_key(a, kind, i);
     }
@@ -796,7 +814,8 @@ static void last_lists(struct fiber *f, struct cluster_node *n, struct history *
     cluster_stuck(&world.cluster, "last reads: %s", st->message);
 }
 
-static struct slice last_value(struct fiber *f, struct cluster_node *n, struct arena *a, char kind, uint32_t number)
+static struct slice last_value(struct fiber *f, struct cluster_node *n, struct arena *a, char kind,
+                               uint32_t number)
 {
     struct txn_options o = {.isolation = TXN_SERIALIZABLE, .read_only = true};
     struct txn *t = txn_begin(n->router, &o);
@@ -813,7 +832,8 @@ static struct slice last_value(struct fiber *f, struct cluster_node *n, struct a
     return m.values[0];
 }
 
-static uint32_t last_token(struct fiber *f, struct cluster_node *n, struct arena *a, char kind, uint32_t number)
+static uint32_t last_token(struct fiber *f, struct cluster_node *n, struct arena *a, char kind,
+                           uint32_t number)
 {
     struct slice v = last_value(f, n, a, kind, number);
     return v.data == NULL ? 0 : get_u32(v.data);
@@ -830,7 +850,8 @@ static void check_race(uint32_t number, uint32_t u, uint32_t v)
         cluster_fail(c, "unique: key %u holds token %u, which was told to be aborted", number, u);
     }
     if (v != 0 && v != u) {
-        cluster_fail(c, "unique: half a transaction: the keys of %u hold tokens %u and %u", number, u, v);
+        cluster_fail(c, "unique: half a transaction: the keys of %u hold tokens %u and %u", number,
+                     u, v);
     }
     if (u != 0 && world.races[u].is_pair && v != u) {
         cluster_fail(c, "unique: half a transaction: of token %u only the first key is there", u);
@@ -838,10 +859,12 @@ static void check_race(uint32_t number, uint32_t u, uint32_t v)
     for (uint32_t i = 1; i <= world.race_count; i++) {
         const struct race *x = &world.races[i];
         if (x->number == number && x->outcome == OUTCOME_COMMITTED && i != u) {
-            cluster_fail(c, "unique: tokens %u and %u of key %u: the first was acknowledged", i, u, number);
+            cluster_fail(c, "unique: tokens %u and %u of key %u: the first was acknowledged", i, u,
+                         number);
         }
         if (x->number == number && x->met_other && u == 0) {
-            cluster_fail(c, "unique: token %u was told that key %u exists, and it does not", i, number);
+            cluster_fail(c, "unique: token %u was told that key %u exists, and it does not", i,
+                         number);
         }
     }
 }
@@ -876,7 +899,8 @@ static bool is_finished(void *ctx)
 }
 
 /* The data of a shard's replicas, byte for byte: newest versions ('d') and history ('h'). */
-static void compare_two(const struct shard_info *s, uint64_t first_node, uint64_t other_node, uint8_t space)
+static void compare_two(const struct shard_info *s, uint64_t first_node, uint64_t other_node,
+                        uint8_t space)
 {
     struct cluster *c = &world.cluster;
     struct store_iter *first = store_iter_create(c->nodes[first_node].state, NULL);
@@ -894,8 +918,8 @@ static void compare_two(const struct shard_info *s, uint64_t first_node, uint64_
         }
         if (a != b || !slice_eq(store_iter_key(first), store_iter_key(other)) ||
             !slice_eq(store_iter_value(first), store_iter_value(other))) {
-            cluster_fail(c, "replicas of shard %d on nodes %d and %d differ in '%c'", (int)s->shard_id, (int)first_node,
-                         (int)other_node, space);
+            cluster_fail(c, "replicas of shard %d on nodes %d and %d differ in '%c'",
+                         (int)s->shard_id, (int)first_node, (int)other_node, space);
         }
         store_iter_next(first);
         store_iter_next(other);
@@ -944,8 +968,9 @@ static bool is_settled(void *ctx, const struct shard_info *s)
     for (size_t k = 0; k < s->replica_count; k++) {
         bool is_good = false;
         for (int i = 0; i < r->count && !is_good; i++) {
-            is_good = r->items[i].node == s->replicas[k].node_id && r->items[i].shard == s->shard_id &&
-                      r->items[i].applied == last && !r->items[i].is_prepared;
+            is_good = r->items[i].node == s->replicas[k].node_id &&
+                      r->items[i].shard == s->shard_id && r->items[i].applied == last &&
+                      !r->items[i].is_prepared;
         }
         r->is_behind |= !is_good || !s->replicas[k].is_voter;
     }
@@ -1031,16 +1056,18 @@ static int run_seed(uint64_t seed, int nodes, bool calm, bool trace)
     if (!cluster_wait_booted(c, 20 * SECOND)) {
         cluster_stuck(c, "not all nodes serve 20 s after the faults");
     }
-    if (!sim_run(c->sim, now() + 20 * SECOND, has_progress, NULL) && world.history.count < TXNS_MAX) {
-        cluster_stuck(c, "no progress in the 20 s after the faults: %d commits", world.commits_after_heal);
+    if (!sim_run(c->sim, now() + 20 * SECOND, has_progress, NULL) &&
+        world.history.count < TXNS_MAX) {
+        cluster_stuck(c, "no progress in the 20 s after the faults: %d commits",
+                      world.commits_after_heal);
     }
     world.is_ending = true;
     if (!sim_run(c->sim, now() + 60 * SECOND, no_clients, NULL)) {
         for (int i = 0; i < world.doing_count; i++) {
             const struct cluster_node *n = &c->nodes[world.doing[i].node];
             if (world.doing[i].label != 0 && n->boots == world.doing[i].boots) {
-                printf("node %d: a client is in '%c' since %.3f s\n", (int)n->id, world.doing[i].label,
-                       (double)world.doing[i].since_ns / 1e9);
+                printf("node %d: a client is in '%c' since %.3f s\n", (int)n->id,
+                       world.doing[i].label, (double)world.doing[i].since_ns / 1e9);
             }
         }
         cluster_stuck(c, "%d clients still wait 60 s after the faults", world.clients);
@@ -1062,15 +1089,18 @@ static int run_seed(uint64_t seed, int nodes, bool calm, bool trace)
         cluster_fail(c, "%s", anomaly);
     }
     if (trace || calm) {
-        printf("seed %llu: %d committed, %d aborted, %d unknown, %d inserts, %llu events, %llu messages\n",
-               (unsigned long long)seed, world.committed, world.aborted, world.unknown, (int)world.insert_count,
-               (unsigned long long)sim_event_count(c->sim), (unsigned long long)sim_net_message_count(c->net));
+        printf("seed %llu: %d committed, %d aborted, %d unknown, %d inserts, %llu events, %llu "
+               "messages\n",
+               (unsigned long long)seed, world.committed, world.aborted, world.unknown,
+               (int)world.insert_count, (unsigned long long)sim_event_count(c->sim),
+               (unsigned long long)sim_net_message_count(c->net));
     }
     arena_destroy(a);
     return 0;
 }
 
-/* One seed in a process of its own. *text: the line that says what went wrong. Its exit code, or 128 + signal. */
+/* One seed in a process of its own. *text: the line that says what went wrong. Its exit code, or
+ * 128 + signal. */
 static int run_child(uint64_t seed, int nodes, bool calm, bool trace, char *text, size_t size)
 {
     int ends[2];
@@ -1096,8 +1126,9 @@ static int run_child(uint64_t seed, int nodes, bool calm, bool trace, char *text
         if (trace || calm) {
             puts(line);
         }
-        if (strncmp(line, "FAILED", 6) == 0 || strncmp(line, "STUCK", 5) == 0 || strstr(line, "FATAL") != NULL ||
-            strstr(line, "runtime error") != NULL || strstr(line, "ERROR: AddressSanitizer") != NULL) {
+        if (strncmp(line, "FAILED", 6) == 0 || strncmp(line, "STUCK", 5) == 0 ||
+            strstr(line, "FATAL") != NULL || strstr(line, "runtime error") != NULL ||
+            strstr(line, "ERROR: AddressSanitizer") != NULL) {
             snprintf(text, size, "%s", line);
         }
     }
@@ -1115,10 +1146,15 @@ static int run_child(uint64_t seed, int nodes, bool calm, bool trace, char *text
 int main(int argc, char **argv)
 {
     static const struct option longs[] = {
-        {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'n'},
-        {"nodes", required_argument, NULL, 'N'}, {"bug", required_argument, NULL, 'b'},
-        {"expect-failure", no_argument, NULL, 'e'}, {"calm", no_argument, NULL, 'c'},
-        {"isolation", required_argument, NULL, 'i'}, {"trace", no_argument, NULL, 't'},       {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'},
+        {"seeds", required_argument, NULL, 'n'},
+        {"nodes", required_argument, NULL, 'N'},
+        {"bug", required_argument, NULL, 'b'},
+        {"expect-failure", no_argument, NULL, 'e'},
+        {"calm", no_argument, NULL, 'c'},
+        {"isolation", required_argument, NULL, 'i'},
+        {"trace", no_argument, NULL, 't'},
+        {NULL, 0, NULL, 0},
     };
     uint64_t seed = 1, seeds = 1;
     int nodes = 0, c;
@@ -1176,8 +1212,9 @@ int main(int argc, char **argv)
             failed++;
         }
         if (expect_failure && code != 0 && code != EXIT_STUCK) {
-            printf("caught by seed %llu, the %llu. tried (%llu stuck before): %s\n", (unsigned long long)(seed + i),
-                   (unsigned long long)(i + 1), (unsigned long long)stuck, text);
+            printf("caught by seed %llu, the %llu. tried (%llu stuck before): %s\n",
+                   (unsigned long long)(seed + i), (unsigned long long)(i + 1),
+                   (unsigned long long)stuck, text);
             return 0;
         }
         if (code != 0 && !expect_failure) {
@@ -1188,7 +1225,7 @@ int main(int argc, char **argv)
             fflush(stdout);
         }
     }
-    printf("%llu seeds, %llu failed, %llu stuck\n", (unsigned long long)seeds, (unsigned long long)failed,
-           (unsigned long long)stuck);
+    printf("%llu seeds, %llu failed, %llu stuck\n", (unsigned long long)seeds,
+           (unsigned long long)failed, (unsigned long long)stuck);
     return expect_failure || failed + stuck > 0 ? 1 : 0;
 }
