@@ -195,7 +195,7 @@ static struct config *config_new(void)
     cfg->cache_mb = 32;
     cfg->write_buffer_mb = 16;
     cfg->statement_mb = 16;
-    cfg->workspace_mb = 64;
+    cfg->workspace_mb = 256;
     return cfg;
 }
 
