@@ -17,7 +17,7 @@ BIN = os.environ.get("SHERD_BIN", "build/release/bin")
 
 def free_port_range(nodes):
     """A SQL port P such that P + 10 i + 0..3 are free now. Below the range that the kernel gives to clients."""
-    for base in range(21000 + os.getpid() % 400 * 10, 32000, 10 * nodes):
+    for base in range(21000 + os.getpid() % 100 * 100, 32000, 100):
         ports = [base + 10 * i + k for i in range(nodes) for k in range(4)]
         with contextlib.ExitStack() as stack:
             try:
