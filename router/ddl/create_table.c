@@ -515,10 +515,11 @@ static struct status *with_options(struct ddl *d, Sherd__V1__TableDesc *t, size_
             } else if (strcasecmp(text, "range") == 0) {
                 t->sharding = SHERD__V1__SHARDING__SHARDING_RANGE;
             } else if (strcasecmp(text, "reference") == 0) {
-                t->sharding = SHERD__V1__SHARDING__SHARDING_REFERENCE;
+                return status_hint(status_new(UNSUPPORTED, "reference tables are not supported yet"),
+                                   "Leave the option out: a small table is in one shard.");
             } else {
                 return status_hint(status_new(INVALID, "invalid value for sharding: \"%s\"", text),
-                                   "Use 'range', 'hash' or 'reference'.");
+                                   "Use 'range' or 'hash'.");
             }
         } else if (strcmp(e->defname, "shards") == 0) {
             if (number < 1 || number > HASH_SHARDS_MAX) {
@@ -526,9 +527,8 @@ static struct status *with_options(struct ddl *d, Sherd__V1__TableDesc *t, size_
             }
             shards = number;
         } else if (strcmp(e->defname, "colocate_with") == 0) {
-            const Sherd__V1__TableDesc *other;
-            TRY(find_table(d, NULL, text, false, &other));
-            t->colocate_with = other->id;
+            return status_hint(status_new(UNSUPPORTED, "colocate_with is not supported yet"),
+                               "Tables without the sharding option share a shard until they grow.");
         } else if (strcmp(e->defname, "fillfactor") == 0 || strncmp(e->defname, "autovacuum", 10) == 0 ||
                    strcmp(e->defname, "parallel_workers") == 0 || strcmp(e->defname, "toast_tuple_target") == 0 ||
                    strcmp(e->defname, "user_catalog_table") == 0) {
@@ -538,7 +538,7 @@ static struct status *with_options(struct ddl *d, Sherd__V1__TableDesc *t, size_
             }
         } else {
             return status_hint(status_new(INVALID, "unrecognized parameter \"%s\"", e->defname),
-                               "sharding, shards, colocate_with and PostgreSQL's storage parameters are known.");
+                               "sharding, shards and PostgreSQL's storage parameters are known.");
         }
     }
     if (t->sharding == SHERD__V1__SHARDING__SHARDING_HASH) {
