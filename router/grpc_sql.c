@@ -1,8 +1,8 @@
 /*
  * sherd.v1.Sql over gRPC: sessions by secret handle, statements with streamed results.
  *
- * A session serves one request at a time (a mutex between fibers); it ends when closed, or after IDLE_MS without a
- * request. An Execute without a session runs in one of its own.
+ * A session serves one request at a time (a mutex between fibers); it ends when closed, or after
+ * IDLE_MS without a request. An Execute without a session runs in one of its own.
  */
 #include "router_internal.h"
 
@@ -40,15 +40,16 @@ static struct service *service; /* one per process */
 
 static struct status *ready(const struct service *v)
 {
-    return *v->router != NULL ? NULL
-                              : status_hint(status_new(UNAVAILABLE, "the node is starting, or has no router role"),
-                                            "Try again, or another node.");
+    return *v->router != NULL
+               ? NULL
+               : status_hint(status_new(UNAVAILABLE, "the node is starting, or has no router role"),
+                             "Try again, or another node.");
 }
 
 /* ---- sessions ---- */
 
-static struct status *open_session(struct fiber *f, struct service *v, const char *user, const char *database,
-                                   struct session **out)
+static struct status *open_session(struct fiber *f, struct service *v, const char *user,
+                                   const char *database, struct session **out)
 {
     struct session_options o = {.user = slice_str(user[0] != '\0' ? user : "sherd"),
                                 .database = slice_str(database[0] != '\0' ? database : "sherd"),
@@ -115,8 +116,8 @@ static void sweep(struct timer *t)
     fiber_spawn(v->loop, FIBER_STACK_SMALL, sweep_fiber, v);
 }
 
-static struct status *handle_open(struct fiber *f, struct rpc_context *ctx, const void *request, void **out_reply,
-                                  void *handler_ctx)
+static struct status *handle_open(struct fiber *f, struct rpc_context *ctx, const void *request,
+                                  void **out_reply, void *handler_ctx)
 {
     struct service *v = handler_ctx;
     const Sherd__V1__OpenSessionRequest *q = request;
@@ -124,7 +125,8 @@ static struct status *handle_open(struct fiber *f, struct rpc_context *ctx, cons
     struct session *s;
     TRY(open_session(f, v, q->user, q->database, &s));
     for (size_t i = 0; i < q->n_settings; i++) {
-        struct status *st = session_set(s, slice_str(q->settings[i]->key), slice_str(q->settings[i]->value));
+        struct status *st =
+            session_set(s, slice_str(q->settings[i]->key), slice_str(q->settings[i]->value));
         if (st != NULL) {
             session_close(f, s);
             return st;
@@ -147,8 +149,8 @@ static struct status *handle_open(struct fiber *f, struct rpc_context *ctx, cons
     return NULL;
 }
 
-static struct status *handle_close(struct fiber *f, struct rpc_context *ctx, const void *request, void **out_reply,
-                                   void *handler_ctx)
+static struct status *handle_close(struct fiber *f, struct rpc_context *ctx, const void *request,
+                                   void **out_reply, void *handler_ctx)
 {
     struct service *v = handler_ctx;
     const Sherd__V1__CloseSessionRequest *q = request;
@@ -162,8 +164,8 @@ static struct status *handle_close(struct fiber *f, struct rpc_context *ctx, con
     return NULL;
 }
 
-static struct status *handle_cancel(struct fiber *f, struct rpc_context *ctx, const void *request, void **out_reply,
-                                    void *handler_ctx)
+static struct status *handle_cancel(struct fiber *f, struct rpc_context *ctx, const void *request,
+                                    void **out_reply, void *handler_ctx)
 {
     (void)f;
     struct service *v = handler_ctx;
@@ -198,19 +200,20 @@ static Sherd__V1__Column **make_columns(struct arena *a, const struct plan_colum
     return out;
 }
 
-static struct status *handle_prepare(struct fiber *f, struct rpc_context *ctx, const void *request, void **out_reply,
-                                     void *handler_ctx)
+static struct status *handle_prepare(struct fiber *f, struct rpc_context *ctx, const void *request,
+                                     void **out_reply, void *handler_ctx)
 {
     struct service *v = handler_ctx;
     const Sherd__V1__PrepareStatementRequest *q = request;
     TRY(ready(v));
     struct remote_session *r;
     TRY(acquire(f, v, &q->session, &r));
-    struct status *st = session_prepare(f, r->session, slice_str(q->name), slice_str(q->sql), q->param_types,
-                                        (int)q->n_param_types);
+    struct status *st = session_prepare(f, r->session, slice_str(q->name), slice_str(q->sql),
+                                        q->param_types, (int)q->n_param_types);
     if (st == NULL) {
         struct prepared *p = session_prepared(r->session, slice_str(q->name));
-        Sherd__V1__PrepareStatementReply *reply = ARENA_NEW(ctx->arena, Sherd__V1__PrepareStatementReply);
+        Sherd__V1__PrepareStatementReply *reply =
+            ARENA_NEW(ctx->arena, Sherd__V1__PrepareStatementReply);
         sherd__v1__prepare_statement_reply__init(reply);
         const type_oid *types;
         const struct plan_column *cols;
@@ -242,7 +245,8 @@ struct grpc_sink {
     struct list notices;
 };
 
-static struct status *sink_columns(struct fiber *f, struct sink *s, const struct plan_column *cols, int ncols)
+static struct status *sink_columns(struct fiber *f, struct sink *s, const struct plan_column *cols,
+                                   int ncols)
 {
     struct grpc_sink *g = CONTAINER_OF(s, struct grpc_sink, sink);
     arena_reset(g->arena);
@@ -253,8 +257,8 @@ static struct status *sink_columns(struct fiber *f, struct sink *s, const struct
     return grpc_stream_send(f, g->stream, &m.base);
 }
 
-static void make_value(struct grpc_sink *g, struct buf *scratch, type_oid type, const struct datum *d,
-                       Sherd__V1__Value *out)
+static void make_value(struct grpc_sink *g, struct buf *scratch, type_oid type,
+                       const struct datum *d, Sherd__V1__Value *out)
 {
     sherd__v1__value__init(out);
     if (d->is_null) {
@@ -324,18 +328,20 @@ static struct status *sink_empty(struct fiber *f, struct sink *s)
     return sink_complete(f, s, "");
 }
 
-static struct status *execute_prepared(struct fiber *f, struct session *s, const Sherd__V1__ExecuteRequest *q,
-                                       struct slice name, struct grpc_sink *g)
+static struct status *execute_prepared(struct fiber *f, struct session *s,
+                                       const Sherd__V1__ExecuteRequest *q, struct slice name,
+                                       struct grpc_sink *g)
 {
     struct prepared *p = session_prepared(s, name);
     if (p == NULL) {
-        return status_sql(NOT_FOUND, "26000", "prepared statement \"%.*s\" does not exist", (int)name.len,
-                          (const char *)name.data);
+        return status_sql(NOT_FOUND, "26000", "prepared statement \"%.*s\" does not exist",
+                          (int)name.len, (const char *)name.data);
     }
     const type_oid *types;
     int n = prepared_params(p, &types);
     if ((size_t)n != q->n_params) {
-        return status_sql(INVALID, "08P01", "%zu parameters were given, the statement takes %d", q->n_params, n);
+        return status_sql(INVALID, "08P01", "%zu parameters were given, the statement takes %d",
+                          q->n_params, n);
     }
     struct arena *a = session_bind_arena(s);
     struct datum *params = ARENA_ARRAY(a, struct datum, n + 1);
@@ -346,7 +352,8 @@ static struct status *execute_prepared(struct fiber *f, struct session *s, const
             TRY(type_input(a, types[i], -1, arena_copy(a, slice_str(value->text)), &params[i]));
             break;
         case SHERD__V1__VALUE__KIND_BINARY:
-            TRY(type_recv(a, types[i], -1, arena_copy(a, slice_make(value->binary.data, value->binary.len)),
+            TRY(type_recv(a, types[i], -1,
+                          arena_copy(a, slice_make(value->binary.data, value->binary.len)),
                           &params[i]));
             break;
         default:
@@ -382,12 +389,16 @@ static struct status *handle_execute(struct fiber *f, struct rpc_context *ctx, c
         TRY(open_session(f, v, q->user, q->database, &s));
     }
     struct grpc_sink g = {
-        .sink = {.columns = sink_columns, .rows = sink_rows, .complete = sink_complete, .empty = sink_empty},
+        .sink = {.columns = sink_columns,
+                 .rows = sink_rows,
+                 .complete = sink_complete,
+                 .empty = sink_empty},
         .stream = stream,
         .session = s,
         .binary = q->binary_results,
-        .rows_per_message = q->rows_per_message > 0 && q->rows_per_message <= 4096 ? (int)q->rows_per_message
-                                                                                   : ROWS_PER_MESSAGE,
+        .rows_per_message = q->rows_per_message > 0 && q->rows_per_message <= 4096
+                                ? (int)q->rows_per_message
+                                : ROWS_PER_MESSAGE,
         .arena = arena_create(0),
     };
     uint64_t deadline = fiber_deadline(f);
@@ -423,15 +434,16 @@ void grpc_sql_register(struct grpc_front *front, struct loop *l, struct router *
     service->router = r;
     service->sweep.fire = sweep;
     timer_start(l, &service->sweep, ms_to_ns(SWEEP_MS));
-    grpc_front_unary(front, "/sherd.v1.Sql/OpenSession", &sherd__v1__open_session_request__descriptor, handle_open,
-                     service);
-    grpc_front_unary(front, "/sherd.v1.Sql/CloseSession", &sherd__v1__close_session_request__descriptor, handle_close,
-                     service);
-    grpc_front_unary(front, "/sherd.v1.Sql/PrepareStatement", &sherd__v1__prepare_statement_request__descriptor,
-                     handle_prepare, service);
-    grpc_front_streaming(front, "/sherd.v1.Sql/Execute", &sherd__v1__execute_request__descriptor, handle_execute,
-                         service);
-    grpc_front_unary(front, "/sherd.v1.Sql/Cancel", &sherd__v1__cancel_request__descriptor, handle_cancel, service);
+    grpc_front_unary(front, "/sherd.v1.Sql/OpenSession",
+                     &sherd__v1__open_session_request__descriptor, handle_open, service);
+    grpc_front_unary(front, "/sherd.v1.Sql/CloseSession",
+                     &sherd__v1__close_session_request__descriptor, handle_close, service);
+    grpc_front_unary(front, "/sherd.v1.Sql/PrepareStatement",
+                     &sherd__v1__prepare_statement_request__descriptor, handle_prepare, service);
+    grpc_front_streaming(front, "/sherd.v1.Sql/Execute", &sherd__v1__execute_request__descriptor,
+                         handle_execute, service);
+    grpc_front_unary(front, "/sherd.v1.Sql/Cancel", &sherd__v1__cancel_request__descriptor,
+                     handle_cancel, service);
 }
 
 void grpc_sql_shutdown(struct fiber *f)

@@ -1,6 +1,6 @@
 /*
- * The router of a node: what its sessions share. Sessions, transactions and plans live on the node's loop;
- * the router itself holds no state that survives the process.
+ * The router of a node: what its sessions share. Sessions, transactions and plans live on the
+ * node's loop; the router itself holds no state that survives the process.
  */
 #include "router_internal.h"
 
@@ -24,11 +24,14 @@ struct status *router_create(struct fiber *f, const struct router_options *o, st
     cond_init(&r->background_done);
     r->m_commits = metric_counter("sherd_txn_commits_total", NULL, "transactions committed");
     r->m_aborts = metric_counter("sherd_txn_aborts_total", NULL, "transactions rolled back");
-    r->m_unknown = metric_counter("sherd_txn_unknown_total", NULL, "commits whose outcome could not be told");
-    r->m_retries = metric_counter("sherd_txn_retries_total", NULL, "statements run again by the router");
+    r->m_unknown =
+        metric_counter("sherd_txn_unknown_total", NULL, "commits whose outcome could not be told");
+    r->m_retries =
+        metric_counter("sherd_txn_retries_total", NULL, "statements run again by the router");
     r->m_refreshes = metric_counter("sherd_txn_refreshes_total", NULL, "snapshots moved forward");
     r->m_statements = metric_counter("sherd_sql_statements_total", NULL, "statements executed");
-    r->m_errors = metric_counter("sherd_sql_errors_total", NULL, "statements that ended in an error");
+    r->m_errors =
+        metric_counter("sherd_sql_errors_total", NULL, "statements that ended in an error");
     r->plans = plan_cache_create();
     txn_register(r);
     *out = r;

@@ -23,28 +23,30 @@ struct router {
     uint32_t session_counter;
     int session_count;
     struct list sessions; /* struct session.link */
-    struct list txns;     /* struct txn.link: every one that may be asked about (Coordinator.Outcome) */
+    struct list txns; /* struct txn.link: every one that may be asked about (Coordinator.Outcome) */
     struct plan_cache *plans;
     struct shard_term *terms;         /* shard_call.c: the last term heard of each shard's leader */
     struct sequence_block *sequences; /* session/functions.c */
-    int background; /* fibers that finalize transactions */
+    int background;                   /* fibers that finalize transactions */
     bool is_closing;
     struct cond background_done;
 
-    struct metric *m_commits, *m_aborts, *m_unknown, *m_retries, *m_refreshes, *m_statements, *m_errors;
+    struct metric *m_commits, *m_aborts, *m_unknown, *m_retries, *m_refreshes, *m_statements,
+        *m_errors;
 };
 
 /*
- * Sends one request to the leader of a shard, following NOT_LEADER and broken connections, for at most 15 s.
- * retry_unknown: the request is idempotent, a lost reply may be answered by sending it again.
- * MOVED: the shard map has changed; cut the request anew. *out_node (may be NULL): who answered.
+ * Sends one request to the leader of a shard, following NOT_LEADER and broken connections, for at
+ * most 15 s. retry_unknown: the request is idempotent, a lost reply may be answered by sending it
+ * again. MOVED: the shard map has changed; cut the request anew. *out_node (may be NULL): who
+ * answered.
  */
 struct status *shard_call(struct fiber *f, struct router *r, uint64_t shard_id, enum rpc_method m,
-                          const void *request, bool retry_unknown, struct arena *a, void **out_reply,
-                          uint64_t *out_node) STATUS_MUST_CHECK;
+                          const void *request, bool retry_unknown, struct arena *a,
+                          void **out_reply, uint64_t *out_node) STATUS_MUST_CHECK;
 
-/* The last term that a leader of the shard was heard in; 0 = none. A one-call commit names it, so that its fate can be
- * told when the answer is lost (section 7). */
+/* The last term that a leader of the shard was heard in; 0 = none. A one-call commit names it, so
+ * that its fate can be told when the answer is lost (section 7). */
 uint64_t shard_term_get(const struct router *r, uint64_t shard_id);
 void shard_term_set(struct router *r, uint64_t shard_id, uint64_t term); /* 0 forgets */
 void shard_terms_free(struct router *r);

@@ -1,9 +1,9 @@
 /*
  * One request to the leader of one shard.
  *
- * The leader is guessed (the last one that answered, this node, the first replica), then followed by the
- * hints of NOT_LEADER answers. While nobody leads, replicas are asked in turn with a growing pause, so that
- * a new leader is found within a few milliseconds of its election.
+ * The leader is guessed (the last one that answered, this node, the first replica), then followed
+ * by the hints of NOT_LEADER answers. While nobody leads, replicas are asked in turn with a growing
+ * pause, so that a new leader is found within a few milliseconds of its election.
  */
 #include "base/buggify.h"
 #include "base/check.h"
@@ -79,8 +79,8 @@ static uint64_t first_guess(struct router *r, const struct shard_info *s, struct
 }
 
 struct status *shard_call(struct fiber *f, struct router *r, uint64_t shard_id, enum rpc_method m,
-                          const void *request, bool retry_unknown, struct arena *a, void **out_reply,
-                          uint64_t *out_node)
+                          const void *request, bool retry_unknown, struct arena *a,
+                          void **out_reply, uint64_t *out_node)
 {
     /* The planted bug shows only when the silence ends while the others still wait. */
     bool is_hasty = m == RPC_SHARD_PREPARE && bug_on(BUG_TXN_ABORT_ON_TIMEOUT);
@@ -88,14 +88,16 @@ struct status *shard_call(struct fiber *f, struct router *r, uint64_t shard_id, 
     uint64_t pause_ms = PAUSE_MIN_MS;
     const struct shard_info *s = shard_map_by_id(r->meta, shard_id);
     if (s == NULL) {
-        return status_new(MOVED, "shard %llu is not in the shard map", (unsigned long long)shard_id);
+        return status_new(MOVED, "shard %llu is not in the shard map",
+                          (unsigned long long)shard_id);
     }
     struct replica_cursor cursor;
     uint64_t node = first_guess(r, s, &cursor);
     int hints_followed = 0;
     for (;;) {
         if (node == 0) {
-            return status_new(UNAVAILABLE, "shard %llu has no replicas", (unsigned long long)shard_id);
+            return status_new(UNAVAILABLE, "shard %llu has no replicas",
+                              (unsigned long long)shard_id);
         }
         struct status *st = rpc_call(f, r->rpc, node, m, request, a, out_reply);
         if (st == NULL) {

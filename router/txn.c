@@ -1,5 +1,6 @@
 /*
- * The coordinator of one transaction (PROTOCOL section 4, C1-C6; section 5 seen from the coordinator).
+ * The coordinator of one transaction (PROTOCOL section 4, C1-C6; section 5 seen from the
+ * coordinator).
  *
  *            +--------------------- txn_rollback ------------------+
  *            |                                                     v
@@ -12,9 +13,9 @@
  * Invariants
  *  1 "aborted" is told only before anything of C3 was sent, or on a stable answer (C6).
  *  2 attempt a+1 is sent only after a Refused(a) and no Never, to the same set of handles (C3, C5).
- *  3 Finalize is sent only after the outcome is decided; Forget only after every Finalize was answered
- *    and the client has the outcome (F4).
- *  4 a transaction stays in router.txns until it is finalized, so that a recoverer who asks is told.
+ *  3 Finalize is sent only after the outcome is decided; Forget only after every Finalize was
+ * answered and the client has the outcome (F4). 4 a transaction stays in router.txns until it is
+ * finalized, so that a recoverer who asks is told.
  */
 #include "txn_internal.h"
 
@@ -221,7 +222,8 @@ uint64_t txn_savepoint(struct txn *t)
 {
     if (t->savepoint_count == t->savepoint_cap) {
         t->savepoint_cap = t->savepoint_cap == 0 ? 4 : t->savepoint_cap * 2;
-        t->savepoints = mem_realloc(t->savepoints, (size_t)t->savepoint_cap * sizeof(*t->savepoints));
+        t->savepoints =
+            mem_realloc(t->savepoints, (size_t)t->savepoint_cap * sizeof(*t->savepoints));
     }
     struct savepoint *s = &t->savepoints[t->savepoint_count++];
     s->id = ++t->savepoint_next;
@@ -234,7 +236,8 @@ uint64_t txn_savepoint(struct txn *t)
     return s->id;
 }
 
-static struct status *undo_to(struct fiber *f, struct txn *t, struct participant *p, uint64_t to_seq)
+static struct status *undo_to(struct fiber *f, struct txn *t, struct participant *p,
+                              uint64_t to_seq)
 {
     if (!p->has_handle || p->seq == to_seq) {
         return NULL;
@@ -250,8 +253,8 @@ static struct status *undo_to(struct fiber *f, struct txn *t, struct participant
     q.seq = ++p->seq; /* an undo takes its place in the order of writes */
     Sherd__V1__OutcomeReply *reply = NULL;
     t->stats.rpcs++;
-    struct status *st =
-        shard_call(f, t->router, p->shard_id, RPC_SHARD_ROLLBACK, &q, true, a, (void **)&reply, NULL);
+    struct status *st = shard_call(f, t->router, p->shard_id, RPC_SHARD_ROLLBACK, &q, true, a,
+                                   (void **)&reply, NULL);
     if (st == NULL && reply->answer == ANSWER(NEVER)) {
         st = status_new(CONFLICT, "could not serialize access: shard %llu has changed its leader",
                         (unsigned long long)p->shard_id);
@@ -293,8 +296,8 @@ struct status *txn_rollback_to(struct fiber *f, struct txn *t, uint64_t savepoin
 
 struct status *txn_refresh(struct fiber *f, struct txn *t)
 {
-    if (t->state != TXN_ACTIVE || t->options.isolation != TXN_SERIALIZABLE || t->options.as_of != 0 ||
-        t->used_latest || t->start == 0) {
+    if (t->state != TXN_ACTIVE || t->options.isolation != TXN_SERIALIZABLE ||
+        t->options.as_of != 0 || t->used_latest || t->start == 0) {
         return status_new(CONFLICT, "could not serialize access due to concurrent update");
     }
     uint64_t to;
@@ -318,7 +321,8 @@ struct status *txn_refresh(struct fiber *f, struct txn *t)
         q.undo_statement = t->statement;
         Sherd__V1__OutcomeReply *reply = NULL;
         t->stats.rpcs++;
-        st = shard_call(f, t->router, p->shard_id, RPC_SHARD_REFRESH, &q, true, a, (void **)&reply, NULL);
+        st = shard_call(f, t->router, p->shard_id, RPC_SHARD_REFRESH, &q, true, a, (void **)&reply,
+                        NULL);
         if (st == NULL && reply->answer != ANSWER(OK)) {
             st = status_new(CONFLICT, "could not serialize access due to concurrent update");
         }
@@ -448,7 +452,8 @@ static struct status *send_one(struct fiber *f, struct broadcast *b)
     Sherd__V1__OutcomeReply *reply = NULL;
     t->stats.rpcs++;
     /* All of these may be repeated: participants answer from state (P1, F1). */
-    struct status *st = shard_call(f, t->router, p->shard_id, b->method, &q, true, a, (void **)&reply, NULL);
+    struct status *st =
+        shard_call(f, t->router, p->shard_id, b->method, &q, true, a, (void **)&reply, NULL);
     if (st == NULL) {
         p->answer = reply->answer;
         p->answer_commit = reply->commit;
@@ -493,10 +498,11 @@ static int count_targets(const struct txn *t, enum target target)
     return n;
 }
 
-/* Sends to all targets side by side and waits for all. Errors are in the answers (UNKNOWN). Returns the first
- * error for its message; the caller owns it. */
-static struct status *broadcast(struct fiber *f, struct txn *t, enum target target, enum rpc_method m,
-                                uint32_t attempt, uint64_t commit, bool abort, struct participant_list *list)
+/* Sends to all targets side by side and waits for all. Errors are in the answers (UNKNOWN). Returns
+ * the first error for its message; the caller owns it. */
+static struct status *broadcast(struct fiber *f, struct txn *t, enum target target,
+                                enum rpc_method m, uint32_t attempt, uint64_t commit, bool abort,
+                                struct participant_list *list)
 {
     int n = count_targets(t, target);
     if (n == 0) {
@@ -581,7 +587,8 @@ static void send_forget(struct fiber *f, struct txn *t)
         q.n_txns = 1;
         q.txns = ids;
         void *reply;
-        status_consume(shard_call(f, t->router, q.shard_id, RPC_SHARD_FORGET, &q, true, a, &reply, NULL));
+        status_consume(
+            shard_call(f, t->router, q.shard_id, RPC_SHARD_FORGET, &q, true, a, &reply, NULL));
     }
     arena_destroy(a);
 }
@@ -596,8 +603,8 @@ static void finalize_fiber(struct fiber *f, void *arg)
         uint64_t give_up = loop_clock_ns(r->loop) + ms_to_ns(FINALIZE_PATIENCE_MS);
         bool is_done = false;
         while (!is_done && loop_clock_ns(r->loop) < give_up && !r->is_closing) {
-            struct status *st = broadcast(f, t, TO_WRITERS, RPC_SHARD_FINALIZE, z->attempt, t->commit_ts,
-                                          z->abort, NULL);
+            struct status *st = broadcast(f, t, TO_WRITERS, RPC_SHARD_FINALIZE, z->attempt,
+                                          t->commit_ts, z->abort, NULL);
             is_done = st == NULL;
             if (st != NULL) {
                 LOGW("txn", "finalize of %llu.%llu is late: %s", (unsigned long long)r->incarnation,
@@ -612,7 +619,8 @@ static void finalize_fiber(struct fiber *f, void *arg)
             send_forget(f, t);
         }
     }
-    /* Workspaces without writes hold locks and spans: drop them. In an abort without prepares, all. */
+    /* Workspaces without writes hold locks and spans: drop them. In an abort without prepares, all.
+     */
     for (int i = 0; i < t->part_count; i++) {
         struct participant *p = &t->parts[i];
         if (!p->may_exist && (!p->has_handle || (p->has_writes && (z->prepared || !z->abort)))) {
@@ -631,7 +639,8 @@ static void finalize_later(struct txn *t, uint32_t attempt, bool abort, bool pre
 {
     bool has_work = prepared;
     for (int i = 0; i < t->part_count; i++) {
-        has_work |= t->parts[i].may_exist || (t->parts[i].has_handle && (abort || !t->parts[i].has_writes));
+        has_work |=
+            t->parts[i].may_exist || (t->parts[i].has_handle && (abort || !t->parts[i].has_writes));
     }
     if (!has_work) {
         return;
@@ -645,8 +654,9 @@ static void finalize_later(struct txn *t, uint32_t attempt, bool abort, bool pre
 
 static struct status *serialization_failure(void)
 {
-    return status_hint(status_new(CONFLICT, "could not serialize access due to read/write dependencies "
-                                            "among transactions"),
+    return status_hint(status_new(CONFLICT,
+                                  "could not serialize access due to read/write dependencies "
+                                  "among transactions"),
                        "The transaction might succeed if retried.");
 }
 
@@ -654,11 +664,11 @@ static struct status *unknown_outcome(struct txn *t, struct status *cause)
 {
     t->state = TXN_UNKNOWN;
     metric_add(t->router->m_unknown, 1);
-    struct status *st =
-        status_hint(status_detail(status_new(UNKNOWN_OUTCOME, "the outcome of the commit is not known"),
-                                  "Transaction %llu.%llu: %s.", (unsigned long long)t->router->incarnation,
-                                  (unsigned long long)t->counter, cause != NULL ? cause->message : "no answer"),
-                    "It may have been committed. Read what it wrote before you run it again.");
+    struct status *st = status_hint(
+        status_detail(status_new(UNKNOWN_OUTCOME, "the outcome of the commit is not known"),
+                      "Transaction %llu.%llu: %s.", (unsigned long long)t->router->incarnation,
+                      (unsigned long long)t->counter, cause != NULL ? cause->message : "no answer"),
+        "It may have been committed. Read what it wrote before you run it again.");
     status_free(cause);
     return st;
 }
@@ -672,14 +682,16 @@ static struct status *commit_one(struct fiber *f, struct txn *t, bool has_reader
         uint64_t commit = 0; /* the leader fetches it (P5) */
         if (has_readers) {
             TRY(meta_timestamp(f, r->meta, &commit)); /* T3 */
-            st = broadcast(f, t, TO_READERS, RPC_SHARD_VALIDATE, attempt, commit, false, NULL); /* C2 */
+            st = broadcast(f, t, TO_READERS, RPC_SHARD_VALIDATE, attempt, commit, false,
+                           NULL); /* C2 */
             if (st != NULL || !all_answer(t, TO_READERS, ANSWER(OK))) {
                 if (t->state == TXN_ACTIVE) {
                     t->state = TXN_ABORTED;
                     return st != NULL ? st : serialization_failure();
                 }
                 status_free(st);
-                t->state = TXN_ABORTED; /* Refused(attempt - 1) of the newest attempt sent: proof (C6) */
+                t->state =
+                    TXN_ABORTED; /* Refused(attempt - 1) of the newest attempt sent: proof (C6) */
                 return serialization_failure();
             }
         }
@@ -724,7 +736,8 @@ static struct status *commit_one(struct fiber *f, struct txn *t, bool has_reader
 }
 
 /* C3 for several write participants. *out_attempt: the one that is decided. */
-static struct status *commit_many(struct fiber *f, struct txn *t, bool has_readers, uint32_t *out_attempt)
+static struct status *commit_many(struct fiber *f, struct txn *t, bool has_readers,
+                                  uint32_t *out_attempt)
 {
     struct router *r = t->router;
     struct arena *a = arena_create(0);
@@ -735,7 +748,8 @@ static struct status *commit_many(struct fiber *f, struct txn *t, bool has_reade
         uint64_t commit;
         TRY_GOTO(meta_timestamp(f, r->meta, &commit), out); /* T3 */
         if (has_readers) {
-            st = broadcast(f, t, TO_READERS, RPC_SHARD_VALIDATE, attempt, commit, false, NULL); /* C2 */
+            st = broadcast(f, t, TO_READERS, RPC_SHARD_VALIDATE, attempt, commit, false,
+                           NULL); /* C2 */
             if (st != NULL || !all_answer(t, TO_READERS, ANSWER(OK))) {
                 bool is_first = t->state == TXN_ACTIVE;
                 t->state = TXN_ABORTED;
@@ -750,9 +764,12 @@ static struct status *commit_many(struct fiber *f, struct txn *t, bool has_reade
         *out_attempt = t->attempt = attempt;
         uint64_t give_up = loop_clock_ns(r->loop) + ms_to_ns(OUTCOME_PATIENCE_MS);
         st = broadcast(f, t, TO_WRITERS, RPC_SHARD_PREPARE, attempt, commit, false, &list);
-        /* C6: silence is no answer. Ask the silent ones again until each has said something stable. */
-        while (any_answer(t, TO_WRITERS, ANSWER(UNKNOWN)) || any_answer(t, TO_WRITERS, ANSWER(BUSY))) {
-            if (any_answer(t, TO_WRITERS, ANSWER(NEVER)) || any_answer(t, TO_WRITERS, ANSWER(FENCED)) ||
+        /* C6: silence is no answer. Ask the silent ones again until each has said something stable.
+         */
+        while (any_answer(t, TO_WRITERS, ANSWER(UNKNOWN)) ||
+               any_answer(t, TO_WRITERS, ANSWER(BUSY))) {
+            if (any_answer(t, TO_WRITERS, ANSWER(NEVER)) ||
+                any_answer(t, TO_WRITERS, ANSWER(FENCED)) ||
                 any_answer(t, TO_WRITERS, ANSWER(COMMITTED)) || bug_on(BUG_TXN_ABORT_ON_TIMEOUT)) {
                 break; /* decided already */
             }
@@ -777,13 +794,15 @@ static struct status *commit_many(struct fiber *f, struct txn *t, bool has_reade
             st = unknown_outcome(t, NULL);
             goto out;
         }
-        if (all_answer(t, TO_WRITERS, ANSWER(PREPARED)) || any_answer(t, TO_WRITERS, ANSWER(COMMITTED)) ||
+        if (all_answer(t, TO_WRITERS, ANSWER(PREPARED)) ||
+            any_answer(t, TO_WRITERS, ANSWER(COMMITTED)) ||
             (bug_on(BUG_TXN_ACK_FIRST_PREPARE) && any_answer(t, TO_WRITERS, ANSWER(PREPARED)))) {
             t->state = TXN_COMMITTED; /* C4 */
             t->commit_ts = commit;
             goto out;
         }
-        if (any_answer(t, TO_WRITERS, ANSWER(NEVER)) || any_answer(t, TO_WRITERS, ANSWER(UNKNOWN))) {
+        if (any_answer(t, TO_WRITERS, ANSWER(NEVER)) ||
+            any_answer(t, TO_WRITERS, ANSWER(UNKNOWN))) {
             t->state = TXN_ABORTED; /* C6: one Never is proof */
             st = serialization_failure();
             goto out;
@@ -828,8 +847,10 @@ struct status *txn_commit(struct fiber *f, struct txn *t)
     if (writers == 0) { /* C1 */
         t->state = TXN_COMMITTED;
     } else {
-        fiber_mask(f); /* a commit once begun sees its end: a cancel would only make the outcome unknown */
-        st = writers == 1 ? commit_one(f, t, has_readers) : commit_many(f, t, has_readers, &attempt);
+        fiber_mask(
+            f); /* a commit once begun sees its end: a cancel would only make the outcome unknown */
+        st =
+            writers == 1 ? commit_one(f, t, has_readers) : commit_many(f, t, has_readers, &attempt);
         fiber_unmask(f);
     }
     switch (t->state) {

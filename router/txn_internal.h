@@ -25,7 +25,8 @@ struct participant {
     bool has_writes;
     bool has_locks; /* lock-only keys: validated at every level */
     bool has_spans; /* read spans are recorded there (R4) */
-    bool may_exist; /* a first contact was given up: there may be a workspace whose handle is not known */
+    bool may_exist; /* a first contact was given up: there may be a workspace whose handle is not
+                       known */
     /* commit */
     enum _Sherd__V1__Answer answer;
     uint64_t answer_commit;
@@ -72,8 +73,10 @@ struct txn_ref {
     Sherd__V1__Handle handle;
 };
 void txn_fill_ref(struct txn *t, const struct participant *p, struct txn_ref *out);
-/* Remembers the handle of a reply; CONFLICT when it is not the one known: the workspace was lost. */
-struct status *txn_learn_handle(struct txn *t, struct participant *p, const Sherd__V1__Handle *h) STATUS_MUST_CHECK;
+/* Remembers the handle of a reply; CONFLICT when it is not the one known: the workspace was lost.
+ */
+struct status *txn_learn_handle(struct txn *t, struct participant *p,
+                                const Sherd__V1__Handle *h) STATUS_MUST_CHECK;
 /* A request to this participant was given up or lost. */
 void txn_note_lost(struct participant *p, const struct status *st);
 void txn_fail(struct txn *t);

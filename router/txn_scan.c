@@ -1,18 +1,19 @@
 /*
- * Scans: one fragment over spans of the whole key space, cut by the shard map into parts, read page by page
- * from the shards' leaders.
+ * Scans: one fragment over spans of the whole key space, cut by the shard map into parts, read page
+ * by page from the shards' leaders.
  *
- * Order: parts are taken in key order (or reverse) when the caller needs order or a limit; otherwise the first
- * pages of up to PARALLEL_MAX parts are fetched side by side. A part whose shard has split or moved is cut anew
- * from where it stood.
+ * Order: parts are taken in key order (or reverse) when the caller needs order or a limit;
+ * otherwise the first pages of up to PARALLEL_MAX parts are fetched side by side. A part whose
+ * shard has split or moved is cut anew from where it stood.
  *
- * Snapshot: the transaction's, but for the only scan of an implicit read-only statement whose spans lie in one
- * shard, which reads LATEST (R2) and so needs no timestamp from the oracle; its further pages name the timestamp
- * and the leader's term of the first.
+ * Snapshot: the transaction's, but for the only scan of an implicit read-only statement whose spans
+ * lie in one shard, which reads LATEST (R2) and so needs no timestamp from the oracle; its further
+ * pages name the timestamp and the leader's term of the first.
  *
- * Lookups through a secondary index: the shard fetches rows that are its own; keys of rows in other shards come
- * back as `missed` and are read here. Where order matters and rows may be elsewhere, the entries are read
- * keys-only and the rows fetched and put in that order (struct ordered_lookup).
+ * Lookups through a secondary index: the shard fetches rows that are its own; keys of rows in other
+ * shards come back as `missed` and are read here. Where order matters and rows may be elsewhere,
+ * the entries are read keys-only and the rows fetched and put in that order (struct
+ * ordered_lookup).
  */
 #include "txn_internal.h"
 
@@ -79,8 +80,10 @@ static struct scan_part *part_create(struct scan *sc, const struct shard_info *s
     return p;
 }
 
-/* Cuts spans into parts, inserted before `before`. No park in here: the shard map does not change. */
-static struct status *cut(struct scan *sc, const struct key_span *spans, int nspans, struct list *before)
+/* Cuts spans into parts, inserted before `before`. No park in here: the shard map does not change.
+ */
+static struct status *cut(struct scan *sc, const struct key_span *spans, int nspans,
+                          struct list *before)
 {
     struct meta_client *meta = sc->t->router->meta;
     struct scan_part *part = NULL;
@@ -123,7 +126,8 @@ static int remaining_spans(struct scan *sc, const struct scan_part *p, struct ke
     int n = 0;
     bool is_resumed = p->resume_key.len > 0;
     for (int i = 0; i < p->nspans; i++) {
-        bool is_before = sc->fr.is_reverse ? (uint32_t)i > p->resume_span : (uint32_t)i < p->resume_span;
+        bool is_before =
+            sc->fr.is_reverse ? (uint32_t)i > p->resume_span : (uint32_t)i < p->resume_span;
         if (is_resumed && is_before) {
             continue;
         }
@@ -212,15 +216,16 @@ static struct status *fetch(struct fiber *f, struct scan *sc, struct scan_part *
     t->stats.reads++;
     t->stats.rpcs++;
     Sherd__V1__ReadReply *reply = NULL;
-    struct status *st = shard_call(f, t->router, p->shard_id, RPC_SHARD_READ, &q, true, p->page_arena,
-                                   (void **)&reply, NULL);
+    struct status *st = shard_call(f, t->router, p->shard_id, RPC_SHARD_READ, &q, true,
+                                   p->page_arena, (void **)&reply, NULL);
     buf_deinit(&bytes);
     if (st == NULL && has_ref) {
         st = txn_learn_handle(t, txn_part(t, p->shard_id), reply->handle);
     }
     if (st != NULL) {
         if (q.seq != 0) {
-            txn_part(t, p->shard_id)->seq--; /* an error gives its number back: the next request has it (W1) */
+            txn_part(t, p->shard_id)
+                ->seq--; /* an error gives its number back: the next request has it (W1) */
         }
         if (has_ref) {
             txn_note_lost(txn_part(t, p->shard_id), st);
@@ -305,7 +310,8 @@ static struct status *consume(struct scan *sc, struct scan_part *p, struct batch
         buf_put(&p->resume_key, page->resume_key.data, page->resume_key.len);
         p->resume_span = page->resume_span;
     }
-    if (b != NULL && sc->rows_left >= 0 && sc->fr.nsort == 0 && sc->fr.naggs == 0 && sc->fr.ngroups == 0) {
+    if (b != NULL && sc->rows_left >= 0 && sc->fr.nsort == 0 && sc->fr.naggs == 0 &&
+        sc->fr.ngroups == 0) {
         sc->rows_left -= b->nrows < sc->rows_left ? b->nrows : sc->rows_left;
     }
     if (page->n_missed > 0) {
@@ -321,11 +327,12 @@ static struct status *consume(struct scan *sc, struct scan_part *p, struct batch
     return NULL;
 }
 
-static struct op *scan_create(struct arena *a, struct txn *t, const struct fragment *fragment, bool is_ordered);
+static struct op *scan_create(struct arena *a, struct txn *t, const struct fragment *fragment,
+                              bool is_ordered);
 
 /* Reads rows of other shards by their keys, as points of the primary index. */
-static struct op *scan_by_keys(struct arena *a, struct scan *sc, const struct slice *keys, size_t count,
-                               bool with_key)
+static struct op *scan_by_keys(struct arena *a, struct scan *sc, const struct slice *keys,
+                               size_t count, bool with_key)
 {
     struct fragment fr = sc->fr;
     ASSERT(count > 0 && keys[0].len >= 8);
@@ -382,8 +389,8 @@ struct ordered_lookup {
     struct batch *out;
 };
 
-static struct batch *reorder(struct arena *a, const struct op *op, const struct slice *keys, int nkeys,
-                             struct batch **found, int nfound)
+static struct batch *reorder(struct arena *a, const struct op *op, const struct slice *keys,
+                             int nkeys, struct batch **found, int nfound)
 {
     int total = 0;
     for (int i = 0; i < nfound; i++) {
@@ -510,8 +517,9 @@ static struct status *scan_start(struct fiber *f, struct scan *sc)
     }
     TRY(cut(sc, sc->fr.spans, sc->fr.nspans, &sc->parts));
     bool is_single = !list_is_empty(&sc->parts) && sc->parts.next->next == &sc->parts;
-    sc->is_latest = is_single && t->options.implicit && t->single_scan && sc->fr.lock == LOCK_NONE &&
-                    !sc->fr.is_lookup && t->start == 0 && t->part_count == 0;
+    sc->is_latest = is_single && t->options.implicit && t->single_scan &&
+                    sc->fr.lock == LOCK_NONE && !sc->fr.is_lookup && t->start == 0 &&
+                    t->part_count == 0;
     if (sc->fr.is_lookup && is_single && t->options.implicit && t->single_scan && t->start == 0 &&
         t->part_count == 0 && is_colocated(sc)) {
         sc->is_latest = true;
@@ -599,7 +607,8 @@ static void scan_close(struct op *op)
 }
 
 /* Column types of what the fragment gives. */
-static void output_types(struct arena *a, const struct fragment *fr, int *out_ncols, const uint32_t **out_types)
+static void output_types(struct arena *a, const struct fragment *fr, int *out_ncols,
+                         const uint32_t **out_types)
 {
     int cap = fr->nprojections + fr->ncolumns + fr->naggs + 2;
     uint32_t *types = ARENA_ARRAY(a, uint32_t, cap);
@@ -630,7 +639,8 @@ static void output_types(struct arena *a, const struct fragment *fr, int *out_nc
     *out_types = types;
 }
 
-static struct op *scan_create(struct arena *a, struct txn *t, const struct fragment *fragment, bool is_ordered)
+static struct op *scan_create(struct arena *a, struct txn *t, const struct fragment *fragment,
+                              bool is_ordered)
 {
     struct scan *sc = ARENA_NEW(a, struct scan);
     sc->op.next = scan_next;

@@ -1,9 +1,9 @@
 /*
- * Writes: the ops of one step of a statement, grouped by shard, sent side by side in chunks, each under the
- * participant's next sequence number (W1).
+ * Writes: the ops of one step of a statement, grouped by shard, sent side by side in chunks, each
+ * under the participant's next sequence number (W1).
  *
- * The last step of an implicit transaction whose writes all lie in one shard carries its commit: one call, one
- * log entry (C3, P5; section 7 for a lost answer).
+ * The last step of an implicit transaction whose writes all lie in one shard carries its commit:
+ * one call, one log entry (C3, P5; section 7 for a lost answer).
  */
 #include "txn_internal.h"
 
@@ -44,10 +44,11 @@ struct write_task {
     struct write_group *group;
 };
 
-/* A lost answer of a write that carried its commit: ask what became of it (section 7). The handle is unknown, so
- * the leader's term goes into the question: the transaction's id is poisoned for that term on Never. */
-static struct status *resolve_commit(struct fiber *f, struct txn *t, struct write_group *g, struct arena *a,
-                                     uint64_t term, struct status *cause)
+/* A lost answer of a write that carried its commit: ask what became of it (section 7). The handle
+ * is unknown, so the leader's term goes into the question: the transaction's id is poisoned for
+ * that term on Never. */
+static struct status *resolve_commit(struct fiber *f, struct txn *t, struct write_group *g,
+                                     struct arena *a, uint64_t term, struct status *cause)
 {
     struct router *r = t->router;
     bool is_cancel = cause->code == STATUS_CANCELLED || cause->code == STATUS_TIMEOUT;
@@ -77,7 +78,8 @@ static struct status *resolve_commit(struct fiber *f, struct txn *t, struct writ
                 return cause;
             }
             status_free(cause);
-            return status_new(CONFLICT, "could not serialize access: shard %llu has changed its leader",
+            return status_new(CONFLICT,
+                              "could not serialize access: shard %llu has changed its leader",
                               (unsigned long long)g->shard_id);
         }
         struct status *slept = fiber_sleep(f, ms_to_ns(20));
@@ -89,15 +91,17 @@ static struct status *resolve_commit(struct fiber *f, struct txn *t, struct writ
     status_free(st);
     t->state = TXN_UNKNOWN;
     metric_add(r->m_unknown, 1);
-    st = status_hint(status_detail(status_new(UNKNOWN_OUTCOME, "the outcome of the commit is not known"),
-                                   "Transaction %llu.%llu: %s.", (unsigned long long)r->incarnation,
-                                   (unsigned long long)t->counter, cause->message),
-                     "It may have been committed. Read what it wrote before you run it again.");
+    st = status_hint(
+        status_detail(status_new(UNKNOWN_OUTCOME, "the outcome of the commit is not known"),
+                      "Transaction %llu.%llu: %s.", (unsigned long long)r->incarnation,
+                      (unsigned long long)t->counter, cause->message),
+        "It may have been committed. Read what it wrote before you run it again.");
     status_free(cause);
     return st;
 }
 
-static struct status *send_chunk(struct fiber *f, struct write_call *c, struct write_group *g, int first, int count)
+static struct status *send_chunk(struct fiber *f, struct write_call *c, struct write_group *g,
+                                 int first, int count)
 {
     struct txn *t = c->t;
     struct arena *a = arena_create(0);
@@ -147,11 +151,11 @@ static struct status *send_chunk(struct fiber *f, struct write_call *c, struct w
     t->stats.writes++;
     t->stats.rpcs++;
     Sherd__V1__WriteReply *reply = NULL;
-    struct status *st = shard_call(f, t->router, g->shard_id, RPC_SHARD_WRITE, &q, !c->with_commit, a,
-                                   (void **)&reply, NULL);
+    struct status *st = shard_call(f, t->router, g->shard_id, RPC_SHARD_WRITE, &q, !c->with_commit,
+                                   a, (void **)&reply, NULL);
     if (status_is(st, STATUS_NOT_LEADER) && q.expect_term != 0) {
-        /* Refused before it was looked at: another term. Without one the commit goes in a call of its own, and the
-         * reply tells the new term. */
+        /* Refused before it was looked at: another term. Without one the commit goes in a call of
+         * its own, and the reply tells the new term. */
         status_free(st);
         shard_term_set(t->router, g->shard_id, 0);
         c->with_commit = false;
@@ -160,7 +164,8 @@ static struct status *send_chunk(struct fiber *f, struct write_call *c, struct w
         st = txn_snapshot(f, t);
         ref.ref.start = t->start;
         if (st == NULL) {
-            st = shard_call(f, t->router, g->shard_id, RPC_SHARD_WRITE, &q, true, a, (void **)&reply, NULL);
+            st = shard_call(f, t->router, g->shard_id, RPC_SHARD_WRITE, &q, true, a,
+                            (void **)&reply, NULL);
         }
     }
     p = txn_part(t, g->shard_id); /* the array may have moved */
@@ -169,7 +174,8 @@ static struct status *send_chunk(struct fiber *f, struct write_call *c, struct w
         txn_note_lost(p, st);
         if (c->with_commit && (st->code == STATUS_UNKNOWN_OUTCOME || st->code == STATUS_CANCELLED ||
                                st->code == STATUS_TIMEOUT)) {
-            fiber_mask(f); /* asking must see its end: giving up would only leave the outcome unknown */
+            fiber_mask(
+                f); /* asking must see its end: giving up would only leave the outcome unknown */
             st = resolve_commit(f, t, g, a, q.expect_term, st);
             fiber_unmask(f);
             if (t->state == TXN_COMMITTED) {
@@ -221,7 +227,8 @@ static struct status *send_group(struct fiber *f, struct write_call *c, struct w
     while (first < g->nops) {
         size_t bytes = 0;
         int count = 0;
-        while (first + count < g->nops && count < CHUNK_OPS && (count == 0 || bytes < CHUNK_BYTES)) {
+        while (first + count < g->nops && count < CHUNK_OPS &&
+               (count == 0 || bytes < CHUNK_BYTES)) {
             const struct txn_write *w = &c->ops[g->ops[first + count]];
             bytes += w->key.len + w->value.len + 16;
             count++;
@@ -253,7 +260,8 @@ static struct status *group_ops(struct write_call *c, const int *pending, int np
     const struct shard_info *s = NULL;
     for (int i = 0; i < npending; i++) {
         const struct txn_write *w = &c->ops[pending[i]];
-        if (s == NULL || slice_cmp(w->key, s->start) < 0 || (s->end.len != 0 && slice_cmp(w->key, s->end) >= 0)) {
+        if (s == NULL || slice_cmp(w->key, s->start) < 0 ||
+            (s->end.len != 0 && slice_cmp(w->key, s->end) >= 0)) {
             s = shard_map_find(meta, w->key);
             if (s == NULL) {
                 return status_new(UNAVAILABLE, "no shard holds the key");
@@ -289,7 +297,8 @@ static bool may_carry_commit(const struct txn *t, const struct write_call *c, in
         return false;
     }
     if (shard_term_get(t->router, c->groups[0].shard_id) == 0) {
-        return false; /* its fate could not be told if the answer were lost; the first reply teaches the term */
+        return false; /* its fate could not be told if the answer were lost; the first reply teaches
+                         the term */
     }
     /* Nothing elsewhere, and what is here is known: C2 would be needed for read participants. */
     for (int i = 0; i < t->part_count; i++) {
@@ -309,8 +318,9 @@ static int compare_ints(const void *a, const void *b)
     return (*(const int *)a > *(const int *)b) - (*(const int *)a < *(const int *)b);
 }
 
-struct status *txn_write(struct fiber *f, struct txn *t, struct arena *a, const struct txn_write *ops, int nops,
-                         uint32_t table_id, uint64_t schema_version, bool is_last, struct txn_write_result *out)
+struct status *txn_write(struct fiber *f, struct txn *t, struct arena *a,
+                         const struct txn_write *ops, int nops, uint32_t table_id,
+                         uint64_t schema_version, bool is_last, struct txn_write_result *out)
 {
     *out = (struct txn_write_result){0};
     if (t->options.read_only || t->options.as_of != 0) {
@@ -350,7 +360,8 @@ struct status *txn_write(struct fiber *f, struct txn *t, struct arena *a, const 
             struct fan fan;
             fan_init(&fan);
             for (int i = 0; i < c.ngroups; i++) {
-                /* Participants are made before the children run: the array does not move under them. */
+                /* Participants are made before the children run: the array does not move under
+                 * them. */
                 txn_part(t, c.groups[i].shard_id);
             }
             for (int i = 0; i < c.ngroups; i++) {

@@ -269,8 +269,9 @@ struct status *part_check_reads(struct fiber *f, struct part *p, struct work *w,
 
 /* ---- checks before an entry (P2 to P4) ---- */
 
-/* Section 9. A request that was under way while a split was proposed may have read or locked in what is the right half
- * now; its versions come from another group, which this replica may be behind in. */
+/* Section 9. A request that was under way while a split was proposed may have read or locked in
+ * what is the right half now; its versions come from another group, which this replica may be
+ * behind in. */
 static bool is_inside(const struct part *p, const struct work *w)
 {
     struct slice end = buf_slice(&p->state->end);
@@ -285,7 +286,8 @@ static bool is_inside(const struct part *p, const struct work *w)
     }
     for (size_t i = 0; i < w->span_count; i++) {
         const struct work_span *s = &w->spans[i];
-        if (s->is_point ? slice_cmp(s->start, end) >= 0 : s->end.len == 0 || slice_cmp(s->end, end) > 0) {
+        if (s->is_point ? slice_cmp(s->start, end) >= 0
+                        : s->end.len == 0 || slice_cmp(s->end, end) > 0) {
             return false;
         }
     }
@@ -352,7 +354,8 @@ static void set_landed(struct part *p, struct work *w)
     lock_set_pending(&p->locks, &w->owner, w->attempt != 0 ? w->commit_ts : 0, false);
 }
 
-/* CHANGED: somebody else moved the workspace on meanwhile (the same request, come twice): P1 again. */
+/* CHANGED: somebody else moved the workspace on meanwhile (the same request, come twice): P1 again.
+ */
 enum verdict { VERDICT_OK, VERDICT_REFUSED, VERDICT_NEVER, VERDICT_CHANGED };
 
 /* P2, P3, then in flight, then P4. OK: w is in flight and something has to be proposed. */
@@ -672,7 +675,8 @@ struct status *part_commit_one(struct fiber *f, struct part *p, struct work *w, 
             if (p->is_dead) {
                 return p->env->not_leader(p->env->ctx);
             }
-            if (w->state != WORK_OPEN) { /* not Never: the same request may have committed meanwhile */
+            if (w->state !=
+                WORK_OPEN) { /* not Never: the same request may have committed meanwhile */
                 ANSWER(reply, BUSY, attempt, 0);
                 return NULL;
             }
@@ -852,7 +856,8 @@ struct status *part_prepare(struct fiber *f, struct part *p, const Sherd__V1__Pr
     }
     fiber_mask(f);
     struct status *st;
-    do { /* Busy: the same request came twice and the other one was quicker; P1 answers from what it did */
+    do { /* Busy: the same request came twice and the other one was quicker; P1 answers from what it
+            did */
         st = prepare_masked(f, p, req, is_one, reply);
     } while (st == NULL && reply->answer == SHERD__V1__ANSWER__ANSWER_BUSY);
     fiber_unmask(f);

@@ -106,7 +106,8 @@ struct work {
     struct work_span *spans;
     size_t span_count, span_cap;
     uint32_t statement;
-    uint64_t epoch; /* the shard's when it began: a split since then may have taken what it touched */
+    uint64_t
+        epoch; /* the shard's when it began: a split since then may have taken what it touched */
     struct work_table *tables;
     size_t table_count;
 

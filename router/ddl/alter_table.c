@@ -1,4 +1,5 @@
-/* ALTER TABLE and RENAME. One command at a time, each its own change; several in one statement run in order. */
+/* ALTER TABLE and RENAME. One command at a time, each its own change; several in one statement run
+ * in order. */
 #include "ddl.h"
 
 #include "router_internal.h"
@@ -33,16 +34,19 @@ static const char *table_ref(struct ddl *d, const Sherd__V1__TableDesc *t)
 
 static struct status *no_column(const Sherd__V1__TableDesc *t, const char *name)
 {
-    return status_sql(NOT_FOUND, "42703", "column \"%s\" of relation \"%s\" does not exist", name, t->name);
+    return status_sql(NOT_FOUND, "42703", "column \"%s\" of relation \"%s\" does not exist", name,
+                      t->name);
 }
 
 /* ---- columns ---- */
 
-static struct status *add_column_command(struct ddl *d, const Sherd__V1__TableDesc *old, const PgQuery__AlterTableCmd *c)
+static struct status *add_column_command(struct ddl *d, const Sherd__V1__TableDesc *old,
+                                         const PgQuery__AlterTableCmd *c)
 {
     const PgQuery__ColumnDef *def = c->def->column_def;
     if (find_column(old, def->colname) != NULL && c->missing_ok) {
-        ddl_notice(d, "column \"%s\" of relation \"%s\" already exists, skipping", def->colname, old->name);
+        ddl_notice(d, "column \"%s\" of relation \"%s\" already exists, skipping", def->colname,
+                   old->name);
         return NULL;
     }
     Sherd__V1__TableDesc *t;
@@ -51,16 +55,19 @@ static struct status *add_column_command(struct ddl *d, const Sherd__V1__TableDe
     TRY(column_from_def(d, t, def));
     Sherd__V1__ColumnDesc *col = t->columns[t->n_columns - 1];
     if (t->n_indexes > indexes || t->n_constraints > constraints || col->sequence_id != 0) {
-        return status_hint(status_new(UNSUPPORTED, "ADD COLUMN with a constraint or a serial type is not supported"),
-                           "Add the column, then the constraint by ALTER TABLE ... ADD CONSTRAINT.");
+        return status_hint(
+            status_new(UNSUPPORTED,
+                       "ADD COLUMN with a constraint or a serial type is not supported"),
+            "Add the column, then the constraint by ALTER TABLE ... ADD CONSTRAINT.");
     }
     if (col->has_default) {
         struct expr *e;
         TRY(analyze_table_expr(d->f, &d->x->env, t, col->default_sql, d->a, &e));
         TRY(refuse_columns(e));
         if (expr_is_volatile(e)) {
-            return status_hint(status_new(UNSUPPORTED, "ADD COLUMN with a volatile default is not supported"),
-                               "Add the column without it, then set the default.");
+            return status_hint(
+                status_new(UNSUPPORTED, "ADD COLUMN with a volatile default is not supported"),
+                "Add the column without it, then set the default.");
         }
         TRY(expr_cast(d->a, e, col->type, col->typmod, CAST_ASSIGNMENT, &e));
         struct eval_ctx ctx = {.arena = d->a,
@@ -79,9 +86,11 @@ static struct status *add_column_command(struct ddl *d, const Sherd__V1__TableDe
         col->missing.len = bytes.len;
     } else if (col->not_null) {
         bool any;
-        TRY(query_has_rows(d, arena_printf(d->a, "SELECT 1 FROM %s LIMIT 1", table_ref(d, old)), &any));
+        TRY(query_has_rows(d, arena_printf(d->a, "SELECT 1 FROM %s LIMIT 1", table_ref(d, old)),
+                           &any));
         if (any) {
-            return status_about(status_sql(CONSTRAINT, "23502", "column \"%s\" of relation \"%s\" contains null values",
+            return status_about(status_sql(CONSTRAINT, "23502",
+                                           "column \"%s\" of relation \"%s\" contains null values",
                                            col->name, t->name),
                                 t->name, col->name, NULL);
         }
@@ -101,7 +110,8 @@ static bool uses_ordinal(const Sherd__V1__IndexDesc *ix, uint32_t ordinal)
 }
 
 /* A key that another table refers to stays. */
-static struct status *refuse_referenced(struct ddl *d, const Sherd__V1__TableDesc *t, const Sherd__V1__ColumnDesc *col)
+static struct status *refuse_referenced(struct ddl *d, const Sherd__V1__TableDesc *t,
+                                        const Sherd__V1__ColumnDesc *col)
 {
     for (size_t i = 0; i < t->n_referenced_by; i++) {
         const Sherd__V1__TableDesc *by = catalog_table_by_id(d->catalog, t->referenced_by[i]);
@@ -111,10 +121,11 @@ static struct status *refuse_referenced(struct ddl *d, const Sherd__V1__TableDes
                 if (c->ref_ordinals[n] == col->ordinal) {
                     return status_hint(
                         status_detail(status_sql(CONSTRAINT, "2BP01",
-                                                 "cannot drop column %s of table %s because other objects depend on it",
+                                                 "cannot drop column %s of table %s because other "
+                                                 "objects depend on it",
                                                  col->name, t->name),
-                                      "constraint %s on table %s depends on column %s of table %s", c->name, by->name,
-                                      col->name, t->name),
+                                      "constraint %s on table %s depends on column %s of table %s",
+                                      c->name, by->name, col->name, t->name),
                         "Drop the constraint first.");
                 }
             }
@@ -123,24 +134,28 @@ static struct status *refuse_referenced(struct ddl *d, const Sherd__V1__TableDes
     return NULL;
 }
 
-static struct status *drop_column_command(struct ddl *d, const Sherd__V1__TableDesc *old, const PgQuery__AlterTableCmd *c)
+static struct status *drop_column_command(struct ddl *d, const Sherd__V1__TableDesc *old,
+                                          const PgQuery__AlterTableCmd *c)
 {
     const Sherd__V1__ColumnDesc *col = find_column(old, c->name);
     if (col == NULL) {
         if (c->missing_ok) {
-            ddl_notice(d, "column \"%s\" of relation \"%s\" does not exist, skipping", c->name, old->name);
+            ddl_notice(d, "column \"%s\" of relation \"%s\" does not exist, skipping", c->name,
+                       old->name);
             return NULL;
         }
         return no_column(old, c->name);
     }
     for (size_t i = 0; i < old->n_columns; i++) {
         const Sherd__V1__ColumnDesc *g = old->columns[i];
-        if (!g->dropped && g != col && g->generated_sql != NULL && text_mentions(g->generated_sql, col->name)) {
-            return status_detail(status_sql(CONSTRAINT, "2BP01",
-                                            "cannot drop column %s of table %s because other objects depend on it",
-                                            col->name, old->name),
-                                 "column %s of table %s depends on column %s of table %s", g->name, old->name, col->name,
-                                 old->name);
+        if (!g->dropped && g != col && g->generated_sql != NULL &&
+            text_mentions(g->generated_sql, col->name)) {
+            return status_detail(
+                status_sql(CONSTRAINT, "2BP01",
+                           "cannot drop column %s of table %s because other objects depend on it",
+                           col->name, old->name),
+                "column %s of table %s depends on column %s of table %s", g->name, old->name,
+                col->name, old->name);
         }
     }
     TRY(views_refuse_column(d, old, col->name));
@@ -154,8 +169,9 @@ static struct status *drop_column_command(struct ddl *d, const Sherd__V1__TableD
             continue;
         }
         if (t->indexes[i]->primary) {
-            return status_hint(status_new(UNSUPPORTED, "a column of the primary key cannot be dropped"),
-                               "Create a new table and copy the rows.");
+            return status_hint(
+                status_new(UNSUPPORTED, "a column of the primary key cannot be dropped"),
+                "Create a new table and copy the rows.");
         }
         ddl_delete(d, key_rel_name(d, t->database_id, t->schema_id, t->indexes[i]->name));
     }
@@ -248,8 +264,8 @@ static struct status *drop_not_null_now(struct ddl *d, uint32_t table_id, const 
     return commit_table(d, t);
 }
 
-static struct status *not_null_command(struct ddl *d, const Sherd__V1__TableDesc *old, const PgQuery__AlterTableCmd *c,
-                                       bool on)
+static struct status *not_null_command(struct ddl *d, const Sherd__V1__TableDesc *old,
+                                       const PgQuery__AlterTableCmd *c, bool on)
 {
     const Sherd__V1__ColumnDesc *was = find_column(old, c->name);
     if (was == NULL) {
@@ -271,8 +287,9 @@ static struct status *not_null_command(struct ddl *d, const Sherd__V1__TableDesc
     }
     bool any = false;
     if (st == NULL) {
-        st = query_has_rows(d, arena_printf(d->a, "SELECT 1 FROM %s WHERE %s IS NULL LIMIT 1", table_ref(d, t),
-                                            quoted(d, c->name)),
+        st = query_has_rows(d,
+                            arena_printf(d->a, "SELECT 1 FROM %s WHERE %s IS NULL LIMIT 1",
+                                         table_ref(d, t), quoted(d, c->name)),
                             &any);
     }
     if (st == NULL && !any) {
@@ -280,7 +297,8 @@ static struct status *not_null_command(struct ddl *d, const Sherd__V1__TableDesc
     }
     undo(d, old->id, c->name, drop_not_null_now);
     TRY(st);
-    return status_about(status_sql(CONSTRAINT, "23502", "column \"%s\" of relation \"%s\" contains null values", c->name,
+    return status_about(status_sql(CONSTRAINT, "23502",
+                                   "column \"%s\" of relation \"%s\" contains null values", c->name,
                                    old->name),
                         old->name, c->name, NULL);
 }
@@ -315,8 +333,8 @@ static struct status *drop_constraint_now(struct ddl *d, uint32_t table_id, cons
     return commit_table(d, t);
 }
 
-static char *null_match(struct ddl *d, const Sherd__V1__TableDesc *t, const Sherd__V1__TableDesc *ref,
-                        const Sherd__V1__ConstraintDesc *k)
+static char *null_match(struct ddl *d, const Sherd__V1__TableDesc *t,
+                        const Sherd__V1__TableDesc *ref, const Sherd__V1__ConstraintDesc *k)
 {
     struct buf b = {0};
     buf_printf(&b, "SELECT ");
@@ -329,8 +347,8 @@ static char *null_match(struct ddl *d, const Sherd__V1__TableDesc *t, const Sher
     }
     buf_printf(&b, "NOT EXISTS (SELECT 1 FROM %s AS p WHERE ", table_ref(d, ref));
     for (size_t i = 0; i < k->n_ordinals; i++) {
-        buf_printf(&b, "%sp.\"%s\" = c.\"%s\"", i > 0 ? " AND " : "", ref->columns[k->ref_ordinals[i]]->name,
-                   t->columns[k->ordinals[i]]->name);
+        buf_printf(&b, "%sp.\"%s\" = c.\"%s\"", i > 0 ? " AND " : "",
+                   ref->columns[k->ref_ordinals[i]]->name, t->columns[k->ordinals[i]]->name);
     }
     buf_printf(&b, ") LIMIT 1");
     char *sql = arena_strndup(d->a, b.data, b.len);
@@ -338,7 +356,8 @@ static char *null_match(struct ddl *d, const Sherd__V1__TableDesc *t, const Sher
     return sql;
 }
 
-static const char *column_names(struct ddl *d, const Sherd__V1__TableDesc *t, const Sherd__V1__ConstraintDesc *k)
+static const char *column_names(struct ddl *d, const Sherd__V1__TableDesc *t,
+                                const Sherd__V1__ConstraintDesc *k)
 {
     struct buf b = {0};
     for (size_t i = 0; i < k->n_ordinals; i++) {
@@ -350,17 +369,22 @@ static const char *column_names(struct ddl *d, const Sherd__V1__TableDesc *t, co
     return text;
 }
 
-static struct status *validate(struct ddl *d, const Sherd__V1__TableDesc *t, const Sherd__V1__ConstraintDesc *k)
+static struct status *validate(struct ddl *d, const Sherd__V1__TableDesc *t,
+                               const Sherd__V1__ConstraintDesc *k)
 {
     bool any = false;
     struct status *st;
     if (k->kind == SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_CHECK) {
-        st = query_has_rows(d, arena_printf(d->a, "SELECT 1 FROM %s WHERE NOT (%s) LIMIT 1", table_ref(d, t), k->check_sql),
+        st = query_has_rows(d,
+                            arena_printf(d->a, "SELECT 1 FROM %s WHERE NOT (%s) LIMIT 1",
+                                         table_ref(d, t), k->check_sql),
                             &any);
         if (st == NULL && any) {
-            st = status_about(status_sql(CONSTRAINT, "23514", "check constraint \"%s\" of relation \"%s\" is violated by some row",
-                                         k->name, t->name),
-                              t->name, NULL, k->name);
+            st = status_about(
+                status_sql(CONSTRAINT, "23514",
+                           "check constraint \"%s\" of relation \"%s\" is violated by some row",
+                           k->name, t->name),
+                t->name, NULL, k->name);
         }
     } else {
         const Sherd__V1__TableDesc *ref = catalog_table_by_id(d->catalog, k->ref_table_id);
@@ -369,17 +393,21 @@ static struct status *validate(struct ddl *d, const Sherd__V1__TableDesc *t, con
                          : query_first_row(d, null_match(d, t, ref, k), &any, &key);
         if (st == NULL && any) {
             st = status_about(
-                status_detail(status_sql(CONSTRAINT, "23503",
-                                         "insert or update on table \"%s\" violates foreign key constraint \"%s\"", t->name,
-                                         k->name),
-                              "Key %s=(%s) is not present in table \"%s\".", column_names(d, t, k), key, ref->name),
+                status_detail(
+                    status_sql(
+                        CONSTRAINT, "23503",
+                        "insert or update on table \"%s\" violates foreign key constraint \"%s\"",
+                        t->name, k->name),
+                    "Key %s=(%s) is not present in table \"%s\".", column_names(d, t, k), key,
+                    ref->name),
                 t->name, NULL, k->name);
         }
     }
     return st;
 }
 
-static struct status *add_key(struct ddl *d, const Sherd__V1__TableDesc *old, const PgQuery__Constraint *c)
+static struct status *add_key(struct ddl *d, const Sherd__V1__TableDesc *old,
+                              const PgQuery__Constraint *c)
 {
     if (c->indexname != NULL && c->indexname[0] != '\0') {
         return status_new(UNSUPPORTED, "ADD CONSTRAINT USING INDEX is not supported");
@@ -406,25 +434,28 @@ static struct status *add_key(struct ddl *d, const Sherd__V1__TableDesc *old, co
         int w = snprintf(names + at, sizeof(names) - at, "%s%s", i > 0 ? "_" : "", e->name);
         at += w > 0 && (size_t)w < sizeof(names) - at ? (size_t)w : 0;
     }
-    s.idxname = c->conname != NULL && c->conname[0] != '\0' ? c->conname
-                                                           : choose_name(d, old->schema_id, old->name, names, "key");
+    s.idxname = c->conname != NULL && c->conname[0] != '\0'
+                    ? c->conname
+                    : choose_name(d, old->schema_id, old->name, names, "key");
     const char *tag = d->tag;
     struct status *st = ddl_create_index(d, &s);
     d->tag = tag;
     return st;
 }
 
-static struct status *add_primary_key(struct ddl *d, const Sherd__V1__TableDesc *t, const PgQuery__Constraint *c)
+static struct status *add_primary_key(struct ddl *d, const Sherd__V1__TableDesc *t,
+                                      const PgQuery__Constraint *c)
 {
     if (!t->hidden_primary_key) {
-        return status_sql(INVALID, "42P16", "multiple primary keys for table \"%s\" are not allowed", t->name);
+        return status_sql(INVALID, "42P16",
+                          "multiple primary keys for table \"%s\" are not allowed", t->name);
     }
     uint32_t *ordinals = ARENA_ARRAY(d->a, uint32_t, c->n_keys + 1);
     for (size_t i = 0; i < c->n_keys; i++) {
         const Sherd__V1__ColumnDesc *col = find_column(t, node_str(c->keys[i]));
         if (col == NULL) {
-            return status_sql(NOT_FOUND, "42703", "column \"%s\" of relation \"%s\" does not exist", node_str(c->keys[i]),
-                              t->name);
+            return status_sql(NOT_FOUND, "42703", "column \"%s\" of relation \"%s\" does not exist",
+                              node_str(c->keys[i]), t->name);
         }
         TRY(check_key_type(col));
         ordinals[i] = col->ordinal;
@@ -432,7 +463,8 @@ static struct status *add_primary_key(struct ddl *d, const Sherd__V1__TableDesc 
     char *name;
     if (c->conname != NULL && c->conname[0] != '\0') {
         if (relation_exists(d, t->schema_id, c->conname)) {
-            return status_sql(ALREADY_EXISTS, "42P07", "relation \"%s\" already exists", c->conname);
+            return status_sql(ALREADY_EXISTS, "42P07", "relation \"%s\" already exists",
+                              c->conname);
         }
         name = arena_strdup(d->a, c->conname);
     } else {
@@ -441,7 +473,8 @@ static struct status *add_primary_key(struct ddl *d, const Sherd__V1__TableDesc 
     return rekey(d, t, name, ordinals, (int)c->n_keys);
 }
 
-static struct status *add_constraint_command(struct ddl *d, const Sherd__V1__TableDesc *old, const PgQuery__Constraint *c)
+static struct status *add_constraint_command(struct ddl *d, const Sherd__V1__TableDesc *old,
+                                             const PgQuery__Constraint *c)
 {
     if (c->contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY) {
         return add_primary_key(d, old, c);
@@ -454,7 +487,8 @@ static struct status *add_constraint_command(struct ddl *d, const Sherd__V1__Tab
     if (c->conname != NULL && c->conname[0] != '\0') {
         for (size_t i = 0; i < t->n_constraints; i++) {
             if (strcmp(t->constraints[i]->name, c->conname) == 0) {
-                return status_sql(ALREADY_EXISTS, "42710", "constraint \"%s\" for relation \"%s\" already exists",
+                return status_sql(ALREADY_EXISTS, "42710",
+                                  "constraint \"%s\" for relation \"%s\" already exists",
                                   c->conname, t->name);
             }
         }
@@ -466,7 +500,8 @@ static struct status *add_constraint_command(struct ddl *d, const Sherd__V1__Tab
         struct expr *e;
         TRY(analyze_table_expr(d->f, &d->x->env, t, k->check_sql, d->a, &e));
         if (e->type != TYPE_BOOL) {
-            return status_sql(INVALID, "42804", "argument of CHECK must be type boolean, not type %s",
+            return status_sql(INVALID, "42804",
+                              "argument of CHECK must be type boolean, not type %s",
                               type_format(d->a, e->type, -1));
         }
     }
@@ -507,12 +542,13 @@ static struct status *drop_constraint_command(struct ddl *d, const Sherd__V1__Ta
             for (size_t k = 0; by != NULL && k < by->n_constraints; k++) {
                 if (by->constraints[k]->ref_table_id == t->id &&
                     by->constraints[k]->ref_index_id == t->indexes[i]->index_id) {
-                    return status_detail(status_sql(CONSTRAINT, "2BP01",
-                                                    "cannot drop constraint %s on table %s because other objects "
-                                                    "depend on it",
-                                                    c->name, t->name),
-                                         "constraint %s on table %s depends on index %s", by->constraints[k]->name,
-                                         by->name, c->name);
+                    return status_detail(
+                        status_sql(CONSTRAINT, "2BP01",
+                                   "cannot drop constraint %s on table %s because other objects "
+                                   "depend on it",
+                                   c->name, t->name),
+                        "constraint %s on table %s depends on index %s", by->constraints[k]->name,
+                        by->name, c->name);
                 }
             }
         }
@@ -520,17 +556,20 @@ static struct status *drop_constraint_command(struct ddl *d, const Sherd__V1__Ta
         uint32_t id = t->indexes[i]->index_id;
         TRY(copy_table(d, t, &next));
         next->n_indexes--;
-        memmove(next->indexes + i, next->indexes + i + 1, (next->n_indexes - i) * sizeof(*next->indexes));
+        memmove(next->indexes + i, next->indexes + i + 1,
+                (next->n_indexes - i) * sizeof(*next->indexes));
         ddl_delete(d, key_rel_name(d, t->database_id, t->schema_id, c->name));
         TRY(commit_table(d, next));
         TRY(fence_table(d, t->id, next->version));
         return wipe_keys(d, t->id, id, id + 1);
     }
     if (c->missing_ok) {
-        ddl_notice(d, "constraint \"%s\" of relation \"%s\" does not exist, skipping", c->name, t->name);
+        ddl_notice(d, "constraint \"%s\" of relation \"%s\" does not exist, skipping", c->name,
+                   t->name);
         return NULL;
     }
-    return status_sql(NOT_FOUND, "42704", "constraint \"%s\" of relation \"%s\" does not exist", c->name, t->name);
+    return status_sql(NOT_FOUND, "42704", "constraint \"%s\" of relation \"%s\" does not exist",
+                      c->name, t->name);
 }
 
 static struct status *validate_constraint_command(struct ddl *d, const Sherd__V1__TableDesc *old,
@@ -545,11 +584,13 @@ static struct status *validate_constraint_command(struct ddl *d, const Sherd__V1
             return commit_table(d, t);
         }
     }
-    return status_sql(NOT_FOUND, "42704", "constraint \"%s\" of relation \"%s\" does not exist", c->name, old->name);
+    return status_sql(NOT_FOUND, "42704", "constraint \"%s\" of relation \"%s\" does not exist",
+                      c->name, old->name);
 }
 
 /* Only what leaves every stored value and key as it is: a text type that takes at least as much. */
-static struct status *column_type_command(struct ddl *d, const Sherd__V1__TableDesc *old, const PgQuery__AlterTableCmd *c)
+static struct status *column_type_command(struct ddl *d, const Sherd__V1__TableDesc *old,
+                                          const PgQuery__AlterTableCmd *c)
 {
     const Sherd__V1__ColumnDesc *was = find_column(old, c->name);
     if (was == NULL) {
@@ -559,14 +600,18 @@ static struct status *column_type_command(struct ddl *d, const Sherd__V1__TableD
     type_oid type;
     int32_t typmod;
     TRY(resolve_type(d, def->type_name, &type, &typmod));
-    bool is_text = (was->type == TYPE_TEXT || was->type == TYPE_VARCHAR) && (type == TYPE_TEXT || type == TYPE_VARCHAR);
+    bool is_text = (was->type == TYPE_TEXT || was->type == TYPE_VARCHAR) &&
+                   (type == TYPE_TEXT || type == TYPE_VARCHAR);
     bool is_wider = typmod < 0 || (was->typmod >= 0 && typmod >= was->typmod);
     bool is_same = type == was->type && typmod == was->typmod;
     if (def->raw_default != NULL || !(is_same || (is_text && is_wider))) {
-        return status_hint(status_new(UNSUPPORTED, "changing the type of column \"%s\" from %s to %s is not supported",
-                                      c->name, type_format(d->a, was->type, was->typmod), type_format(d->a, type, typmod)),
-                           "A varchar can be made longer or text; else add a column, copy the values by UPDATE, and drop "
-                           "the old one.");
+        return status_hint(
+            status_new(UNSUPPORTED,
+                       "changing the type of column \"%s\" from %s to %s is not supported", c->name,
+                       type_format(d->a, was->type, was->typmod), type_format(d->a, type, typmod)),
+            "A varchar can be made longer or text; else add a column, copy the values by UPDATE, "
+            "and drop "
+            "the old one.");
     }
     TRY(views_refuse_column(d, old, c->name));
     Sherd__V1__TableDesc *t;
@@ -580,7 +625,8 @@ static struct status *column_type_command(struct ddl *d, const Sherd__V1__TableD
 
 /* ---- the statement ---- */
 
-static struct status *command(struct ddl *d, const Sherd__V1__TableDesc *t, const PgQuery__AlterTableCmd *c)
+static struct status *command(struct ddl *d, const Sherd__V1__TableDesc *t,
+                              const PgQuery__AlterTableCmd *c)
 {
     switch (c->subtype) {
     case PG_QUERY__ALTER_TABLE_TYPE__AT_AddColumn:
@@ -617,10 +663,12 @@ static struct status *command(struct ddl *d, const Sherd__V1__TableDesc *t, cons
 struct status *ddl_alter_table(struct ddl *d, const PgQuery__AlterTableStmt *s)
 {
     d->tag = "ALTER TABLE";
-    if (s->objtype == PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE || s->objtype == PG_QUERY__OBJECT_TYPE__OBJECT_INDEX ||
+    if (s->objtype == PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE ||
+        s->objtype == PG_QUERY__OBJECT_TYPE__OBJECT_INDEX ||
         s->objtype == PG_QUERY__OBJECT_TYPE__OBJECT_VIEW) {
         for (size_t i = 0; i < s->n_cmds; i++) {
-            if (s->cmds[i]->alter_table_cmd->subtype != PG_QUERY__ALTER_TABLE_TYPE__AT_ChangeOwner) {
+            if (s->cmds[i]->alter_table_cmd->subtype !=
+                PG_QUERY__ALTER_TABLE_TYPE__AT_ChangeOwner) {
                 return status_new(UNSUPPORTED, "this form of ALTER is not supported");
             }
         }
@@ -637,7 +685,9 @@ struct status *ddl_alter_table(struct ddl *d, const PgQuery__AlterTableStmt *s)
         if (status_is(st, STATUS_CONFLICT) && i > 0) {
             /* Earlier commands of this statement are done: they must not run again. */
             status_free(st);
-            return status_new(INTERNAL, "ALTER TABLE met another schema change after %zu of %zu commands", i, s->n_cmds);
+            return status_new(INTERNAL,
+                              "ALTER TABLE met another schema change after %zu of %zu commands", i,
+                              s->n_cmds);
         }
         TRY(st);
     }
@@ -655,7 +705,8 @@ static struct status *name_taken(struct ddl *d, uint32_t schema, const char *nam
 }
 
 /* Moves a name of the schema; the change gets the descriptor from the caller. */
-static void move_name(struct ddl *d, uint32_t db, uint32_t schema, const char *from, const char *to, char kind, uint64_t id)
+static void move_name(struct ddl *d, uint32_t db, uint32_t schema, const char *from, const char *to,
+                      char kind, uint64_t id)
 {
     struct slice key = key_rel_name(d, db, schema, to);
     ddl_delete(d, key_rel_name(d, db, schema, from));
@@ -665,13 +716,15 @@ static void move_name(struct ddl *d, uint32_t db, uint32_t schema, const char *f
 
 static struct status *rename_relation(struct ddl *d, const PgQuery__RenameStmt *s, bool is_view)
 {
-    const Sherd__V1__TableDesc *old = find_any_table(d, s->relation->schemaname, s->relation->relname);
+    const Sherd__V1__TableDesc *old =
+        find_any_table(d, s->relation->schemaname, s->relation->relname);
     if (old == NULL) {
         if (s->missing_ok) {
             ddl_notice(d, "relation \"%s\" does not exist, skipping", s->relation->relname);
             return NULL;
         }
-        return status_sql(NOT_FOUND, "42P01", "relation \"%s\" does not exist", s->relation->relname);
+        return status_sql(NOT_FOUND, "42P01", "relation \"%s\" does not exist",
+                          s->relation->relname);
     }
     bool was_view = old->view_sql != NULL && old->view_sql[0] != '\0';
     if (is_view && !was_view) {
@@ -688,13 +741,15 @@ static struct status *rename_relation(struct ddl *d, const PgQuery__RenameStmt *
 
 static struct status *rename_sequence(struct ddl *d, const PgQuery__RenameStmt *s)
 {
-    const Sherd__V1__SequenceDesc *old = find_sequence(d, s->relation->schemaname, s->relation->relname);
+    const Sherd__V1__SequenceDesc *old =
+        find_sequence(d, s->relation->schemaname, s->relation->relname);
     if (old == NULL) {
         if (s->missing_ok) {
             ddl_notice(d, "relation \"%s\" does not exist, skipping", s->relation->relname);
             return NULL;
         }
-        return status_sql(NOT_FOUND, "42P01", "relation \"%s\" does not exist", s->relation->relname);
+        return status_sql(NOT_FOUND, "42P01", "relation \"%s\" does not exist",
+                          s->relation->relname);
     }
     TRY(name_taken(d, old->schema_id, s->newname));
     Sherd__V1__SequenceDesc *q;
@@ -706,8 +761,8 @@ static struct status *rename_sequence(struct ddl *d, const PgQuery__RenameStmt *
     return ddl_commit(d);
 }
 
-static struct status *rename_index_of(struct ddl *d, const Sherd__V1__TableDesc *old, const Sherd__V1__IndexDesc *ix,
-                                      const char *name)
+static struct status *rename_index_of(struct ddl *d, const Sherd__V1__TableDesc *old,
+                                      const Sherd__V1__IndexDesc *ix, const char *name)
 {
     TRY(name_taken(d, old->schema_id, name));
     Sherd__V1__TableDesc *t;
@@ -725,13 +780,15 @@ static struct status *rename_index(struct ddl *d, const PgQuery__RenameStmt *s)
 {
     d->tag = "ALTER INDEX";
     const Sherd__V1__IndexDesc *ix = NULL;
-    const Sherd__V1__TableDesc *t = find_index(d, s->relation->schemaname, s->relation->relname, &ix);
+    const Sherd__V1__TableDesc *t =
+        find_index(d, s->relation->schemaname, s->relation->relname, &ix);
     if (t == NULL) {
         if (s->missing_ok) {
             ddl_notice(d, "relation \"%s\" does not exist, skipping", s->relation->relname);
             return NULL;
         }
-        return status_sql(NOT_FOUND, "42P01", "relation \"%s\" does not exist", s->relation->relname);
+        return status_sql(NOT_FOUND, "42P01", "relation \"%s\" does not exist",
+                          s->relation->relname);
     }
     return rename_index_of(d, t, ix, s->newname);
 }
@@ -760,10 +817,12 @@ static struct status *rename_constraint(struct ddl *d, const PgQuery__RenameStmt
         found = strcmp(t->constraints[i]->name, s->subname) == 0 ? t->constraints[i] : found;
     }
     if (found == NULL) {
-        return status_sql(NOT_FOUND, "42704", "constraint \"%s\" for table \"%s\" does not exist", s->subname, t->name);
+        return status_sql(NOT_FOUND, "42704", "constraint \"%s\" for table \"%s\" does not exist",
+                          s->subname, t->name);
     }
     if (is_taken) {
-        return status_sql(ALREADY_EXISTS, "42710", "constraint \"%s\" for relation \"%s\" already exists", s->newname,
+        return status_sql(ALREADY_EXISTS, "42710",
+                          "constraint \"%s\" for relation \"%s\" already exists", s->newname,
                           t->name);
     }
     found->name = arena_strdup(d->a, s->newname);
@@ -782,21 +841,23 @@ static struct status *rename_column(struct ddl *d, const PgQuery__RenameStmt *s)
         return status_sql(NOT_FOUND, "42703", "column \"%s\" does not exist", s->subname);
     }
     if (find_column(old, s->newname) != NULL) {
-        return status_sql(ALREADY_EXISTS, "42701", "column \"%s\" of relation \"%s\" already exists", s->newname,
-                          old->name);
+        return status_sql(ALREADY_EXISTS, "42701",
+                          "column \"%s\" of relation \"%s\" already exists", s->newname, old->name);
     }
     for (size_t i = 0; i < old->n_constraints; i++) {
         if (old->constraints[i]->kind == SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_CHECK &&
             text_mentions(old->constraints[i]->check_sql, s->subname)) {
-            return status_hint(status_new(UNSUPPORTED, "a column of a check constraint cannot be renamed"),
-                               "Drop constraint \"%s\" first.", old->constraints[i]->name);
+            return status_hint(
+                status_new(UNSUPPORTED, "a column of a check constraint cannot be renamed"),
+                "Drop constraint \"%s\" first.", old->constraints[i]->name);
         }
     }
     for (size_t i = 0; i < old->n_columns; i++) {
         const char *sql = old->columns[i]->generated_sql;
         if (!old->columns[i]->dropped && sql != NULL && text_mentions(sql, s->subname)) {
-            return status_hint(status_new(UNSUPPORTED, "a column that a generated column uses cannot be renamed"),
-                               "Drop column \"%s\" first.", old->columns[i]->name);
+            return status_hint(
+                status_new(UNSUPPORTED, "a column that a generated column uses cannot be renamed"),
+                "Drop column \"%s\" first.", old->columns[i]->name);
         }
     }
     TRY(views_refuse_column(d, old, s->subname));

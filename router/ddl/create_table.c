@@ -15,7 +15,8 @@
 
 static struct status *duplicate_column(const Sherd__V1__TableDesc *t, const char *name)
 {
-    return status_sql(ALREADY_EXISTS, "42701", "column \"%s\" of relation \"%s\" already exists", name, t->name);
+    return status_sql(ALREADY_EXISTS, "42701", "column \"%s\" of relation \"%s\" already exists",
+                      name, t->name);
 }
 
 /* serial, bigserial, smallserial: 0 = none of them. */
@@ -34,7 +35,8 @@ static type_oid serial_type(const PgQuery__TypeName *tn)
     return 0;
 }
 
-struct status *sequence_for(struct ddl *d, const Sherd__V1__TableDesc *t, Sherd__V1__ColumnDesc *col, type_oid type)
+struct status *sequence_for(struct ddl *d, const Sherd__V1__TableDesc *t,
+                            Sherd__V1__ColumnDesc *col, type_oid type)
 {
     uint32_t id;
     TRY(ddl_allocate(d, 1, &id));
@@ -59,15 +61,18 @@ struct status *sequence_for(struct ddl *d, const Sherd__V1__TableDesc *t, Sherd_
     col->sequence_id = id;
     const Sherd__V1__SchemaDesc *s = catalog_schema_by_id(d->catalog, t->schema_id);
     col->has_default = true;
-    col->default_sql = arena_printf(d->a, "nextval('\"%s\".\"%s\"'::regclass)", s != NULL ? s->name : "public", q->name);
+    col->default_sql = arena_printf(d->a, "nextval('\"%s\".\"%s\"'::regclass)",
+                                    s != NULL ? s->name : "public", q->name);
     return NULL;
 }
 
-struct status *column_from_def(struct ddl *d, Sherd__V1__TableDesc *t, const PgQuery__ColumnDef *def)
+struct status *column_from_def(struct ddl *d, Sherd__V1__TableDesc *t,
+                               const PgQuery__ColumnDef *def)
 {
     if (find_column(t, def->colname) != NULL) {
         return t->n_columns > 0 && t->version == 0
-                   ? status_sql(ALREADY_EXISTS, "42701", "column \"%s\" specified more than once", def->colname)
+                   ? status_sql(ALREADY_EXISTS, "42701", "column \"%s\" specified more than once",
+                                def->colname)
                    : duplicate_column(t, def->colname);
     }
     if (t->n_columns >= COLUMNS_MAX) {
@@ -107,15 +112,18 @@ struct status *check_key_type(const Sherd__V1__ColumnDesc *c)
     if (c->type != TYPE_JSON) {
         return NULL;
     }
-    return status_hint(status_sql(NOT_FOUND, "42704",
-                                  "data type %s has no default operator class for access method \"btree\"",
-                                  type_find(c->type)->sql_name),
-                       "You must specify an operator class for the index or define a default operator class for the "
-                       "data type.");
+    return status_hint(
+        status_sql(NOT_FOUND, "42704",
+                   "data type %s has no default operator class for access method \"btree\"",
+                   type_find(c->type)->sql_name),
+        "You must specify an operator class for the index or define a default operator class for "
+        "the "
+        "data type.");
 }
 
-static struct status *key_columns(struct ddl *d, Sherd__V1__TableDesc *t, size_t n, PgQuery__Node **keys,
-                                  const char *column, Sherd__V1__IndexDesc *ix)
+static struct status *key_columns(struct ddl *d, Sherd__V1__TableDesc *t, size_t n,
+                                  PgQuery__Node **keys, const char *column,
+                                  Sherd__V1__IndexDesc *ix)
 {
     size_t count = n > 0 ? n : 1;
     ix->columns = ARENA_ARRAY(d->a, Sherd__V1__IndexColumn *, count);
@@ -123,12 +131,14 @@ static struct status *key_columns(struct ddl *d, Sherd__V1__TableDesc *t, size_t
         const char *name = n > 0 ? node_str(keys[i]) : column;
         Sherd__V1__ColumnDesc *c = find_column(t, name);
         if (c == NULL) {
-            return status_sql(NOT_FOUND, "42703", "column \"%s\" named in key does not exist", name);
+            return status_sql(NOT_FOUND, "42703", "column \"%s\" named in key does not exist",
+                              name);
         }
         TRY(check_key_type(c));
         for (size_t k = 0; k < i; k++) {
             if (ix->columns[k]->ordinal == c->ordinal) {
-                return status_sql(ALREADY_EXISTS, "42701", "column \"%s\" appears twice in %s constraint", name,
+                return status_sql(ALREADY_EXISTS, "42701",
+                                  "column \"%s\" appears twice in %s constraint", name,
                                   ix->primary ? "primary key" : "unique");
             }
         }
@@ -143,8 +153,9 @@ static struct status *key_columns(struct ddl *d, Sherd__V1__TableDesc *t, size_t
     return NULL;
 }
 
-static struct status *claim_index_name(struct ddl *d, const Sherd__V1__TableDesc *t, Sherd__V1__IndexDesc *ix,
-                                       const char *given, const char *label)
+static struct status *claim_index_name(struct ddl *d, const Sherd__V1__TableDesc *t,
+                                       Sherd__V1__IndexDesc *ix, const char *given,
+                                       const char *label)
 {
     if (given != NULL && given[0] != '\0') {
         if (relation_exists(d, t->schema_id, given)) {
@@ -172,13 +183,16 @@ static struct status *claim_index_name(struct ddl *d, const Sherd__V1__TableDesc
     return NULL;
 }
 
-static struct status *key_constraint(struct ddl *d, Sherd__V1__TableDesc *t, const PgQuery__Constraint *c,
-                                     const char *column, bool is_primary)
+static struct status *key_constraint(struct ddl *d, Sherd__V1__TableDesc *t,
+                                     const PgQuery__Constraint *c, const char *column,
+                                     bool is_primary)
 {
     if (is_primary) {
         for (size_t i = 0; i < t->n_indexes; i++) {
             if (t->indexes[i]->primary) {
-                return status_sql(INVALID, "42P16", "multiple primary keys for table \"%s\" are not allowed", t->name);
+                return status_sql(INVALID, "42P16",
+                                  "multiple primary keys for table \"%s\" are not allowed",
+                                  t->name);
             }
         }
     }
@@ -193,7 +207,8 @@ static struct status *key_constraint(struct ddl *d, Sherd__V1__TableDesc *t, con
 
 /* ---- foreign keys ---- */
 
-static struct status *find_referenced_key(struct ddl *d, const Sherd__V1__TableDesc *ref, const PgQuery__Constraint *c,
+static struct status *find_referenced_key(struct ddl *d, const Sherd__V1__TableDesc *ref,
+                                          const PgQuery__Constraint *c,
                                           Sherd__V1__ConstraintDesc *out)
 {
     const Sherd__V1__IndexDesc *found = NULL;
@@ -204,7 +219,8 @@ static struct status *find_referenced_key(struct ddl *d, const Sherd__V1__TableD
             }
         }
         if (found == NULL) {
-            return status_sql(NOT_FOUND, "42704", "there is no primary key for referenced table \"%s\"", ref->name);
+            return status_sql(NOT_FOUND, "42704",
+                              "there is no primary key for referenced table \"%s\"", ref->name);
         }
         out->n_ref_ordinals = found->n_columns;
         out->ref_ordinals = ARENA_ARRAY(d->a, uint32_t, found->n_columns + 1);
@@ -217,14 +233,17 @@ static struct status *find_referenced_key(struct ddl *d, const Sherd__V1__TableD
         for (size_t i = 0; i < c->n_pk_attrs; i++) {
             const Sherd__V1__ColumnDesc *col = find_column(ref, node_str(c->pk_attrs[i]));
             if (col == NULL) {
-                return status_sql(NOT_FOUND, "42703", "column \"%s\" referenced in foreign key constraint does not exist",
-                                  node_str(c->pk_attrs[i]));
+                return status_sql(
+                    NOT_FOUND, "42703",
+                    "column \"%s\" referenced in foreign key constraint does not exist",
+                    node_str(c->pk_attrs[i]));
             }
             out->ref_ordinals[i] = col->ordinal;
         }
         for (size_t i = 0; i < ref->n_indexes && found == NULL; i++) {
             const Sherd__V1__IndexDesc *ix = ref->indexes[i];
-            if (!ix->unique || ix->n_columns != out->n_ref_ordinals || ix->state != SHERD__V1__INDEX_STATE__INDEX_PUBLIC ||
+            if (!ix->unique || ix->n_columns != out->n_ref_ordinals ||
+                ix->state != SHERD__V1__INDEX_STATE__INDEX_PUBLIC ||
                 (ix->where_sql != NULL && ix->where_sql[0] != '\0')) {
                 continue;
             }
@@ -241,8 +260,10 @@ static struct status *find_referenced_key(struct ddl *d, const Sherd__V1__TableD
             }
         }
         if (found == NULL) {
-            return status_sql(INVALID, "42830",
-                              "there is no unique constraint matching given keys for referenced table \"%s\"", ref->name);
+            return status_sql(
+                INVALID, "42830",
+                "there is no unique constraint matching given keys for referenced table \"%s\"",
+                ref->name);
         }
     }
     out->ref_index_id = found->index_id;
@@ -255,12 +276,13 @@ static struct status *check_action(const char *action, const char *what)
         return NULL;
     }
     const char *name = action[0] == 'c' ? "CASCADE" : action[0] == 'n' ? "SET NULL" : "SET DEFAULT";
-    return status_hint(status_new(UNSUPPORTED, "foreign key action ON %s %s is not supported", what, name),
-                       "NO ACTION and RESTRICT are.");
+    return status_hint(
+        status_new(UNSUPPORTED, "foreign key action ON %s %s is not supported", what, name),
+        "NO ACTION and RESTRICT are.");
 }
 
-static struct status *foreign_key(struct ddl *d, Sherd__V1__TableDesc *t, const PgQuery__Constraint *c,
-                                  const char *column)
+static struct status *foreign_key(struct ddl *d, Sherd__V1__TableDesc *t,
+                                  const PgQuery__Constraint *c, const char *column)
 {
     if (c->fk_matchtype != NULL && c->fk_matchtype[0] == 'p') {
         return status_new(UNSUPPORTED, "MATCH PARTIAL not yet implemented");
@@ -268,7 +290,8 @@ static struct status *foreign_key(struct ddl *d, Sherd__V1__TableDesc *t, const 
     TRY(check_action(c->fk_del_action, "DELETE"));
     TRY(check_action(c->fk_upd_action, "UPDATE"));
     const Sherd__V1__TableDesc *ref;
-    bool is_self = strcmp(c->pktable->relname, t->name) == 0 && catalog_table_by_id(d->catalog, t->id) == NULL;
+    bool is_self =
+        strcmp(c->pktable->relname, t->name) == 0 && catalog_table_by_id(d->catalog, t->id) == NULL;
     if (is_self) {
         ref = t;
     } else {
@@ -284,7 +307,8 @@ static struct status *foreign_key(struct ddl *d, Sherd__V1__TableDesc *t, const 
         const char *name = c->n_fk_attrs > 0 ? node_str(c->fk_attrs[i]) : column;
         const Sherd__V1__ColumnDesc *col = find_column(t, name);
         if (col == NULL) {
-            return status_sql(NOT_FOUND, "42703", "column \"%s\" referenced in foreign key constraint does not exist",
+            return status_sql(NOT_FOUND, "42703",
+                              "column \"%s\" referenced in foreign key constraint does not exist",
                               name);
         }
         k.ordinals[i] = col->ordinal;
@@ -297,7 +321,8 @@ static struct status *foreign_key(struct ddl *d, Sherd__V1__TableDesc *t, const 
                           "number of referencing and referenced columns for foreign key disagree");
     }
     for (size_t i = 0; i < n; i++) {
-        const Sherd__V1__ColumnDesc *x = t->columns[k.ordinals[i]], *y = ref->columns[k.ref_ordinals[i]];
+        const Sherd__V1__ColumnDesc *x = t->columns[k.ordinals[i]],
+                                    *y = ref->columns[k.ref_ordinals[i]];
         const struct func_def *eq;
         type_oid l, r, result;
         struct status *st = func_resolve_op(slice_str("="), x->type, y->type, &eq, &l, &r, &result);
@@ -305,10 +330,12 @@ static struct status *foreign_key(struct ddl *d, Sherd__V1__TableDesc *t, const 
             status_free(st);
             return status_detail(
                 status_sql(INVALID, "42804", "foreign key constraint \"%s\" cannot be implemented",
-                           c->conname != NULL && c->conname[0] != '\0' ? c->conname
-                                                                       : arena_printf(d->a, "%s_%s_fkey", t->name, first)),
-                "Key columns \"%s\" and \"%s\" are of incompatible types: %s and %s.", x->name, y->name,
-                type_format(d->a, x->type, x->typmod), type_format(d->a, y->type, y->typmod));
+                           c->conname != NULL && c->conname[0] != '\0'
+                               ? c->conname
+                               : arena_printf(d->a, "%s_%s_fkey", t->name, first)),
+                "Key columns \"%s\" and \"%s\" are of incompatible types: %s and %s.", x->name,
+                y->name, type_format(d->a, x->type, x->typmod),
+                type_format(d->a, y->type, y->typmod));
         }
     }
     uint32_t oid;
@@ -323,8 +350,9 @@ static struct status *foreign_key(struct ddl *d, Sherd__V1__TableDesc *t, const 
     for (size_t i = 0; i + 1 < t->n_constraints; i++) {
         if (strcmp(t->constraints[i]->name, out->name) == 0) {
             if (c->conname != NULL && c->conname[0] != '\0') {
-                return status_sql(ALREADY_EXISTS, "42710", "constraint \"%s\" for relation \"%s\" already exists",
-                                  out->name, t->name);
+                return status_sql(ALREADY_EXISTS, "42710",
+                                  "constraint \"%s\" for relation \"%s\" already exists", out->name,
+                                  t->name);
             }
             out->name = arena_printf(d->a, "%s%u", out->name, oid);
         }
@@ -367,7 +395,8 @@ static const char *only_column(const Sherd__V1__TableDesc *t, const char *sql)
     return found;
 }
 
-static struct status *constraint_name_free(const Sherd__V1__TableDesc *t, const Sherd__V1__ConstraintDesc *k)
+static struct status *constraint_name_free(const Sherd__V1__TableDesc *t,
+                                           const Sherd__V1__ConstraintDesc *k)
 {
     bool is_taken = false;
     for (size_t i = 0; i < t->n_constraints; i++) {
@@ -376,13 +405,14 @@ static struct status *constraint_name_free(const Sherd__V1__TableDesc *t, const 
     for (size_t i = 0; i < t->n_indexes; i++) {
         is_taken |= t->indexes[i]->constraint && strcmp(t->indexes[i]->name, k->name) == 0;
     }
-    return is_taken ? status_sql(ALREADY_EXISTS, "42710", "constraint \"%s\" for relation \"%s\" already exists", k->name,
+    return is_taken ? status_sql(ALREADY_EXISTS, "42710",
+                                 "constraint \"%s\" for relation \"%s\" already exists", k->name,
                                  t->name)
                     : NULL;
 }
 
-static struct status *check_constraint(struct ddl *d, Sherd__V1__TableDesc *t, const PgQuery__Constraint *c,
-                                       const char *column)
+static struct status *check_constraint(struct ddl *d, Sherd__V1__TableDesc *t,
+                                       const PgQuery__Constraint *c, const char *column)
 {
     char *sql;
     TRY(deparse_expr(d, c->raw_expr, &sql));
@@ -414,11 +444,13 @@ static struct status *check_constraint(struct ddl *d, Sherd__V1__TableDesc *t, c
     return NULL;
 }
 
-static struct status *identity(struct ddl *d, Sherd__V1__TableDesc *t, const PgQuery__Constraint *c, const char *column)
+static struct status *identity(struct ddl *d, Sherd__V1__TableDesc *t, const PgQuery__Constraint *c,
+                               const char *column)
 {
     Sherd__V1__ColumnDesc *col = find_column(t, column);
     if (col->type != TYPE_INT2 && col->type != TYPE_INT4 && col->type != TYPE_INT8) {
-        return status_sql(INVALID, "22023", "identity column type must be smallint, integer, or bigint");
+        return status_sql(INVALID, "22023",
+                          "identity column type must be smallint, integer, or bigint");
     }
     TRY(sequence_for(d, t, col, col->type));
     col->identity = c->generated_when != NULL && c->generated_when[0] == 'a' ? 1 : 2;
@@ -432,7 +464,8 @@ static struct status *identity(struct ddl *d, Sherd__V1__TableDesc *t, const PgQ
             }
             Sherd__V1__SequenceDesc *q;
             TRY(pb_unpack(&sherd__v1__sequence_desc__descriptor, d->a,
-                          slice_make(d->txn.puts[i]->value.data, d->txn.puts[i]->value.len), (void **)&q));
+                          slice_make(d->txn.puts[i]->value.data, d->txn.puts[i]->value.len),
+                          (void **)&q));
             TRY(sequence_options(q, c->n_options, c->options));
             struct slice bytes = pb_pack_in(q, d->a);
             d->txn.puts[i]->value.data = (uint8_t *)(uintptr_t)bytes.data;
@@ -442,8 +475,8 @@ static struct status *identity(struct ddl *d, Sherd__V1__TableDesc *t, const PgQ
     return NULL;
 }
 
-struct status *constraint_from_def(struct ddl *d, Sherd__V1__TableDesc *t, const PgQuery__Constraint *c,
-                                   const char *column)
+struct status *constraint_from_def(struct ddl *d, Sherd__V1__TableDesc *t,
+                                   const PgQuery__Constraint *c, const char *column)
 {
     Sherd__V1__ColumnDesc *col = column != NULL ? find_column(t, column) : NULL;
     if (c->deferrable) {
@@ -490,7 +523,8 @@ struct status *constraint_from_def(struct ddl *d, Sherd__V1__TableDesc *t, const
 
 /* ---- WITH (...) ---- */
 
-static struct status *with_options(struct ddl *d, Sherd__V1__TableDesc *t, size_t n, PgQuery__Node **options)
+static struct status *with_options(struct ddl *d, Sherd__V1__TableDesc *t, size_t n,
+                                   PgQuery__Node **options)
 {
     bool is_noticed = false;
     int64_t shards = 0;
@@ -515,8 +549,9 @@ static struct status *with_options(struct ddl *d, Sherd__V1__TableDesc *t, size_
             } else if (strcasecmp(text, "range") == 0) {
                 t->sharding = SHERD__V1__SHARDING__SHARDING_RANGE;
             } else if (strcasecmp(text, "reference") == 0) {
-                return status_hint(status_new(UNSUPPORTED, "reference tables are not supported yet"),
-                                   "Leave the option out: a small table is in one shard.");
+                return status_hint(
+                    status_new(UNSUPPORTED, "reference tables are not supported yet"),
+                    "Leave the option out: a small table is in one shard.");
             } else {
                 return status_hint(status_new(INVALID, "invalid value for sharding: \"%s\"", text),
                                    "Use 'range' or 'hash'.");
@@ -529,8 +564,10 @@ static struct status *with_options(struct ddl *d, Sherd__V1__TableDesc *t, size_
         } else if (strcmp(e->defname, "colocate_with") == 0) {
             return status_hint(status_new(UNSUPPORTED, "colocate_with is not supported yet"),
                                "Tables without the sharding option share a shard until they grow.");
-        } else if (strcmp(e->defname, "fillfactor") == 0 || strncmp(e->defname, "autovacuum", 10) == 0 ||
-                   strcmp(e->defname, "parallel_workers") == 0 || strcmp(e->defname, "toast_tuple_target") == 0 ||
+        } else if (strcmp(e->defname, "fillfactor") == 0 ||
+                   strncmp(e->defname, "autovacuum", 10) == 0 ||
+                   strcmp(e->defname, "parallel_workers") == 0 ||
+                   strcmp(e->defname, "toast_tuple_target") == 0 ||
                    strcmp(e->defname, "user_catalog_table") == 0) {
             if (!is_noticed) {
                 ddl_notice(d, "storage parameter \"%s\" is accepted and has no effect", e->defname);
@@ -544,7 +581,8 @@ static struct status *with_options(struct ddl *d, Sherd__V1__TableDesc *t, size_
     if (t->sharding == SHERD__V1__SHARDING__SHARDING_HASH) {
         t->hash_buckets = shards > 0 ? (uint32_t)shards : 4;
     } else if (shards > 0) {
-        return status_hint(status_new(INVALID, "shards is for hash sharding"), "Add sharding = 'hash'.");
+        return status_hint(status_new(INVALID, "shards is for hash sharding"),
+                           "Add sharding = 'hash'.");
     }
     return NULL;
 }
@@ -593,10 +631,13 @@ struct status *refuse_columns(struct expr *e)
 {
     bool found = false;
     expr_walk(&e, see_column, &found);
-    return found ? status_sql(UNSUPPORTED, "0A000", "cannot use column reference in DEFAULT expression") : NULL;
+    return found ? status_sql(UNSUPPORTED, "0A000",
+                              "cannot use column reference in DEFAULT expression")
+                 : NULL;
 }
 
-/* Expressions of the new table must make sense: analyzed once here, so that the user hears of a mistake now. */
+/* Expressions of the new table must make sense: analyzed once here, so that the user hears of a
+ * mistake now. */
 static struct status *check_expressions(struct ddl *d, const Sherd__V1__TableDesc *t)
 {
     struct expr *e;
@@ -615,7 +656,8 @@ static struct status *check_expressions(struct ddl *d, const Sherd__V1__TableDes
         if (t->constraints[i]->kind == SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_CHECK) {
             TRY(analyze_table_expr(d->f, &d->x->env, t, t->constraints[i]->check_sql, d->a, &e));
             if (e->type != TYPE_BOOL) {
-                return status_sql(INVALID, "42804", "argument of CHECK must be type boolean, not type %s",
+                return status_sql(INVALID, "42804",
+                                  "argument of CHECK must be type boolean, not type %s",
                                   type_format(d->a, e->type, -1));
             }
         }
@@ -637,9 +679,11 @@ static void request_presplit(struct ddl *d, const Sherd__V1__TableDesc *t, uint6
 struct status *ddl_create_table(struct ddl *d, const PgQuery__CreateStmt *s)
 {
     d->tag = "CREATE TABLE";
-    if (s->n_inh_relations > 0 || s->partspec != NULL || s->partbound != NULL || s->of_typename != NULL) {
-        return status_hint(status_new(UNSUPPORTED, "inheritance, partitions and typed tables are not supported"),
-                           "Tables are sharded by themselves; see WITH (sharding = 'hash', shards = N).");
+    if (s->n_inh_relations > 0 || s->partspec != NULL || s->partbound != NULL ||
+        s->of_typename != NULL) {
+        return status_hint(
+            status_new(UNSUPPORTED, "inheritance, partitions and typed tables are not supported"),
+            "Tables are sharded by themselves; see WITH (sharding = 'hash', shards = N).");
     }
     uint32_t schema;
     TRY(find_creation_schema(d, s->relation, &schema));
@@ -666,7 +710,8 @@ struct status *ddl_create_table(struct ddl *d, const PgQuery__CreateStmt *s)
     ddl_put_bytes(d, name_key, rel_value(d, 'r', t->id));
     ddl_compare(d, key_id4(d, "schema/", schema));
     TRY(with_options(d, t, s->n_options, s->options));
-    /* Columns first: constraints of one may name another. Column constraints that make indexes come in order. */
+    /* Columns first: constraints of one may name another. Column constraints that make indexes come
+     * in order. */
     for (size_t i = 0; i < s->n_table_elts; i++) {
         if (s->table_elts[i]->node_case == PG_QUERY__NODE__NODE_COLUMN_DEF) {
             TRY(column_from_def(d, t, s->table_elts[i]->column_def));

@@ -96,7 +96,8 @@ static void release_catalog(void *c)
     catalog_unref(c);
 }
 
-/* Descriptors that the statement has looked up stay valid until its end: the old snapshot is kept that long. */
+/* Descriptors that the statement has looked up stay valid until its end: the old snapshot is kept
+ * that long. */
 void ddl_refresh_catalog(struct ddl *d)
 {
     arena_on_free(d->a, release_catalog, d->catalog);
@@ -206,13 +207,16 @@ void ddl_notice(struct ddl *d, const char *fmt, ...)
     session_notice(d->x->env.session, status_sql(INVALID, "00000", "%s", text), "NOTICE");
 }
 
-struct status *find_creation_schema(struct ddl *d, const PgQuery__RangeVar *rv, uint32_t *out_schema)
+struct status *find_creation_schema(struct ddl *d, const PgQuery__RangeVar *rv,
+                                    uint32_t *out_schema)
 {
     const struct plan_env *env = &d->x->env;
     if (rv->catalogname != NULL && rv->catalogname[0] != '\0') {
-        const Sherd__V1__DatabaseDesc *db = catalog_database(d->catalog, slice_str(rv->catalogname));
+        const Sherd__V1__DatabaseDesc *db =
+            catalog_database(d->catalog, slice_str(rv->catalogname));
         if (db == NULL || db->id != env->database_id) {
-            return status_new(UNSUPPORTED, "cross-database references are not implemented: \"%s.%s.%s\"",
+            return status_new(UNSUPPORTED,
+                              "cross-database references are not implemented: \"%s.%s.%s\"",
                               rv->catalogname, rv->schemaname, rv->relname);
         }
     }
@@ -221,10 +225,13 @@ struct status *find_creation_schema(struct ddl *d, const PgQuery__RangeVar *rv, 
                            "Create an ordinary table and drop it afterwards.");
     }
     if (rv->schemaname != NULL && rv->schemaname[0] != '\0') {
-        const Sherd__V1__SchemaDesc *s = catalog_schema(d->catalog, env->database_id, slice_str(rv->schemaname));
+        const Sherd__V1__SchemaDesc *s =
+            catalog_schema(d->catalog, env->database_id, slice_str(rv->schemaname));
         if (s == NULL) {
-            if (strcmp(rv->schemaname, "pg_catalog") == 0 || strcmp(rv->schemaname, "information_schema") == 0) {
-                return status_sql(DENIED, "42501", "permission denied for schema %s", rv->schemaname);
+            if (strcmp(rv->schemaname, "pg_catalog") == 0 ||
+                strcmp(rv->schemaname, "information_schema") == 0) {
+                return status_sql(DENIED, "42501", "permission denied for schema %s",
+                                  rv->schemaname);
             }
             return status_sql(NOT_FOUND, "3F000", "schema \"%s\" does not exist", rv->schemaname);
         }
@@ -242,11 +249,13 @@ static const Sherd__V1__TableDesc *lookup(struct ddl *d, const char *schema, con
 {
     const struct plan_env *env = &d->x->env;
     if (schema != NULL && schema[0] != '\0') {
-        const Sherd__V1__SchemaDesc *s = catalog_schema(d->catalog, env->database_id, slice_str(schema));
+        const Sherd__V1__SchemaDesc *s =
+            catalog_schema(d->catalog, env->database_id, slice_str(schema));
         return s != NULL ? catalog_table(d->catalog, s->id, slice_str(name)) : NULL;
     }
     for (int i = 0; i < env->search_path_count; i++) {
-        const Sherd__V1__TableDesc *t = catalog_table(d->catalog, env->search_path[i], slice_str(name));
+        const Sherd__V1__TableDesc *t =
+            catalog_table(d->catalog, env->search_path[i], slice_str(name));
         if (t != NULL) {
             return t;
         }
@@ -264,7 +273,8 @@ const Sherd__V1__TableDesc *find_index(struct ddl *d, const char *schema, const 
 {
     const struct plan_env *env = &d->x->env;
     if (schema != NULL && schema[0] != '\0') {
-        const Sherd__V1__SchemaDesc *s = catalog_schema(d->catalog, env->database_id, slice_str(schema));
+        const Sherd__V1__SchemaDesc *s =
+            catalog_schema(d->catalog, env->database_id, slice_str(schema));
         return s != NULL ? catalog_index(d->catalog, s->id, slice_str(name), out_index) : NULL;
     }
     const Sherd__V1__TableDesc *t = NULL;
@@ -283,7 +293,8 @@ struct status *find_table(struct ddl *d, const char *schema, const char *name, b
     }
     if (*out == NULL && !missing_ok) {
         return schema != NULL && schema[0] != '\0'
-                   ? status_sql(NOT_FOUND, "42P01", "relation \"%s.%s\" does not exist", schema, name)
+                   ? status_sql(NOT_FOUND, "42P01", "relation \"%s.%s\" does not exist", schema,
+                                name)
                    : status_sql(NOT_FOUND, "42P01", "relation \"%s\" does not exist", name);
     }
     return NULL;
@@ -293,7 +304,8 @@ bool relation_exists(struct ddl *d, uint32_t schema, const char *name)
 {
     const Sherd__V1__IndexDesc *ix;
     struct slice s = slice_str(name);
-    return catalog_table(d->catalog, schema, s) != NULL || catalog_sequence(d->catalog, schema, s) != NULL ||
+    return catalog_table(d->catalog, schema, s) != NULL ||
+           catalog_sequence(d->catalog, schema, s) != NULL ||
            catalog_index(d->catalog, schema, s, &ix) != NULL;
 }
 
@@ -307,7 +319,8 @@ static bool is_taken_in_change(const struct ddl *d, struct slice key)
     return false;
 }
 
-char *choose_name(struct ddl *d, uint32_t schema, const char *table, const char *column, const char *label)
+char *choose_name(struct ddl *d, uint32_t schema, const char *table, const char *column,
+                  const char *label)
 {
     for (int n = 0;; n++) {
         char suffix[16] = "";
@@ -324,8 +337,10 @@ char *choose_name(struct ddl *d, uint32_t schema, const char *table, const char 
                 cl--;
             }
         }
-        char *name = column != NULL ? arena_printf(d->a, "%.*s_%.*s_%s%s", (int)tl, table, (int)cl, column, label, suffix)
-                                    : arena_printf(d->a, "%.*s_%s%s", (int)tl, table, label, suffix);
+        char *name = column != NULL
+                         ? arena_printf(d->a, "%.*s_%.*s_%s%s", (int)tl, table, (int)cl, column,
+                                        label, suffix)
+                         : arena_printf(d->a, "%.*s_%s%s", (int)tl, table, label, suffix);
         if (!relation_exists(d, schema, name) &&
             !is_taken_in_change(d, key_rel_name(d, d->x->env.database_id, schema, name))) {
             return name;
@@ -333,7 +348,8 @@ char *choose_name(struct ddl *d, uint32_t schema, const char *table, const char 
     }
 }
 
-struct status *resolve_type(struct ddl *d, const PgQuery__TypeName *t, type_oid *out_type, int32_t *out_typmod)
+struct status *resolve_type(struct ddl *d, const PgQuery__TypeName *t, type_oid *out_type,
+                            int32_t *out_typmod)
 {
     struct query *q = ARENA_NEW(d->a, struct query);
     q->arena = d->a;
@@ -365,7 +381,8 @@ static void deparse_fiber(struct fiber *f, void *arg)
     PgQueryProtobuf tree = {.len = len, .data = bytes};
     PgQueryDeparseResult text = pg_query_deparse_protobuf(tree);
     if (text.error != NULL) {
-        job->st = status_new(INTERNAL, "expression cannot be written back: %s", text.error->message);
+        job->st =
+            status_new(INTERNAL, "expression cannot be written back: %s", text.error->message);
     } else {
         job->out = arena_strdup(job->d->a, text.query);
     }
@@ -425,16 +442,16 @@ Sherd__V1__ColumnDesc *find_column(const Sherd__V1__TableDesc *t, const char *na
     return NULL;
 }
 
-#define APPEND(d, array, count, type, init)                                                                            \
-    do {                                                                                                               \
-        type **wider_ = ARENA_ARRAY((d)->a, type *, (count) + 1);                                                      \
-        if ((count) > 0) {                                                                                             \
-            memcpy(wider_, (array), (count) * sizeof(*wider_));                                                        \
-        }                                                                                                              \
-        (array) = wider_;                                                                                              \
-        (array)[count] = ARENA_NEW((d)->a, type);                                                                      \
-        init((array)[count]);                                                                                          \
-        (count)++;                                                                                                     \
+#define APPEND(d, array, count, type, init)                                                        \
+    do {                                                                                           \
+        type **wider_ = ARENA_ARRAY((d)->a, type *, (count) + 1);                                  \
+        if ((count) > 0) {                                                                         \
+            memcpy(wider_, (array), (count) * sizeof(*wider_));                                    \
+        }                                                                                          \
+        (array) = wider_;                                                                          \
+        (array)[count] = ARENA_NEW((d)->a, type);                                                  \
+        init((array)[count]);                                                                      \
+        (count)++;                                                                                 \
     } while (0)
 
 Sherd__V1__IndexDesc *add_index(struct ddl *d, Sherd__V1__TableDesc *t)
@@ -445,7 +462,8 @@ Sherd__V1__IndexDesc *add_index(struct ddl *d, Sherd__V1__TableDesc *t)
 
 Sherd__V1__ConstraintDesc *add_constraint(struct ddl *d, Sherd__V1__TableDesc *t)
 {
-    APPEND(d, t->constraints, t->n_constraints, Sherd__V1__ConstraintDesc, sherd__v1__constraint_desc__init);
+    APPEND(d, t->constraints, t->n_constraints, Sherd__V1__ConstraintDesc,
+           sherd__v1__constraint_desc__init);
     return t->constraints[t->n_constraints - 1];
 }
 
@@ -550,9 +568,11 @@ static struct status *run(struct ddl *d, const PgQuery__Node *n)
     }
 }
 
-struct status *ddl_execute(struct fiber *f, struct exec *x, const struct parsed *p, int i, const char **out_tag)
+struct status *ddl_execute(struct fiber *f, struct exec *x, const struct parsed *p, int i,
+                           const char **out_tag)
 {
-    struct ddl d = {.f = f, .x = x, .router = x->env.router, .a = x->arena, .parsed = p, .index = i};
+    struct ddl d = {
+        .f = f, .x = x, .router = x->env.router, .a = x->arena, .parsed = p, .index = i};
     struct catalog *given = x->env.catalog;
     struct status *st = NULL;
     for (int attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {

@@ -1,13 +1,14 @@
 /*
  * Schema changes. Private to ddl/.
  *
- * A change is a batch of compare-and-set on the metadata space: every descriptor it replaces is compared by its
- * revision, every name it makes must not exist. A failed compare means that somebody else was quicker: the statement
- * starts over with a fresh catalog.
+ * A change is a batch of compare-and-set on the metadata space: every descriptor it replaces is
+ * compared by its revision, every name it makes must not exist. A failed compare means that
+ * somebody else was quicker: the statement starts over with a fresh catalog.
  *
- * A change that writers must not miss (a new index, a new constraint) is put into the descriptor first; then every
- * shard of the table is fenced at the new version, which turns away whoever still works with an older one; only then
- * are existing rows worked through. So at most two neighbouring versions are ever in use, without clocks.
+ * A change that writers must not miss (a new index, a new constraint) is put into the descriptor
+ * first; then every shard of the table is fenced at the new version, which turns away whoever still
+ * works with an older one; only then are existing rows worked through. So at most two neighbouring
+ * versions are ever in use, without clocks.
  */
 #ifndef ROUTER_DDL_DDL_H
 #define ROUTER_DDL_DDL_H
@@ -37,7 +38,8 @@ void ddl_must_not_exist(struct ddl *d, struct slice key);
 void ddl_put(struct ddl *d, struct slice key, const void *message);
 void ddl_put_bytes(struct ddl *d, struct slice key, struct slice value);
 void ddl_delete(struct ddl *d, struct slice key);
-/* Sends it. CONFLICT when a compare failed. Empties the change. Returns when this node's cache has it. */
+/* Sends it. CONFLICT when a compare failed. Empties the change. Returns when this node's cache has
+ * it. */
 struct status *ddl_commit(struct ddl *d) STATUS_MUST_CHECK;
 /* Takes a new catalog snapshot: after a commit in a change of several steps. */
 void ddl_refresh_catalog(struct ddl *d);
@@ -52,8 +54,10 @@ struct slice rel_value(struct ddl *d, char kind, uint64_t id);
 struct status *ddl_allocate(struct ddl *d, uint32_t count, uint32_t *out_first) STATUS_MUST_CHECK;
 
 /* ---- names ---- */
-struct status *find_creation_schema(struct ddl *d, const PgQuery__RangeVar *rv, uint32_t *out_schema) STATUS_MUST_CHECK;
-/* NULL in *out when there is none and missing_ok. 42P01 otherwise; 42809 when it is a view and a table is needed. */
+struct status *find_creation_schema(struct ddl *d, const PgQuery__RangeVar *rv,
+                                    uint32_t *out_schema) STATUS_MUST_CHECK;
+/* NULL in *out when there is none and missing_ok. 42P01 otherwise; 42809 when it is a view and a
+ * table is needed. */
 struct status *find_table(struct ddl *d, const char *schema, const char *name, bool missing_ok,
                           const Sherd__V1__TableDesc **out) STATUS_MUST_CHECK;
 /* A table or view, or NULL. */
@@ -61,45 +65,58 @@ const Sherd__V1__TableDesc *find_any_table(struct ddl *d, const char *schema, co
 /* The table that has the index, or NULL. */
 const Sherd__V1__TableDesc *find_index(struct ddl *d, const char *schema, const char *name,
                                        const Sherd__V1__IndexDesc **out_index);
-struct status *resolve_type(struct ddl *d, const PgQuery__TypeName *t, type_oid *out_type, int32_t *out_typmod) STATUS_MUST_CHECK;
+struct status *resolve_type(struct ddl *d, const PgQuery__TypeName *t, type_oid *out_type,
+                            int32_t *out_typmod) STATUS_MUST_CHECK;
 bool relation_exists(struct ddl *d, uint32_t schema, const char *name);
 /* "t_c_key" and the like, unique in the schema (PostgreSQL's ChooseRelationName). */
-char *choose_name(struct ddl *d, uint32_t schema, const char *table, const char *column, const char *label);
+char *choose_name(struct ddl *d, uint32_t schema, const char *table, const char *column,
+                  const char *label);
 const char *node_str(const PgQuery__Node *n);
 /* The SQL text of an expression node, and of a whole statement. */
 struct status *deparse_expr(struct ddl *d, PgQuery__Node *expr, char **out) STATUS_MUST_CHECK;
-struct status *deparse_statement(struct ddl *d, PgQuery__Node *statement, char **out) STATUS_MUST_CHECK;
+struct status *deparse_statement(struct ddl *d, PgQuery__Node *statement,
+                                 char **out) STATUS_MUST_CHECK;
 struct status *check_name(const char *name) STATUS_MUST_CHECK;
-const Sherd__V1__SequenceDesc *find_sequence(struct ddl *d, const char *schema, const char *name); /* or NULL */
+const Sherd__V1__SequenceDesc *find_sequence(struct ddl *d, const char *schema,
+                                             const char *name); /* or NULL */
 /* nextval() gives `value` next. A change of its own: the one under construction must be empty. */
-struct status *restart_sequence(struct ddl *d, const Sherd__V1__SequenceDesc *q, int64_t value) STATUS_MUST_CHECK;
+struct status *restart_sequence(struct ddl *d, const Sherd__V1__SequenceDesc *q,
+                                int64_t value) STATUS_MUST_CHECK;
 void ddl_notice(struct ddl *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- descriptors ---- */
-struct status *copy_table(struct ddl *d, const Sherd__V1__TableDesc *t, Sherd__V1__TableDesc **out) STATUS_MUST_CHECK;
-Sherd__V1__ColumnDesc *find_column(const Sherd__V1__TableDesc *t, const char *name); /* not dropped; or NULL */
+struct status *copy_table(struct ddl *d, const Sherd__V1__TableDesc *t,
+                          Sherd__V1__TableDesc **out) STATUS_MUST_CHECK;
+Sherd__V1__ColumnDesc *find_column(const Sherd__V1__TableDesc *t,
+                                   const char *name); /* not dropped; or NULL */
 Sherd__V1__IndexDesc *add_index(struct ddl *d, Sherd__V1__TableDesc *t);
 Sherd__V1__ConstraintDesc *add_constraint(struct ddl *d, Sherd__V1__TableDesc *t);
 Sherd__V1__ColumnDesc *add_column(struct ddl *d, Sherd__V1__TableDesc *t);
 /* Adds table id to ref's referenced_by and puts ref (compared). */
 struct status *reference(struct ddl *d, uint32_t ref_table_id, uint32_t by) STATUS_MUST_CHECK;
-struct status *unreference(struct ddl *d, uint32_t ref_table_id, const Sherd__V1__TableDesc *by) STATUS_MUST_CHECK;
+struct status *unreference(struct ddl *d, uint32_t ref_table_id,
+                           const Sherd__V1__TableDesc *by) STATUS_MUST_CHECK;
 
 /* ---- work on rows ---- */
 /* Every shard that has keys of the table refuses versions below `version` from now on. */
 struct status *fence_table(struct ddl *d, uint32_t table_id, uint64_t version) STATUS_MUST_CHECK;
 /* Deletes all keys from [start, end), which nobody reads any more. */
-struct status *wipe_keys(struct ddl *d, uint32_t table_id, uint32_t index_from, uint32_t index_to) STATUS_MUST_CHECK;
+struct status *wipe_keys(struct ddl *d, uint32_t table_id, uint32_t index_from,
+                         uint32_t index_to) STATUS_MUST_CHECK;
 /* Runs a query of our own in a transaction; *out_any tells whether it gave a row. */
 struct status *query_has_rows(struct ddl *d, const char *sql, bool *out_any) STATUS_MUST_CHECK;
 /* The same; *out_row: the first row's values as text, "1, abc". */
-struct status *query_first_row(struct ddl *d, const char *sql, bool *out_any, char **out_row) STATUS_MUST_CHECK;
+struct status *query_first_row(struct ddl *d, const char *sql, bool *out_any,
+                               char **out_row) STATUS_MUST_CHECK;
 /* Fills WRITE_ONLY indexes of the table from its rows. 23505 for duplicates of a unique one. */
-struct status *backfill(struct ddl *d, const Sherd__V1__TableDesc *t, const uint32_t *index_ids, int count) STATUS_MUST_CHECK;
+struct status *backfill(struct ddl *d, const Sherd__V1__TableDesc *t, const uint32_t *index_ids,
+                        int count) STATUS_MUST_CHECK;
 /* Deletes all rows in the exec's transaction. */
-struct status *delete_all_rows(struct ddl *d, const Sherd__V1__TableDesc *t, struct txn *txn) STATUS_MUST_CHECK;
+struct status *delete_all_rows(struct ddl *d, const Sherd__V1__TableDesc *t,
+                               struct txn *txn) STATUS_MUST_CHECK;
 /* Makes `columns` the primary key of a table without one: rewrites its rows under new index ids. */
-struct status *rekey(struct ddl *d, const Sherd__V1__TableDesc *t, const char *name, const uint32_t *ordinals, int n) STATUS_MUST_CHECK;
+struct status *rekey(struct ddl *d, const Sherd__V1__TableDesc *t, const char *name,
+                     const uint32_t *ordinals, int n) STATUS_MUST_CHECK;
 
 /* ---- statements ---- */
 struct status *ddl_create_table(struct ddl *d, const PgQuery__CreateStmt *s) STATUS_MUST_CHECK;
@@ -110,8 +127,10 @@ struct status *ddl_truncate(struct ddl *d, const PgQuery__TruncateStmt *s) STATU
 struct status *ddl_rename(struct ddl *d, const PgQuery__RenameStmt *s) STATUS_MUST_CHECK;
 struct status *ddl_create_database(struct ddl *d, const PgQuery__CreatedbStmt *s) STATUS_MUST_CHECK;
 struct status *ddl_drop_database(struct ddl *d, const PgQuery__DropdbStmt *s) STATUS_MUST_CHECK;
-struct status *ddl_create_schema(struct ddl *d, const PgQuery__CreateSchemaStmt *s) STATUS_MUST_CHECK;
-struct status *ddl_create_sequence(struct ddl *d, const PgQuery__CreateSeqStmt *s) STATUS_MUST_CHECK;
+struct status *ddl_create_schema(struct ddl *d,
+                                 const PgQuery__CreateSchemaStmt *s) STATUS_MUST_CHECK;
+struct status *ddl_create_sequence(struct ddl *d,
+                                   const PgQuery__CreateSeqStmt *s) STATUS_MUST_CHECK;
 struct status *ddl_alter_sequence(struct ddl *d, const PgQuery__AlterSeqStmt *s) STATUS_MUST_CHECK;
 struct status *ddl_create_view(struct ddl *d, const PgQuery__ViewStmt *s) STATUS_MUST_CHECK;
 struct status *ddl_drop_role(struct ddl *d, const PgQuery__DropRoleStmt *s) STATUS_MUST_CHECK;
@@ -119,21 +138,27 @@ struct status *ddl_create_role(struct ddl *d, const PgQuery__CreateRoleStmt *s) 
 
 /* ---- views (view.c): their text names tables with their schema ---- */
 /* Views that read the table (or view), in the arena. */
-struct status *views_of(struct ddl *d, const Sherd__V1__TableDesc *t, const Sherd__V1__TableDesc ***out, int *out_n)
-    STATUS_MUST_CHECK;
+struct status *views_of(struct ddl *d, const Sherd__V1__TableDesc *t,
+                        const Sherd__V1__TableDesc ***out, int *out_n) STATUS_MUST_CHECK;
 /* Adds to the change: the views that read t follow it to its new name. */
-struct status *views_follow_rename(struct ddl *d, const Sherd__V1__TableDesc *t, const char *new_name) STATUS_MUST_CHECK;
+struct status *views_follow_rename(struct ddl *d, const Sherd__V1__TableDesc *t,
+                                   const char *new_name) STATUS_MUST_CHECK;
 /* 2BP01 when a view may read the column. */
-struct status *views_refuse_column(struct ddl *d, const Sherd__V1__TableDesc *t, const char *column) STATUS_MUST_CHECK;
+struct status *views_refuse_column(struct ddl *d, const Sherd__V1__TableDesc *t,
+                                   const char *column) STATUS_MUST_CHECK;
 /* Whether `name` stands in the SQL text as a word. */
 bool text_mentions(const char *sql, const char *name);
 
 /* create_table.c, for ALTER TABLE too. */
-struct status *column_from_def(struct ddl *d, Sherd__V1__TableDesc *t, const PgQuery__ColumnDef *def) STATUS_MUST_CHECK;
-struct status *constraint_from_def(struct ddl *d, Sherd__V1__TableDesc *t, const PgQuery__Constraint *c,
+struct status *column_from_def(struct ddl *d, Sherd__V1__TableDesc *t,
+                               const PgQuery__ColumnDef *def) STATUS_MUST_CHECK;
+struct status *constraint_from_def(struct ddl *d, Sherd__V1__TableDesc *t,
+                                   const PgQuery__Constraint *c,
                                    const char *column) STATUS_MUST_CHECK;
-struct status *sequence_for(struct ddl *d, const Sherd__V1__TableDesc *t, Sherd__V1__ColumnDesc *col, type_oid type) STATUS_MUST_CHECK;
-struct status *sequence_options(Sherd__V1__SequenceDesc *q, size_t n, PgQuery__Node **options) STATUS_MUST_CHECK;
+struct status *sequence_for(struct ddl *d, const Sherd__V1__TableDesc *t,
+                            Sherd__V1__ColumnDesc *col, type_oid type) STATUS_MUST_CHECK;
+struct status *sequence_options(Sherd__V1__SequenceDesc *q, size_t n,
+                                PgQuery__Node **options) STATUS_MUST_CHECK;
 /* Whether its values have an order: 42704. */
 struct status *check_key_type(const Sherd__V1__ColumnDesc *c) STATUS_MUST_CHECK;
 /* A DEFAULT may not read columns: 0A000. */

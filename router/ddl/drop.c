@@ -6,7 +6,8 @@
 #include "base/check.h"
 #include "base/log.h"
 
-/* Everything of a table in the metadata space: its own keys; not the other tables that refer to it. */
+/* Everything of a table in the metadata space: its own keys; not the other tables that refer to it.
+ */
 void drop_table_keys(struct ddl *d, const Sherd__V1__TableDesc *t)
 {
     struct slice key = key_id4(d, "table/", t->id);
@@ -20,7 +21,9 @@ void drop_table_keys(struct ddl *d, const Sherd__V1__TableDesc *t)
     }
     for (size_t i = 0; i < t->n_columns; i++) {
         const Sherd__V1__SequenceDesc *q =
-            t->columns[i]->sequence_id != 0 ? catalog_sequence_by_id(d->catalog, t->columns[i]->sequence_id) : NULL;
+            t->columns[i]->sequence_id != 0
+                ? catalog_sequence_by_id(d->catalog, t->columns[i]->sequence_id)
+                : NULL;
         if (q != NULL) {
             ddl_delete(d, key_id8(d, "seq/", q->id));
             ddl_delete(d, key_id8(d, "seqstate/", q->id));
@@ -44,12 +47,15 @@ static bool is_dropped(const struct dropped *x, uint32_t id)
     return false;
 }
 
-/* Constraints of other tables that refer to a dropped one go with CASCADE, else they are an error. */
-static struct status *detach_referrers(struct ddl *d, const Sherd__V1__TableDesc *t, const struct dropped *x, bool cascade)
+/* Constraints of other tables that refer to a dropped one go with CASCADE, else they are an error.
+ */
+static struct status *detach_referrers(struct ddl *d, const Sherd__V1__TableDesc *t,
+                                       const struct dropped *x, bool cascade)
 {
     for (size_t i = 0; i < t->n_referenced_by; i++) {
         uint32_t by = t->referenced_by[i];
-        const Sherd__V1__TableDesc *other = is_dropped(x, by) ? NULL : catalog_table_by_id(d->catalog, by);
+        const Sherd__V1__TableDesc *other =
+            is_dropped(x, by) ? NULL : catalog_table_by_id(d->catalog, by);
         if (other == NULL) {
             continue;
         }
@@ -64,9 +70,12 @@ static struct status *detach_referrers(struct ddl *d, const Sherd__V1__TableDesc
             }
             if (!cascade) {
                 return status_hint(
-                    status_detail(status_sql(CONSTRAINT, "2BP01", "cannot drop table %s because other objects depend on it",
-                                             t->name),
-                                  "constraint %s on table %s depends on table %s", c->name, other->name, t->name),
+                    status_detail(
+                        status_sql(CONSTRAINT, "2BP01",
+                                   "cannot drop table %s because other objects depend on it",
+                                   t->name),
+                        "constraint %s on table %s depends on table %s", c->name, other->name,
+                        t->name),
                     "Use DROP ... CASCADE to drop the dependent objects too.");
             }
             ddl_notice(d, "drop cascades to constraint %s on table %s", c->name, other->name);
@@ -79,7 +88,8 @@ static struct status *detach_referrers(struct ddl *d, const Sherd__V1__TableDesc
     return NULL;
 }
 
-static struct status *detach_referenced(struct ddl *d, const Sherd__V1__TableDesc *t, const struct dropped *x)
+static struct status *detach_referenced(struct ddl *d, const Sherd__V1__TableDesc *t,
+                                        const struct dropped *x)
 {
     for (size_t i = 0; i < t->n_constraints; i++) {
         uint32_t ref = t->constraints[i]->ref_table_id;
@@ -90,9 +100,10 @@ static struct status *detach_referenced(struct ddl *d, const Sherd__V1__TableDes
     return NULL;
 }
 
-/* Views that read a dropped table or view: an error, or with CASCADE dropped too (and so on). tables has room for 256. */
-static struct status *drop_readers(struct ddl *d, const Sherd__V1__TableDesc **tables, struct dropped *x, bool cascade,
-                                   const char *what)
+/* Views that read a dropped table or view: an error, or with CASCADE dropped too (and so on).
+ * tables has room for 256. */
+static struct status *drop_readers(struct ddl *d, const Sherd__V1__TableDesc **tables,
+                                   struct dropped *x, bool cascade, const char *what)
 {
     for (int i = 0; i < x->count; i++) {
         const Sherd__V1__TableDesc **views;
@@ -106,9 +117,10 @@ static struct status *drop_readers(struct ddl *d, const Sherd__V1__TableDesc **t
             if (!cascade) {
                 return status_hint(
                     status_detail(status_sql(CONSTRAINT, "2BP01",
-                                             "cannot drop %s %s because other objects depend on it", what, tables[i]->name),
-                                  "view %s depends on %s %s", views[k]->name, is_view ? "view" : "table",
-                                  tables[i]->name),
+                                             "cannot drop %s %s because other objects depend on it",
+                                             what, tables[i]->name),
+                                  "view %s depends on %s %s", views[k]->name,
+                                  is_view ? "view" : "table", tables[i]->name),
                     "Use DROP ... CASCADE to drop the dependent objects too.");
             }
             if (x->count == 256) {
@@ -128,7 +140,8 @@ static struct status *discard_rows(struct ddl *d, const struct dropped *x)
     for (int i = 0; i < x->count; i++) {
         TRY(fence_table(d, x->ids[i], UINT64_MAX));
         struct status *st = wipe_keys(d, x->ids[i], 0, 0);
-        if (st != NULL) { /* rows without a table: invisible, only their space is not given back yet */
+        if (st !=
+            NULL) { /* rows without a table: invisible, only their space is not given back yet */
             LOGW("ddl", "wiping dropped table %u: %s", x->ids[i], st->message);
             status_free(st);
         }
@@ -151,11 +164,13 @@ static struct status *drop_tables(struct ddl *d, const PgQuery__DropStmt *s, boo
                                "Use DROP VIEW to remove a view.");
         }
         if (t != NULL && is_view && (t->view_sql == NULL || t->view_sql[0] == '\0')) {
-            return status_hint(status_sql(INVALID, "42809", "\"%s\" is not a view", name), "Use DROP TABLE to remove a table.");
+            return status_hint(status_sql(INVALID, "42809", "\"%s\" is not a view", name),
+                               "Use DROP TABLE to remove a table.");
         }
         if (t == NULL) {
             if (!s->missing_ok) {
-                return status_sql(NOT_FOUND, "42P01", "%s \"%s\" does not exist", is_view ? "view" : "table", name);
+                return status_sql(NOT_FOUND, "42P01", "%s \"%s\" does not exist",
+                                  is_view ? "view" : "table", name);
             }
             ddl_notice(d, "%s \"%s\" does not exist, skipping", is_view ? "view" : "table", name);
             continue;
@@ -192,7 +207,8 @@ static struct status *drop_indexes(struct ddl *d, const PgQuery__DropStmt *s)
         const Sherd__V1__TableDesc *t = NULL;
         if (names->n_items > 1) {
             const Sherd__V1__SchemaDesc *schema =
-                catalog_schema(d->catalog, d->x->env.database_id, slice_str(node_str(names->items[names->n_items - 2])));
+                catalog_schema(d->catalog, d->x->env.database_id,
+                               slice_str(node_str(names->items[names->n_items - 2])));
             t = schema != NULL ? catalog_index(d->catalog, schema->id, slice_str(name), &ix) : NULL;
         }
         for (int k = 0; names->n_items == 1 && k < d->x->env.search_path_count && t == NULL; k++) {
@@ -206,19 +222,22 @@ static struct status *drop_indexes(struct ddl *d, const PgQuery__DropStmt *s)
             continue;
         }
         if (ix->constraint || ix->primary) {
-            return status_hint(status_sql(CONSTRAINT, "2BP01",
-                                          "cannot drop index %s because constraint %s on table %s requires it", name, name,
-                                          t->name),
-                               "You can drop constraint %s on table %s instead.", name, t->name);
+            return status_hint(
+                status_sql(CONSTRAINT, "2BP01",
+                           "cannot drop index %s because constraint %s on table %s requires it",
+                           name, name, t->name),
+                "You can drop constraint %s on table %s instead.", name, t->name);
         }
         for (size_t r = 0; r < t->n_referenced_by; r++) {
             const Sherd__V1__TableDesc *by = catalog_table_by_id(d->catalog, t->referenced_by[r]);
             for (size_t k = 0; by != NULL && k < by->n_constraints; k++) {
-                if (by->constraints[k]->ref_table_id == t->id && by->constraints[k]->ref_index_id == ix->index_id) {
-                    return status_detail(status_sql(CONSTRAINT, "2BP01",
-                                                    "cannot drop index %s because other objects depend on it", name),
-                                         "constraint %s on table %s depends on index %s", by->constraints[k]->name,
-                                         by->name, name);
+                if (by->constraints[k]->ref_table_id == t->id &&
+                    by->constraints[k]->ref_index_id == ix->index_id) {
+                    return status_detail(
+                        status_sql(CONSTRAINT, "2BP01",
+                                   "cannot drop index %s because other objects depend on it", name),
+                        "constraint %s on table %s depends on index %s", by->constraints[k]->name,
+                        by->name, name);
                 }
             }
         }
@@ -248,8 +267,8 @@ static struct status *drop_sequences(struct ddl *d, const PgQuery__DropStmt *s)
     for (size_t i = 0; i < s->n_objects; i++) {
         const PgQuery__List *names = s->objects[i]->list;
         const char *name = node_str(names->items[names->n_items - 1]);
-        const Sherd__V1__SequenceDesc *q =
-            find_sequence(d, names->n_items > 1 ? node_str(names->items[names->n_items - 2]) : NULL, name);
+        const Sherd__V1__SequenceDesc *q = find_sequence(
+            d, names->n_items > 1 ? node_str(names->items[names->n_items - 2]) : NULL, name);
         if (q == NULL) {
             if (!s->missing_ok) {
                 return status_sql(NOT_FOUND, "42P01", "sequence \"%s\" does not exist", name);
@@ -257,12 +276,15 @@ static struct status *drop_sequences(struct ddl *d, const PgQuery__DropStmt *s)
             ddl_notice(d, "sequence \"%s\" does not exist, skipping", name);
             continue;
         }
-        const Sherd__V1__TableDesc *owner = q->owner_table != 0 ? catalog_table_by_id(d->catalog, q->owner_table) : NULL;
+        const Sherd__V1__TableDesc *owner =
+            q->owner_table != 0 ? catalog_table_by_id(d->catalog, q->owner_table) : NULL;
         if (owner != NULL) {
             return status_hint(
-                status_detail(status_sql(CONSTRAINT, "2BP01", "cannot drop sequence %s because other objects depend on it", name),
-                              "default value for column %s of table %s depends on sequence %s",
-                              owner->columns[q->owner_ordinal]->name, owner->name, name),
+                status_detail(
+                    status_sql(CONSTRAINT, "2BP01",
+                               "cannot drop sequence %s because other objects depend on it", name),
+                    "default value for column %s of table %s depends on sequence %s",
+                    owner->columns[q->owner_ordinal]->name, owner->name, name),
                 "Drop the column's default first.");
         }
         ddl_compare(d, key_id8(d, "seq/", q->id));
@@ -314,7 +336,8 @@ static bool drop_free_sequence(void *ctx, const Sherd__V1__SequenceDesc *q)
 }
 
 /* Adds the deletion of a schema and all in it to the change. */
-static struct status *drop_schema_contents(struct ddl *d, const Sherd__V1__SchemaDesc *s, bool cascade, struct dropped *x)
+static struct status *drop_schema_contents(struct ddl *d, const Sherd__V1__SchemaDesc *s,
+                                           bool cascade, struct dropped *x)
 {
     struct in_schema *in = ARENA_NEW(d->a, struct in_schema);
     in->d = d;
@@ -322,16 +345,19 @@ static struct status *drop_schema_contents(struct ddl *d, const Sherd__V1__Schem
     catalog_each_table(d->catalog, note_table, in);
     catalog_each_sequence(d->catalog, count_free_sequence, in);
     if (in->has_more || in->count + x->count > 256) {
-        return status_hint(status_sql(LIMIT, "54000", "more than 256 tables would be dropped at once"),
-                           "Drop some of them first.");
+        return status_hint(
+            status_sql(LIMIT, "54000", "more than 256 tables would be dropped at once"),
+            "Drop some of them first.");
     }
     if ((in->count > 0 || in->sequences > 0) && !cascade) {
         return status_hint(
-            status_detail(status_sql(CONSTRAINT, "2BP01", "cannot drop schema %s because other objects depend on it", s->name),
-                          "%s depends on schema %s",
-                          in->count > 0 ? arena_printf(d->a, "table %s.%s", s->name, in->tables[0]->name)
-                                        : "a sequence",
-                          s->name),
+            status_detail(
+                status_sql(CONSTRAINT, "2BP01",
+                           "cannot drop schema %s because other objects depend on it", s->name),
+                "%s depends on schema %s",
+                in->count > 0 ? arena_printf(d->a, "table %s.%s", s->name, in->tables[0]->name)
+                              : "a sequence",
+                s->name),
             "Use DROP ... CASCADE to drop the dependent objects too.");
     }
     int first = x->count;
@@ -339,8 +365,9 @@ static struct status *drop_schema_contents(struct ddl *d, const Sherd__V1__Schem
     for (int i = 0; i < in->count; i++) {
         here.ids[here.count++] = in->tables[i]->id;
         ddl_notice(d, "drop cascades to %s %s.%s",
-                   in->tables[i]->view_sql != NULL && in->tables[i]->view_sql[0] != '\0' ? "view" : "table", s->name,
-                   in->tables[i]->name);
+                   in->tables[i]->view_sql != NULL && in->tables[i]->view_sql[0] != '\0' ? "view"
+                                                                                         : "table",
+                   s->name, in->tables[i]->name);
     }
     /* Views of other schemas that read these go too. */
     TRY(drop_readers(d, in->tables, &here, true, "schema"));
@@ -370,7 +397,8 @@ static struct status *drop_schemas(struct ddl *d, const PgQuery__DropStmt *s)
     struct dropped x = {0};
     for (size_t i = 0; i < s->n_objects; i++) {
         const char *name = node_str(s->objects[i]);
-        const Sherd__V1__SchemaDesc *schema = catalog_schema(d->catalog, d->x->env.database_id, slice_str(name));
+        const Sherd__V1__SchemaDesc *schema =
+            catalog_schema(d->catalog, d->x->env.database_id, slice_str(name));
         if (schema == NULL) {
             if (!s->missing_ok) {
                 return status_sql(NOT_FOUND, "3F000", "schema \"%s\" does not exist", name);
@@ -378,7 +406,8 @@ static struct status *drop_schemas(struct ddl *d, const PgQuery__DropStmt *s)
             ddl_notice(d, "schema \"%s\" does not exist, skipping", name);
             continue;
         }
-        TRY(drop_schema_contents(d, schema, s->behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE, &x));
+        TRY(drop_schema_contents(d, schema, s->behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE,
+                                 &x));
     }
     if (d->txn.n_deletes == 0) {
         return NULL;
@@ -448,8 +477,9 @@ struct status *ddl_drop(struct ddl *d, const PgQuery__DropStmt *s)
         d->tag = "DROP SCHEMA";
         return drop_schemas(d, s);
     default:
-        return status_hint(status_new(UNSUPPORTED, "dropping this kind of object is not supported"),
-                           "Tables, views, indexes, sequences, schemas and databases can be dropped.");
+        return status_hint(
+            status_new(UNSUPPORTED, "dropping this kind of object is not supported"),
+            "Tables, views, indexes, sequences, schemas and databases can be dropped.");
     }
 }
 
@@ -478,7 +508,8 @@ static struct status *add_truncated(struct truncated *x, const Sherd__V1__TableD
         return NULL;
     }
     if (x->count == TRUNCATE_MAX) {
-        return status_sql(LIMIT, "54000", "at most %d tables can be truncated at once", TRUNCATE_MAX);
+        return status_sql(LIMIT, "54000", "at most %d tables can be truncated at once",
+                          TRUNCATE_MAX);
     }
     x->tables[x->count++] = t;
     return NULL;
@@ -496,9 +527,13 @@ static struct status *add_referrers(struct ddl *d, struct truncated *x, bool cas
             }
             if (!cascade) {
                 return status_hint(
-                    status_detail(status_sql(INVALID, "0A000", "cannot truncate a table referenced in a foreign key constraint"),
-                                  "Table \"%s\" references \"%s\".", by->name, t->name),
-                    "Truncate table \"%s\" at the same time, or use TRUNCATE ... CASCADE.", by->name);
+                    status_detail(
+                        status_sql(
+                            INVALID, "0A000",
+                            "cannot truncate a table referenced in a foreign key constraint"),
+                        "Table \"%s\" references \"%s\".", by->name, t->name),
+                    "Truncate table \"%s\" at the same time, or use TRUNCATE ... CASCADE.",
+                    by->name);
             }
             ddl_notice(d, "truncate cascades to table \"%s\"", by->name);
             TRY(add_truncated(x, by));
@@ -513,7 +548,9 @@ static struct status *restart_identities(struct ddl *d, const struct truncated *
         for (size_t c = 0; c < x->tables[i]->n_columns; c++) {
             const Sherd__V1__ColumnDesc *col = x->tables[i]->columns[c];
             const Sherd__V1__SequenceDesc *q =
-                !col->dropped && col->sequence_id != 0 ? catalog_sequence_by_id(d->catalog, col->sequence_id) : NULL;
+                !col->dropped && col->sequence_id != 0
+                    ? catalog_sequence_by_id(d->catalog, col->sequence_id)
+                    : NULL;
             if (q != NULL) {
                 TRY(restart_sequence(d, q, q->start));
             }
@@ -535,8 +572,10 @@ struct status *ddl_truncate(struct ddl *d, const PgQuery__TruncateStmt *s)
     TRY(add_referrers(d, &x, s->behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE));
     struct txn *txn = d->x->txn;
     if (txn != NULL && s->restart_seqs) {
-        return status_hint(status_new(UNSUPPORTED, "TRUNCATE ... RESTART IDENTITY inside a transaction block is not supported"),
-                           "Sequences are not transactional here; run it outside of BEGIN ... COMMIT.");
+        return status_hint(
+            status_new(UNSUPPORTED,
+                       "TRUNCATE ... RESTART IDENTITY inside a transaction block is not supported"),
+            "Sequences are not transactional here; run it outside of BEGIN ... COMMIT.");
     }
     if (txn == NULL) {
         struct txn_options o = {.isolation = TXN_SERIALIZABLE};

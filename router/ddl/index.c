@@ -1,4 +1,5 @@
-/* CREATE INDEX: WRITE_ONLY in the descriptor, fence, backfill, PUBLIC. Reads and writes go on meanwhile. */
+/* CREATE INDEX: WRITE_ONLY in the descriptor, fence, backfill, PUBLIC. Reads and writes go on
+ * meanwhile. */
 #include "ddl.h"
 
 #include "router_internal.h"
@@ -8,8 +9,9 @@
 
 #include <stdio.h>
 
-static struct status *index_columns(struct ddl *d, const Sherd__V1__TableDesc *t, const PgQuery__IndexStmt *s,
-                                    Sherd__V1__IndexDesc *ix, char *names, size_t size)
+static struct status *index_columns(struct ddl *d, const Sherd__V1__TableDesc *t,
+                                    const PgQuery__IndexStmt *s, Sherd__V1__IndexDesc *ix,
+                                    char *names, size_t size)
 {
     ix->columns = ARENA_ARRAY(d->a, Sherd__V1__IndexColumn *, s->n_index_params);
     size_t at = 0;
@@ -28,8 +30,9 @@ static struct status *index_columns(struct ddl *d, const Sherd__V1__TableDesc *t
         sherd__v1__index_column__init(out);
         out->ordinal = c->ordinal;
         out->desc = e->ordering == PG_QUERY__SORT_BY_DIR__SORTBY_DESC;
-        out->nulls_first = e->nulls_ordering == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST ||
-                           (e->nulls_ordering != PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_LAST && out->desc);
+        out->nulls_first =
+            e->nulls_ordering == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST ||
+            (e->nulls_ordering != PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_LAST && out->desc);
         ix->n_columns = i + 1;
         int w = snprintf(names + at, size - at, "%s%s", i > 0 ? "_" : "", e->name);
         at += w > 0 && (size_t)w < size - at ? (size_t)w : 0;
@@ -38,8 +41,8 @@ static struct status *index_columns(struct ddl *d, const Sherd__V1__TableDesc *t
 }
 
 /* Makes the index PUBLIC, or takes it back when st is an error, which is returned then. */
-static struct status *finish_index(struct ddl *d, uint32_t table_id, uint32_t index_id, struct slice name_key,
-                                   struct status *st)
+static struct status *finish_index(struct ddl *d, uint32_t table_id, uint32_t index_id,
+                                   struct slice name_key, struct status *st)
 {
     struct slice key = key_id4(d, "table/", table_id);
     for (int tries = 0; tries < 20; tries++) {
@@ -58,7 +61,8 @@ static struct status *finish_index(struct ddl *d, uint32_t table_id, uint32_t in
                 next->indexes[i]->state = SHERD__V1__INDEX_STATE__INDEX_PUBLIC;
             } else {
                 next->n_indexes--;
-                memmove(next->indexes + i, next->indexes + i + 1, (next->n_indexes - i) * sizeof(*next->indexes));
+                memmove(next->indexes + i, next->indexes + i + 1,
+                        (next->n_indexes - i) * sizeof(*next->indexes));
                 ddl_delete(d, name_key);
                 break;
             }
@@ -93,20 +97,24 @@ struct status *ddl_create_index(struct ddl *d, const PgQuery__IndexStmt *s)
     d->tag = "CREATE INDEX";
     const Sherd__V1__TableDesc *t;
     TRY(find_table(d, s->relation->schemaname, s->relation->relname, false, &t));
-    if (s->access_method != NULL && s->access_method[0] != '\0' && strcmp(s->access_method, "btree") != 0) {
+    if (s->access_method != NULL && s->access_method[0] != '\0' &&
+        strcmp(s->access_method, "btree") != 0) {
         if (strcmp(s->access_method, "hash") != 0) {
-            return status_hint(status_new(UNSUPPORTED, "access method \"%s\" is not supported", s->access_method),
-                               "Ordered indexes (btree) are.");
+            return status_hint(
+                status_new(UNSUPPORTED, "access method \"%s\" is not supported", s->access_method),
+                "Ordered indexes (btree) are.");
         }
         ddl_notice(d, "access method \"hash\" is accepted; the index is ordered");
     }
     if (s->where_clause != NULL) {
-        return status_hint(status_new(UNSUPPORTED, "partial indexes are not supported"), "Index all rows.");
+        return status_hint(status_new(UNSUPPORTED, "partial indexes are not supported"),
+                           "Index all rows.");
     }
     if (s->n_index_including_params > 0) {
         ddl_notice(d, "INCLUDE columns are accepted and have no effect");
     }
-    if (s->idxname != NULL && s->idxname[0] != '\0' && relation_exists(d, t->schema_id, s->idxname)) {
+    if (s->idxname != NULL && s->idxname[0] != '\0' &&
+        relation_exists(d, t->schema_id, s->idxname)) {
         if (s->if_not_exists) {
             ddl_notice(d, "relation \"%s\" already exists, skipping", s->idxname);
             return NULL;
@@ -125,8 +133,9 @@ struct status *ddl_create_index(struct ddl *d, const PgQuery__IndexStmt *s)
     ix->unique = s->unique;
     ix->constraint = s->isconstraint;
     ix->state = SHERD__V1__INDEX_STATE__INDEX_WRITE_ONLY;
-    ix->name = s->idxname != NULL && s->idxname[0] != '\0' ? arena_strdup(d->a, s->idxname)
-                                                           : choose_name(d, t->schema_id, t->name, names, "idx");
+    ix->name = s->idxname != NULL && s->idxname[0] != '\0'
+                   ? arena_strdup(d->a, s->idxname)
+                   : choose_name(d, t->schema_id, t->name, names, "idx");
     next->version++;
     struct slice key = key_id4(d, "table/", t->id);
     struct slice name_key = key_rel_name(d, t->database_id, t->schema_id, ix->name);
@@ -140,7 +149,8 @@ struct status *ddl_create_index(struct ddl *d, const PgQuery__IndexStmt *s)
     struct status *st = fence_table(d, table_id, next->version);
     if (st == NULL) {
         const Sherd__V1__TableDesc *now = catalog_table_by_id(d->catalog, table_id);
-        st = now == NULL ? status_sql(NOT_FOUND, "42P01", "the table was dropped") : backfill(d, now, &index_id, 1);
+        st = now == NULL ? status_sql(NOT_FOUND, "42P01", "the table was dropped")
+                         : backfill(d, now, &index_id, 1);
     }
     /* The index is WRITE_ONLY: it becomes PUBLIC or goes, whatever becomes of the client. */
     fiber_mask(d->f);

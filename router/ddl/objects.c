@@ -19,7 +19,8 @@ struct status *check_name(const char *name)
     return NULL;
 }
 
-static Sherd__V1__SchemaDesc *put_schema(struct ddl *d, uint32_t id, uint32_t database, const char *name)
+static Sherd__V1__SchemaDesc *put_schema(struct ddl *d, uint32_t id, uint32_t database,
+                                         const char *name)
 {
     Sherd__V1__SchemaDesc *s = ARENA_NEW(d->a, Sherd__V1__SchemaDesc);
     sherd__v1__schema_desc__init(s);
@@ -47,8 +48,10 @@ struct status *ddl_create_database(struct ddl *d, const PgQuery__CreatedbStmt *s
     for (size_t i = 0; i < s->n_options; i++) {
         const PgQuery__DefElem *e = s->options[i]->def_elem;
         const char *v = e->arg != NULL ? node_str(e->arg) : "";
-        if (strcmp(e->defname, "encoding") == 0 && strcasecmp(v, "utf8") != 0 && strcasecmp(v, "utf-8") != 0 && v[0] != '\0') {
-            return status_hint(status_new(UNSUPPORTED, "encoding \"%s\" is not supported", v), "Databases are in UTF8.");
+        if (strcmp(e->defname, "encoding") == 0 && strcasecmp(v, "utf8") != 0 &&
+            strcasecmp(v, "utf-8") != 0 && v[0] != '\0') {
+            return status_hint(status_new(UNSUPPORTED, "encoding \"%s\" is not supported", v),
+                               "Databases are in UTF8.");
         }
     }
     uint32_t id;
@@ -132,10 +135,11 @@ static int64_t type_min(uint32_t type)
     return type == 21 ? INT16_MIN : type == 23 ? INT32_MIN : INT64_MIN;
 }
 
-static struct status *bad_bound(const char *what, int64_t v, const char *relation, const char *bound, int64_t limit)
+static struct status *bad_bound(const char *what, int64_t v, const char *relation,
+                                const char *bound, int64_t limit)
 {
-    return status_new(INVALID, "%s value (%lld) cannot be %s than %s (%lld)", what, (long long)v, relation, bound,
-                      (long long)limit);
+    return status_new(INVALID, "%s value (%lld) cannot be %s than %s (%lld)", what, (long long)v,
+                      relation, bound, (long long)limit);
 }
 
 static struct status *check_sequence(const Sherd__V1__SequenceDesc *q)
@@ -144,16 +148,16 @@ static struct status *check_sequence(const Sherd__V1__SequenceDesc *q)
         return status_new(INVALID, "INCREMENT must not be zero");
     }
     if (q->max > type_max(q->type) || q->max < type_min(q->type)) {
-        return status_new(INVALID, "MAXVALUE (%lld) is out of range for sequence data type %s", (long long)q->max,
-                          type_find(q->type)->sql_name);
+        return status_new(INVALID, "MAXVALUE (%lld) is out of range for sequence data type %s",
+                          (long long)q->max, type_find(q->type)->sql_name);
     }
     if (q->min > type_max(q->type) || q->min < type_min(q->type)) {
-        return status_new(INVALID, "MINVALUE (%lld) is out of range for sequence data type %s", (long long)q->min,
-                          type_find(q->type)->sql_name);
+        return status_new(INVALID, "MINVALUE (%lld) is out of range for sequence data type %s",
+                          (long long)q->min, type_find(q->type)->sql_name);
     }
     if (q->min >= q->max) {
-        return status_new(INVALID, "MINVALUE (%lld) must be less than MAXVALUE (%lld)", (long long)q->min,
-                          (long long)q->max);
+        return status_new(INVALID, "MINVALUE (%lld) must be less than MAXVALUE (%lld)",
+                          (long long)q->min, (long long)q->max);
     }
     if (q->start < q->min) {
         return bad_bound("START", q->start, "less", "MINVALUE", q->min);
@@ -167,7 +171,8 @@ static bool has_arg(const PgQuery__DefElem *e)
 }
 
 /* is_new: what is not named gets its default; else it stays. RESTART is for the caller. */
-static struct status *apply_options(Sherd__V1__SequenceDesc *q, size_t n, PgQuery__Node **options, bool is_new)
+static struct status *apply_options(Sherd__V1__SequenceDesc *q, size_t n, PgQuery__Node **options,
+                                    bool is_new)
 {
     bool has_start = !is_new, has_min = !is_new, has_max = !is_new;
     for (size_t i = 0; i < n; i++) {
@@ -191,8 +196,10 @@ static struct status *apply_options(Sherd__V1__SequenceDesc *q, size_t n, PgQuer
             }
             q->cache = v > CACHE_MAX ? CACHE_MAX : v;
         } else if (strcmp(e->defname, "cycle") == 0) {
-            q->cycle = !has_arg(e) || e->arg->node_case != PG_QUERY__NODE__NODE_BOOLEAN || e->arg->boolean->boolval;
-        } else if (strcmp(e->defname, "as") == 0 && has_arg(e) && e->arg->node_case == PG_QUERY__NODE__NODE_TYPE_NAME) {
+            q->cycle = !has_arg(e) || e->arg->node_case != PG_QUERY__NODE__NODE_BOOLEAN ||
+                       e->arg->boolean->boolval;
+        } else if (strcmp(e->defname, "as") == 0 && has_arg(e) &&
+                   e->arg->node_case == PG_QUERY__NODE__NODE_TYPE_NAME) {
             const PgQuery__TypeName *tn = e->arg->type_name;
             const char *name = node_str(tn->names[tn->n_names - 1]);
             bool is_int2 = strcmp(name, "int2") == 0, is_int4 = strcmp(name, "int4") == 0;
@@ -233,7 +240,8 @@ struct status *ddl_create_sequence(struct ddl *d, const PgQuery__CreateSeqStmt *
             ddl_notice(d, "relation \"%s\" already exists, skipping", s->sequence->relname);
             return NULL;
         }
-        return status_sql(ALREADY_EXISTS, "42P07", "relation \"%s\" already exists", s->sequence->relname);
+        return status_sql(ALREADY_EXISTS, "42P07", "relation \"%s\" already exists",
+                          s->sequence->relname);
     }
     uint32_t id;
     TRY(ddl_allocate(d, 1, &id));
@@ -259,7 +267,8 @@ const Sherd__V1__SequenceDesc *find_sequence(struct ddl *d, const char *schema, 
 {
     const struct plan_env *env = &d->x->env;
     if (schema != NULL && schema[0] != '\0') {
-        const Sherd__V1__SchemaDesc *s = catalog_schema(d->catalog, env->database_id, slice_str(schema));
+        const Sherd__V1__SchemaDesc *s =
+            catalog_schema(d->catalog, env->database_id, slice_str(schema));
         return s != NULL ? catalog_sequence(d->catalog, s->id, slice_str(name)) : NULL;
     }
     const Sherd__V1__SequenceDesc *q = NULL;
@@ -269,7 +278,8 @@ const Sherd__V1__SequenceDesc *find_sequence(struct ddl *d, const char *schema, 
     return q;
 }
 
-/* Then the descriptor is put once more: its revision makes blocks of values that routers hold void. */
+/* Then the descriptor is put once more: its revision makes blocks of values that routers hold void.
+ */
 struct status *restart_sequence(struct ddl *d, const Sherd__V1__SequenceDesc *q, int64_t value)
 {
     Sherd__V1__MetaSequenceRequest r = SHERD__V1__META_SEQUENCE_REQUEST__INIT;
@@ -288,13 +298,15 @@ struct status *restart_sequence(struct ddl *d, const Sherd__V1__SequenceDesc *q,
 struct status *ddl_alter_sequence(struct ddl *d, const PgQuery__AlterSeqStmt *s)
 {
     d->tag = "ALTER SEQUENCE";
-    const Sherd__V1__SequenceDesc *old = find_sequence(d, s->sequence->schemaname, s->sequence->relname);
+    const Sherd__V1__SequenceDesc *old =
+        find_sequence(d, s->sequence->schemaname, s->sequence->relname);
     if (old == NULL) {
         if (s->missing_ok) {
             ddl_notice(d, "relation \"%s\" does not exist, skipping", s->sequence->relname);
             return NULL;
         }
-        return status_sql(NOT_FOUND, "42P01", "relation \"%s\" does not exist", s->sequence->relname);
+        return status_sql(NOT_FOUND, "42P01", "relation \"%s\" does not exist",
+                          s->sequence->relname);
     }
     Sherd__V1__SequenceDesc *q;
     TRY(pb_copy(old, d->a, (void **)&q));
@@ -307,8 +319,9 @@ struct status *ddl_alter_sequence(struct ddl *d, const PgQuery__AlterSeqStmt *s)
             restarts = true;
             option_number(e, &value);
         } else if (strcmp(e->defname, "owned_by") == 0) {
-            return status_hint(status_new(UNSUPPORTED, "ALTER SEQUENCE ... OWNED BY is not supported"),
-                               "Sequences are owned by the serial or identity column that made them.");
+            return status_hint(
+                status_new(UNSUPPORTED, "ALTER SEQUENCE ... OWNED BY is not supported"),
+                "Sequences are owned by the serial or identity column that made them.");
         }
     }
     if (restarts && value < q->min) {
@@ -341,7 +354,8 @@ struct status *ddl_create_role(struct ddl *d, const PgQuery__CreateRoleStmt *s)
     r->login = s->stmt_type == PG_QUERY__ROLE_STMT_TYPE__ROLESTMT_USER;
     for (size_t i = 0; i < s->n_options; i++) {
         const PgQuery__DefElem *e = s->options[i]->def_elem;
-        bool on = e->arg != NULL && e->arg->node_case == PG_QUERY__NODE__NODE_BOOLEAN && e->arg->boolean->boolval;
+        bool on = e->arg != NULL && e->arg->node_case == PG_QUERY__NODE__NODE_BOOLEAN &&
+                  e->arg->boolean->boolval;
         if (strcmp(e->defname, "superuser") == 0) {
             r->superuser = on;
         } else if (strcmp(e->defname, "canlogin") == 0) {
@@ -376,9 +390,10 @@ struct status *ddl_drop_role(struct ddl *d, const PgQuery__DropRoleStmt *s)
             return status_sql(INVALID, "55006", "current user cannot be dropped");
         }
         if (owns_something(d, name)) {
-            return status_hint(status_sql(CONSTRAINT, "2BP01",
-                                          "role \"%s\" cannot be dropped because some objects depend on it", name),
-                               "Drop the databases, schemas and tables it owns first.");
+            return status_hint(
+                status_sql(CONSTRAINT, "2BP01",
+                           "role \"%s\" cannot be dropped because some objects depend on it", name),
+                "Drop the databases, schemas and tables it owns first.");
         }
         struct slice key = slice_str(arena_printf(d->a, "role/%s", name));
         ddl_compare(d, key);

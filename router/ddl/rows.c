@@ -30,7 +30,8 @@ static bool collect(void *ctx, const struct shard_info *s)
     return true;
 }
 
-static void table_span(uint32_t table_id, uint32_t index_from, uint32_t index_to, uint8_t start[8], uint8_t end[8])
+static void table_span(uint32_t table_id, uint32_t index_from, uint32_t index_to, uint8_t start[8],
+                       uint8_t end[8])
 {
     set_u32(start, table_id);
     set_u32(start + 4, index_from);
@@ -58,7 +59,8 @@ struct status *fence_table(struct ddl *d, uint32_t table_id, uint64_t version)
             q.table_id = table_id;
             q.version = version;
             void *reply;
-            st = shard_call(d->f, d->router, l->ids[i], RPC_SHARD_FENCE, &q, true, d->a, &reply, NULL);
+            st = shard_call(d->f, d->router, l->ids[i], RPC_SHARD_FENCE, &q, true, d->a, &reply,
+                            NULL);
         }
         if (!status_is(st, STATUS_MOVED) || tries == 20) {
             return st;
@@ -158,8 +160,8 @@ static struct row_column *row_layout(struct arena *a, const Sherd__V1__TableDesc
         if (c->has_missing) {
             struct row_column one = {.type = c->type, .typmod = c->typmod};
             int wanted = 0;
-            if (status_consume(row_decode(slice_make(c->missing.data, c->missing.len), &one, 1, &wanted, 1,
-                                          &cols[i].missing))) {
+            if (status_consume(row_decode(slice_make(c->missing.data, c->missing.len), &one, 1,
+                                          &wanted, 1, &cols[i].missing))) {
                 cols[i].missing = DATUM_NULL;
             }
         }
@@ -167,9 +169,11 @@ static struct row_column *row_layout(struct arena *a, const Sherd__V1__TableDesc
     return cols;
 }
 
-/* All columns of the rows from `start` on (the whole primary index when it is empty), with their keys. */
-static struct op *scan_rows(struct arena *a, struct txn *txn, const Sherd__V1__TableDesc *t, uint64_t version,
-                            struct slice after, int64_t limit, enum lock_mode lock)
+/* All columns of the rows from `start` on (the whole primary index when it is empty), with their
+ * keys. */
+static struct op *scan_rows(struct arena *a, struct txn *txn, const Sherd__V1__TableDesc *t,
+                            uint64_t version, struct slice after, int64_t limit,
+                            enum lock_mode lock)
 {
     struct fragment fr = {0};
     const Sherd__V1__IndexDesc *pk = t->indexes[0];
@@ -209,9 +213,9 @@ struct row_copy {
 };
 
 /* Reads up to BACKFILL_ROWS rows after `after`. */
-static struct status *read_rows(struct ddl *d, struct arena *a, struct txn *txn, const Sherd__V1__TableDesc *t,
-                                uint64_t version, struct slice after, enum lock_mode lock, struct row_copy **out,
-                                int *out_count)
+static struct status *read_rows(struct ddl *d, struct arena *a, struct txn *txn,
+                                const Sherd__V1__TableDesc *t, uint64_t version, struct slice after,
+                                enum lock_mode lock, struct row_copy **out, int *out_count)
 {
     struct op *op = scan_rows(a, txn, t, version, after, BACKFILL_ROWS, lock);
     struct row_copy *rows = ARENA_ARRAY(a, struct row_copy, BACKFILL_ROWS);
@@ -247,10 +251,12 @@ static const Sherd__V1__IndexDesc *index_by_id(const Sherd__V1__TableDesc *t, ui
     return NULL;
 }
 
-static struct status *could_not_create(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix, const struct datum *row)
+static struct status *could_not_create(const Sherd__V1__TableDesc *t,
+                                       const Sherd__V1__IndexDesc *ix, const struct datum *row)
 {
     struct status *st = unique_violation(t, ix, row);
-    struct status *out = status_sql(CONSTRAINT, "23505", "could not create unique index \"%s\"", ix->name);
+    struct status *out =
+        status_sql(CONSTRAINT, "23505", "could not create unique index \"%s\"", ix->name);
     if (st->detail != NULL) {
         /* "Key (a)=(1) already exists." becomes "Key (a)=(1) is duplicated." */
         char *text = mem_strdup(st->detail);
@@ -272,10 +278,11 @@ static struct slice keep(struct arena *a, struct buf *b)
     return s;
 }
 
-/* One batch of backfill in one transaction: serializability makes it right beside writers, who maintain the index
- * themselves since the fence. */
-static struct status *backfill_batch(struct ddl *d, const Sherd__V1__TableDesc *t, const uint32_t *index_ids, int count,
-                                     struct slice after, struct buf *out_last, bool *out_end)
+/* One batch of backfill in one transaction: serializability makes it right beside writers, who
+ * maintain the index themselves since the fence. */
+static struct status *backfill_batch(struct ddl *d, const Sherd__V1__TableDesc *t,
+                                     const uint32_t *index_ids, int count, struct slice after,
+                                     struct buf *out_last, bool *out_end)
 {
     struct txn_options o = {.isolation = TXN_SERIALIZABLE};
     struct txn *txn = txn_begin(d->router, &o);
@@ -284,7 +291,7 @@ static struct status *backfill_batch(struct ddl *d, const Sherd__V1__TableDesc *
     int n = 0;
     struct status *st = read_rows(d, a, txn, t, t->version, after, LOCK_NONE, &rows, &n);
     struct txn_write *ops = ARENA_ARRAY(a, struct txn_write, n * count + 1);
-    int *op_row = ARENA_ARRAY(a, int, n * count + 1);
+    int *op_row = ARENA_ARRAY(a, int, n *count + 1);
     uint32_t *op_index = ARENA_ARRAY(a, uint32_t, n * count + 1);
     struct buf b = {0};
     int nops = 0;
@@ -296,10 +303,12 @@ static struct status *backfill_batch(struct ddl *d, const Sherd__V1__TableDesc *
             if (st == NULL) {
                 op_row[nops] = r;
                 op_index[nops] = index_ids[k];
-                ops[nops].kind = ix->unique ? SHERD__V1__OP_KIND__OP_INSERT : SHERD__V1__OP_KIND__OP_PUT;
+                ops[nops].kind =
+                    ix->unique ? SHERD__V1__OP_KIND__OP_INSERT : SHERD__V1__OP_KIND__OP_PUT;
                 ops[nops].key = keep(a, &b);
                 ops[nops].value = rows[r].key;
-                /* A writer may have made the entry already: then it is the same row's, or a duplicate. */
+                /* A writer may have made the entry already: then it is the same row's, or a
+                 * duplicate. */
                 ops[nops].skip_conflict = ix->unique;
                 nops++;
             }
@@ -354,7 +363,8 @@ static struct status *backfill_batch(struct ddl *d, const Sherd__V1__TableDesc *
     return st;
 }
 
-struct status *backfill(struct ddl *d, const Sherd__V1__TableDesc *t, const uint32_t *index_ids, int count)
+struct status *backfill(struct ddl *d, const Sherd__V1__TableDesc *t, const uint32_t *index_ids,
+                        int count)
 {
     struct buf last = {0}, next = {0};
     bool is_end = false;
@@ -415,16 +425,19 @@ struct status *delete_all_rows(struct ddl *d, const Sherd__V1__TableDesc *t, str
     buf_deinit(&last);
     buf_deinit(&b);
     if (status_is(st, STATUS_LIMIT)) {
-        return status_hint(st, "The table is too large for a transactional TRUNCATE: drop it and create it anew.");
+        return status_hint(
+            st, "The table is too large for a transactional TRUNCATE: drop it and create it anew.");
     }
     return st;
 }
 
 /* ---- ALTER TABLE ... ADD PRIMARY KEY ---- */
 
-/* Copies one batch of rows under the new keys. The table is fenced: nobody else reads or writes it. */
-static struct status *rekey_batch(struct ddl *d, const Sherd__V1__TableDesc *old, const Sherd__V1__TableDesc *fresh,
-                                  struct slice after, struct buf *out_last, bool *out_end)
+/* Copies one batch of rows under the new keys. The table is fenced: nobody else reads or writes it.
+ */
+static struct status *rekey_batch(struct ddl *d, const Sherd__V1__TableDesc *old,
+                                  const Sherd__V1__TableDesc *fresh, struct slice after,
+                                  struct buf *out_last, bool *out_end)
 {
     struct txn_options o = {.isolation = TXN_REPEATABLE_READ};
     struct txn *txn = txn_begin(d->router, &o);
@@ -433,7 +446,7 @@ static struct status *rekey_batch(struct ddl *d, const Sherd__V1__TableDesc *old
     int n = 0;
     struct status *st = read_rows(d, a, txn, old, fresh->version, after, LOCK_NONE, &rows, &n);
     struct txn_write *ops = ARENA_ARRAY(a, struct txn_write, n * (int)fresh->n_indexes + 1);
-    int *op_row = ARENA_ARRAY(a, int, n * (int)fresh->n_indexes + 1);
+    int *op_row = ARENA_ARRAY(a, int, n *(int)fresh->n_indexes + 1);
     struct buf b = {0};
     int nops = 0;
     struct row_column *layout = row_layout(a, fresh);
@@ -442,9 +455,11 @@ static struct status *rekey_batch(struct ddl *d, const Sherd__V1__TableDesc *old
         for (size_t k = 0; k < pk->n_columns && st == NULL; k++) {
             uint32_t ordinal = pk->columns[k]->ordinal;
             if (rows[r].values[ordinal].is_null) {
-                st = status_about(status_sql(CONSTRAINT, "23502", "column \"%s\" of relation \"%s\" contains null values",
-                                             fresh->columns[ordinal]->name, fresh->name),
-                                  fresh->name, fresh->columns[ordinal]->name, NULL);
+                st =
+                    status_about(status_sql(CONSTRAINT, "23502",
+                                            "column \"%s\" of relation \"%s\" contains null values",
+                                            fresh->columns[ordinal]->name, fresh->name),
+                                 fresh->name, fresh->columns[ordinal]->name, NULL);
             }
         }
         struct slice new_key = {0};
@@ -452,7 +467,8 @@ static struct status *rekey_batch(struct ddl *d, const Sherd__V1__TableDesc *old
             const Sherd__V1__IndexDesc *ix = fresh->indexes[k];
             st = table_index_key(fresh, ix, rows[r].values, &b);
             op_row[nops] = r;
-            ops[nops].kind = ix->unique ? SHERD__V1__OP_KIND__OP_INSERT : SHERD__V1__OP_KIND__OP_PUT;
+            ops[nops].kind =
+                ix->unique ? SHERD__V1__OP_KIND__OP_INSERT : SHERD__V1__OP_KIND__OP_PUT;
             ops[nops].key = keep(a, &b);
             if (k == 0) {
                 new_key = ops[nops].key;
@@ -489,7 +505,8 @@ static struct status *rekey_batch(struct ddl *d, const Sherd__V1__TableDesc *old
 }
 
 /* The old rows are untouched; a descriptor above the fence lets work go on. */
-static void rekey_undo(struct ddl *d, const Sherd__V1__TableDesc *t, const Sherd__V1__TableDesc *fresh, uint32_t old_last)
+static void rekey_undo(struct ddl *d, const Sherd__V1__TableDesc *t,
+                       const Sherd__V1__TableDesc *fresh, uint32_t old_last)
 {
     struct status *st = NULL;
     for (int tries = 0; tries < UNDO_MAX; tries++) {
@@ -526,7 +543,8 @@ static void rekey_undo(struct ddl *d, const Sherd__V1__TableDesc *t, const Sherd
     }
 }
 
-struct status *rekey(struct ddl *d, const Sherd__V1__TableDesc *t, const char *name, const uint32_t *ordinals, int n)
+struct status *rekey(struct ddl *d, const Sherd__V1__TableDesc *t, const char *name,
+                     const uint32_t *ordinals, int n)
 {
     Sherd__V1__TableDesc *fresh;
     TRY(copy_table(d, t, &fresh));
@@ -557,7 +575,8 @@ struct status *rekey(struct ddl *d, const Sherd__V1__TableDesc *t, const char *n
             fresh->columns[i]->not_null = false;
         }
     }
-    /* From here on requests of the old version are turned away; their routers wait for the new descriptor. */
+    /* From here on requests of the old version are turned away; their routers wait for the new
+     * descriptor. */
     struct buf last = {0}, next = {0};
     bool is_end = false;
     struct status *st = fence_table(d, t->id, fresh->version);
@@ -571,7 +590,8 @@ struct status *rekey(struct ddl *d, const Sherd__V1__TableDesc *t, const char *n
     }
     buf_deinit(&last);
     buf_deinit(&next);
-    /* The table is fenced: whatever becomes of the client, a descriptor must come that lets work go on. */
+    /* The table is fenced: whatever becomes of the client, a descriptor must come that lets work go
+     * on. */
     fiber_mask(d->f);
     if (st == NULL) {
         ddl_compare(d, key_id4(d, "table/", t->id));

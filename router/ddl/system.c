@@ -1,10 +1,10 @@
 /*
- * System relations: the registry, and the building of rows. What there is stands in system_tables.h; the functions that
- * fill them are in system_class.c (what pg_class and its kin show), system_types.c, system_cluster.c and system_info.c
- * (information_schema).
+ * System relations: the registry, and the building of rows. What there is stands in
+ * system_tables.h; the functions that fill them are in system_class.c (what pg_class and its kin
+ * show), system_types.c, system_cluster.c and system_info.c (information_schema).
  *
- * A scan shows the session's database as of the statement's catalog snapshot. Hidden things stay hidden: the key column
- * of a table without a primary key, and its index.
+ * A scan shows the session's database as of the statement's catalog snapshot. Hidden things stay
+ * hidden: the key column of a table without a primary key, and its index.
  */
 #include "system_internal.h"
 
@@ -12,19 +12,19 @@
 #include "sql/array.h"
 
 #define C(name, type) {#name, TYPE_##type},
-#define COLUMNS(schema, name, oid, kind, fill, ...)                                                                    \
+#define COLUMNS(schema, name, oid, kind, fill, ...)                                                \
     static const struct system_column columns_##schema##_##name[] = {__VA_ARGS__};
 SYSTEM_TABLES(COLUMNS)
 #undef COLUMNS
 #undef C
 
 static const struct system_table tables[] = {
-#define ROW(schema, name, oid, kind, fill, ...)                                                                        \
-    {#schema,                                                                                                          \
-     #name,                                                                                                            \
-     oid,                                                                                                              \
-     sizeof(columns_##schema##_##name) / sizeof(columns_##schema##_##name[0]),                                         \
-     columns_##schema##_##name,                                                                                        \
+#define ROW(schema, name, oid, kind, fill, ...)                                                    \
+    {#schema,                                                                                      \
+     #name,                                                                                        \
+     oid,                                                                                          \
+     sizeof(columns_##schema##_##name) / sizeof(columns_##schema##_##name[0]),                     \
+     columns_##schema##_##name,                                                                    \
      system_fill_##fill},
     SYSTEM_TABLES(ROW)
 #undef ROW
@@ -53,11 +53,13 @@ const struct system_table *system_table_find(struct slice schema, struct slice n
         return NULL;
     }
     /* Users' own tables are looked for here first: most names are told by their first letters. */
-    if (is_pg && !slice_has_prefix(name, slice_str("pg_")) && !slice_has_prefix(name, slice_str("sherd_"))) {
+    if (is_pg && !slice_has_prefix(name, slice_str("pg_")) &&
+        !slice_has_prefix(name, slice_str("sherd_"))) {
         return NULL;
     }
     for (int i = 0; i < TABLE_COUNT; i++) {
-        if (slice_eq(name, slice_str(tables[i].name)) && slice_eq(schema, slice_str(tables[i].schema))) {
+        if (slice_eq(name, slice_str(tables[i].name)) &&
+            slice_eq(schema, slice_str(tables[i].schema))) {
             return &tables[i];
         }
     }
@@ -97,7 +99,8 @@ const struct system_table *system_table_by_oid(uint32_t oid)
 
 /* ---- rows ---- */
 
-void rows_begin(struct row_maker *m, struct exec *x, struct system_rows *out, const char *schema, const char *name)
+void rows_begin(struct row_maker *m, struct exec *x, struct system_rows *out, const char *schema,
+                const char *name)
 {
     m->out = out;
     m->table = system_table_find(slice_str(schema), slice_str(name));

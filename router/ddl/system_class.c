@@ -1,4 +1,5 @@
-/* pg_class and what hangs on it: attributes, defaults, indexes, constraints, sequences, dependencies, and the views over them. */
+/* pg_class and what hangs on it: attributes, defaults, indexes, constraints, sequences,
+ * dependencies, and the views over them. */
 #include "system_internal.h"
 
 #include "base/check.h"
@@ -85,10 +86,10 @@ static void class_row(struct row_maker *m, const struct class_row *r)
     put_int(m, r->checks);
     put_bool(m, r->has_rules);
     put_bool(m, r->has_triggers); /* psql asks for foreign keys only then */
-    put_bool(m, false); /* relhassubclass */
-    put_bool(m, false); /* relrowsecurity */
-    put_bool(m, false); /* relforcerowsecurity */
-    put_bool(m, true);  /* relispopulated */
+    put_bool(m, false);           /* relhassubclass */
+    put_bool(m, false);           /* relrowsecurity */
+    put_bool(m, false);           /* relforcerowsecurity */
+    put_bool(m, true);            /* relispopulated */
     put_char(m, r->kind == 'r' ? 'd' : 'n');
     put_bool(m, false); /* relispartition */
     put_oid(m, 0);      /* relrewrite */
@@ -113,7 +114,8 @@ static void class_of_table(struct row_maker *m, const Sherd__V1__TableDesc *t)
                           .options_of = t};
     for (size_t i = 0; i < t->n_constraints; i++) {
         r.checks += t->constraints[i]->kind == SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_CHECK;
-        r.has_triggers |= t->constraints[i]->kind == SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_FOREIGN_KEY;
+        r.has_triggers |=
+            t->constraints[i]->kind == SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_FOREIGN_KEY;
     }
     r.has_triggers |= t->n_referenced_by > 0;
     for (size_t i = 0; i < t->n_indexes; i++) {
@@ -218,17 +220,19 @@ static void attributes_of_table(struct row_maker *m, const Sherd__V1__TableDesc 
             continue;
         }
         bool is_generated = c->generated_sql != NULL && c->generated_sql[0] != '\0';
-        struct attribute a = {.relation = t->id,
-                              .name = c->dropped ? arena_printf(m->a, "........pg.dropped.%u........", c->attnum) : c->name,
-                              .type = c->type,
-                              .typmod = c->typmod,
-                              .attnum = (int)c->attnum,
-                              .not_null = c->not_null && !c->dropped,
-                              .has_default = !c->dropped && ((c->has_default && c->identity == 0) || is_generated),
-                              .is_dropped = c->dropped,
-                              .is_generated = is_generated,
-                              .has_missing = c->has_missing,
-                              .identity = c->identity};
+        struct attribute a = {
+            .relation = t->id,
+            .name = c->dropped ? arena_printf(m->a, "........pg.dropped.%u........", c->attnum)
+                               : c->name,
+            .type = c->type,
+            .typmod = c->typmod,
+            .attnum = (int)c->attnum,
+            .not_null = c->not_null && !c->dropped,
+            .has_default = !c->dropped && ((c->has_default && c->identity == 0) || is_generated),
+            .is_dropped = c->dropped,
+            .is_generated = is_generated,
+            .has_missing = c->has_missing,
+            .identity = c->identity};
         attribute_row(m, &a);
     }
     for (size_t k = 0; k < t->n_indexes; k++) {
@@ -253,8 +257,11 @@ FILL(pg_attribute)
     for (int i = 0; i < system_table_count(); i++) {
         const struct system_table *t = system_table_at(i);
         for (int k = 0; k < t->ncols; k++) {
-            struct attribute a = {
-                .relation = t->oid, .name = t->cols[k].name, .type = t->cols[k].type, .typmod = -1, .attnum = k + 1};
+            struct attribute a = {.relation = t->oid,
+                                  .name = t->cols[k].name,
+                                  .type = t->cols[k].type,
+                                  .typmod = -1,
+                                  .attnum = k + 1};
             attribute_row(&m, &a);
         }
     }
@@ -294,8 +301,9 @@ FILL(pg_attrdef)
     for (int i = 0; i < l.n; i++) {
         const Sherd__V1__TableDesc *t = l.v[i];
         for (size_t k = 0; k < t->n_columns; k++) {
-            const char *text =
-                column_is_visible(t, t->columns[k]) ? default_text(&x->env, m.a, t, t->columns[k]) : NULL;
+            const char *text = column_is_visible(t, t->columns[k])
+                                   ? default_text(&x->env, m.a, t, t->columns[k])
+                                   : NULL;
             if (text != NULL) {
                 put_oid(&m, attrdef_oid(t, t->columns[k]));
                 put_oid(&m, t->id);
@@ -310,11 +318,13 @@ FILL(pg_attrdef)
 
 /* ---- pg_index ---- */
 
-static void index_row(struct row_maker *m, const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix)
+static void index_row(struct row_maker *m, const Sherd__V1__TableDesc *t,
+                      const Sherd__V1__IndexDesc *ix)
 {
     int n = (int)ix->n_columns;
     int64_t *keys = ARENA_ARRAY(m->a, int64_t, n + 1), *options = ARENA_ARRAY(m->a, int64_t, n + 1);
-    int64_t *classes = ARENA_ARRAY(m->a, int64_t, n + 1), *collations = ARENA_ARRAY(m->a, int64_t, n + 1);
+    int64_t *classes = ARENA_ARRAY(m->a, int64_t, n + 1),
+            *collations = ARENA_ARRAY(m->a, int64_t, n + 1);
     for (int i = 0; i < n; i++) {
         const Sherd__V1__IndexColumn *c = ix->columns[i];
         keys[i] = t->columns[c->ordinal]->attnum;
@@ -343,7 +353,9 @@ static void index_row(struct row_maker *m, const Sherd__V1__TableDesc *t, const 
     put_ints(m, classes, n);
     put_ints(m, options, n);
     put_null(m); /* indexprs */
-    put_text(m, ix->where_sql != NULL && ix->where_sql[0] != '\0' ? arena_printf(m->a, "(%s)", ix->where_sql) : NULL);
+    put_text(m, ix->where_sql != NULL && ix->where_sql[0] != '\0'
+                    ? arena_printf(m->a, "(%s)", ix->where_sql)
+                    : NULL);
     row_end(m);
 }
 
@@ -374,7 +386,8 @@ struct constraint_row {
     size_t n, nref;
 };
 
-static void put_attnums(struct row_maker *m, const Sherd__V1__TableDesc *t, const uint32_t *ordinals, size_t n)
+static void put_attnums(struct row_maker *m, const Sherd__V1__TableDesc *t,
+                        const uint32_t *ordinals, size_t n)
 {
     if (n == 0 || t == NULL) {
         put_null(m);
@@ -387,7 +400,8 @@ static void put_attnums(struct row_maker *m, const Sherd__V1__TableDesc *t, cons
     put_ints(m, v, (int)n);
 }
 
-static void constraint_row(struct row_maker *m, const Sherd__V1__TableDesc *t, const struct constraint_row *r)
+static void constraint_row(struct row_maker *m, const Sherd__V1__TableDesc *t,
+                           const struct constraint_row *r)
 {
     bool is_foreign = r->type == 'f';
     put_oid(m, r->oid);
@@ -409,7 +423,8 @@ static void constraint_row(struct row_maker *m, const Sherd__V1__TableDesc *t, c
     put_int(m, 0);
     put_bool(m, r->type != 'c'); /* connoinherit */
     put_attnums(m, t, r->ordinals, r->n);
-    put_attnums(m, is_foreign ? catalog_table_by_id(m->c, r->ref_table) : NULL, r->ref_ordinals, r->nref);
+    put_attnums(m, is_foreign ? catalog_table_by_id(m->c, r->ref_table) : NULL, r->ref_ordinals,
+                r->nref);
     put_nulls(m, 5); /* operators of foreign keys and exclusions, columns of SET NULL */
     put_text(m, r->check);
     row_end(m);
@@ -560,7 +575,8 @@ FILL(pg_depend)
     struct sequence_list l = sequences_of(m.c, m.db, m.a);
     for (int i = 0; i < l.n; i++) {
         const Sherd__V1__SequenceDesc *q = l.v[i];
-        const Sherd__V1__TableDesc *t = q->owner_table != 0 ? catalog_table_by_id(m.c, q->owner_table) : NULL;
+        const Sherd__V1__TableDesc *t =
+            q->owner_table != 0 ? catalog_table_by_id(m.c, q->owner_table) : NULL;
         if (t == NULL || q->owner_ordinal >= t->n_columns) {
             continue;
         }

@@ -155,7 +155,8 @@ FILL(pg_settings)
     }
     for (size_t i = 0; settings_name(i) != NULL; i++) {
         const char *name = settings_name(i), *value = session_setting(s, name);
-        bool is_switch = strcmp(settings_default(i), "on") == 0 || strcmp(settings_default(i), "off") == 0;
+        bool is_switch =
+            strcmp(settings_default(i), "on") == 0 || strcmp(settings_default(i), "off") == 0;
         put_text(&m, name);
         put_text(&m, value != NULL ? arena_strdup(m.a, value) : NULL);
         put_null(&m);
@@ -164,7 +165,8 @@ FILL(pg_settings)
         put_null(&m);
         put_text(&m, settings_is_fixed(i) ? "internal" : "user");
         put_text(&m, is_switch ? "bool" : "string");
-        put_text(&m, value != NULL && strcmp(value, settings_default(i)) != 0 ? "session" : "default");
+        put_text(&m,
+                 value != NULL && strcmp(value, settings_default(i)) != 0 ? "session" : "default");
         put_nulls(&m, 3);
         put_text(&m, settings_default(i));
         put_text(&m, settings_default(i));
@@ -212,11 +214,12 @@ FILL(pg_stat_activity)
             put_null(&m);
         }
         put_nulls(&m, 4);
-        put_text(&m, s->running != NULL                ? "active"
-                     : s->in_block && s->is_failed     ? "idle in transaction (aborted)"
-                     : s->in_block                     ? "idle in transaction"
-                                                       : "idle");
-        put_nulls(&m, 4); /* transaction ids are pairs here; the text of the statement is not kept */
+        put_text(&m, s->running != NULL            ? "active"
+                     : s->in_block && s->is_failed ? "idle in transaction (aborted)"
+                     : s->in_block                 ? "idle in transaction"
+                                                   : "idle");
+        put_nulls(&m,
+                  4); /* transaction ids are pairs here; the text of the statement is not kept */
         put_text(&m, "client backend");
         row_end(&m);
     }
@@ -367,7 +370,8 @@ static bool has_table(const struct shard_info *s, uint32_t id)
     uint8_t from[4], to[4];
     set_u32(from, id);
     set_u32(to, id + 1);
-    return slice_cmp(s->start, slice_make(to, 4)) < 0 && (s->end.len == 0 || slice_cmp(s->end, slice_make(from, 4)) > 0);
+    return slice_cmp(s->start, slice_make(to, 4)) < 0 &&
+           (s->end.len == 0 || slice_cmp(s->end, slice_make(from, 4)) > 0);
 }
 
 FILL(sherd_shards)
@@ -392,7 +396,8 @@ FILL(sherd_shards)
         }
         for (int k = 0; k < t.n; k++) {
             if (!table_is_view(t.v[k]) && has_table(s, t.v[k]->id)) {
-                names[nnames++] = arena_printf(m.a, "%s.%s", schema_name(m.c, t.v[k]->schema_id), t.v[k]->name);
+                names[nnames++] =
+                    arena_printf(m.a, "%s.%s", schema_name(m.c, t.v[k]->schema_id), t.v[k]->name);
             }
         }
         put_int(&m, (int64_t)s->shard_id);

@@ -1,6 +1,7 @@
 /*
- * Definitions as SQL text, as PostgreSQL's ruleutils writes them: what psql, pg_dump-like tools and reflection libraries
- * read back. Expressions are kept as the user's text, so they come out as written, not as PostgreSQL would print its tree.
+ * Definitions as SQL text, as PostgreSQL's ruleutils writes them: what psql, pg_dump-like tools and
+ * reflection libraries read back. Expressions are kept as the user's text, so they come out as
+ * written, not as PostgreSQL would print its tree.
  */
 #include "system_internal.h"
 
@@ -27,7 +28,8 @@ const char *relation_text(const struct plan_env *env, struct arena *a, const str
     if (relation_is_visible(env, r)) {
         return name;
     }
-    return arena_printf(a, "%s.%s", quote_name(a, schema_name(env->catalog, relation_schema(r))), name);
+    return arena_printf(a, "%s.%s", quote_name(a, schema_name(env->catalog, relation_schema(r))),
+                        name);
 }
 
 const char *table_text(const struct plan_env *env, struct arena *a, const Sherd__V1__TableDesc *t)
@@ -71,7 +73,8 @@ const char *default_text(const struct plan_env *env, struct arena *a, const Sher
     if (!c->has_default || c->identity != 0) {
         return NULL;
     }
-    const Sherd__V1__SequenceDesc *q = c->sequence_id != 0 ? catalog_sequence_by_id(env->catalog, c->sequence_id) : NULL;
+    const Sherd__V1__SequenceDesc *q =
+        c->sequence_id != 0 ? catalog_sequence_by_id(env->catalog, c->sequence_id) : NULL;
     if (q != NULL) {
         struct relation r = {.sequence = q};
         const char *name = relation_text(env, a, &r);
@@ -83,33 +86,40 @@ const char *default_text(const struct plan_env *env, struct arena *a, const Sher
             /* PostgreSQL folds '0' for a number to 0. */
             return arena_strndup(a, c->default_sql + 1, strlen(c->default_sql) - 2);
         }
-        return arena_printf(a, "%s::%s", c->default_sql, c->type == TYPE_BPCHAR ? "bpchar" : ti->sql_name);
+        return arena_printf(a, "%s::%s", c->default_sql,
+                            c->type == TYPE_BPCHAR ? "bpchar" : ti->sql_name);
     }
     return c->default_sql;
 }
 
 /* ---- indexes ---- */
 
-const char *index_key_text(struct arena *a, const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix, int n)
+const char *index_key_text(struct arena *a, const Sherd__V1__TableDesc *t,
+                           const Sherd__V1__IndexDesc *ix, int n)
 {
-    return n < 1 || (size_t)n > ix->n_columns ? "" : quote_name(a, t->columns[ix->columns[n - 1]->ordinal]->name);
+    return n < 1 || (size_t)n > ix->n_columns
+               ? ""
+               : quote_name(a, t->columns[ix->columns[n - 1]->ordinal]->name);
 }
 
 const char *index_text(const struct plan_env *env, struct arena *a, const Sherd__V1__TableDesc *t,
                        const Sherd__V1__IndexDesc *ix, bool is_pretty)
 {
-    const char *table = is_pretty ? table_text(env, a, t)
-                                  : arena_printf(a, "%s.%s", quote_name(a, schema_name(env->catalog, t->schema_id)),
-                                                 quote_name(a, t->name));
+    const char *table =
+        is_pretty ? table_text(env, a, t)
+                  : arena_printf(a, "%s.%s", quote_name(a, schema_name(env->catalog, t->schema_id)),
+                                 quote_name(a, t->name));
     struct buf b = {0};
-    buf_printf(&b, "CREATE %sINDEX %s ON %s USING btree (", ix->unique ? "UNIQUE " : "", quote_name(a, ix->name), table);
+    buf_printf(&b, "CREATE %sINDEX %s ON %s USING btree (", ix->unique ? "UNIQUE " : "",
+               quote_name(a, ix->name), table);
     for (size_t i = 0; i < ix->n_columns; i++) {
         const Sherd__V1__IndexColumn *c = ix->columns[i];
         const char *order = c->desc && c->nulls_first    ? " DESC"
                             : c->desc                    ? " DESC NULLS LAST"
                             : !c->desc && c->nulls_first ? " NULLS FIRST"
                                                          : "";
-        buf_printf(&b, "%s%s%s", i > 0 ? ", " : "", quote_name(a, t->columns[c->ordinal]->name), order);
+        buf_printf(&b, "%s%s%s", i > 0 ? ", " : "", quote_name(a, t->columns[c->ordinal]->name),
+                   order);
     }
     buf_put_u8(&b, ')');
     if (ix->where_sql != NULL && ix->where_sql[0] != '\0') {
@@ -120,7 +130,8 @@ const char *index_text(const struct plan_env *env, struct arena *a, const Sherd_
 
 /* ---- constraints ---- */
 
-static void put_columns(struct buf *b, struct arena *a, const Sherd__V1__TableDesc *t, const uint32_t *ordinals, size_t n)
+static void put_columns(struct buf *b, struct arena *a, const Sherd__V1__TableDesc *t,
+                        const uint32_t *ordinals, size_t n)
 {
     buf_put_u8(b, '(');
     for (size_t i = 0; i < n; i++) {
@@ -129,12 +140,14 @@ static void put_columns(struct buf *b, struct arena *a, const Sherd__V1__TableDe
     buf_put_u8(b, ')');
 }
 
-const char *key_constraint_text(struct arena *a, const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix)
+const char *key_constraint_text(struct arena *a, const Sherd__V1__TableDesc *t,
+                                const Sherd__V1__IndexDesc *ix)
 {
     struct buf b = {0};
     buf_printf(&b, "%s (", ix->primary ? "PRIMARY KEY" : "UNIQUE");
     for (size_t i = 0; i < ix->n_columns; i++) {
-        buf_printf(&b, "%s%s", i > 0 ? ", " : "", quote_name(a, t->columns[ix->columns[i]->ordinal]->name));
+        buf_printf(&b, "%s%s", i > 0 ? ", " : "",
+                   quote_name(a, t->columns[ix->columns[i]->ordinal]->name));
     }
     buf_put_u8(&b, ')');
     return finish(a, &b);
@@ -156,8 +169,9 @@ static const char *action_text(uint32_t action)
     }
 }
 
-const char *constraint_text(const struct plan_env *env, struct arena *a, const Sherd__V1__TableDesc *t,
-                            const Sherd__V1__ConstraintDesc *k, bool is_pretty)
+const char *constraint_text(const struct plan_env *env, struct arena *a,
+                            const Sherd__V1__TableDesc *t, const Sherd__V1__ConstraintDesc *k,
+                            bool is_pretty)
 {
     const char *not_valid = k->validated ? "" : " NOT VALID";
     if (k->kind == SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_CHECK) {

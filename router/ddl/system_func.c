@@ -1,8 +1,10 @@
 /*
- * Functions that look into the catalog: definitions as text, names and visibility, privileges, sizes.
+ * Functions that look into the catalog: definitions as text, names and visibility, privileges,
+ * sizes.
  *
- * One table from name to handler; a name that is not there is answered by *out_known = false. As there are no grants yet,
- * every has_*_privilege() of an existing role says yes, as it does for a superuser.
+ * One table from name to handler; a name that is not there is answered by *out_known = false. As
+ * there are no grants yet, every has_*_privilege() of an existing role says yes, as it does for a
+ * superuser.
  */
 #include "system_internal.h"
 
@@ -116,7 +118,8 @@ static struct status *to_regclass(struct call *q, bool must_exist)
         const char *schema, *name;
         TRY(name_split(q->a, s, &schema, &name));
         if (schema != NULL) {
-            return status_sql(NOT_FOUND, "42P01", "relation \"%s.%s\" does not exist", schema, name);
+            return status_sql(NOT_FOUND, "42P01", "relation \"%s.%s\" does not exist", schema,
+                              name);
         }
         return status_sql(NOT_FOUND, "42P01", "relation \"%s\" does not exist", name);
     }
@@ -179,7 +182,9 @@ static struct status *fn_regnamespace(struct call *q)
 static struct status *fn_regnamespaceout(struct call *q)
 {
     const char *name = schema_name(q->c, oid_arg(q, 0));
-    say(q, oid_arg(q, 0) == 0 ? "-" : name[0] != '\0' ? quote_name(q->a, name) : arena_printf(q->a, "%u", oid_arg(q, 0)));
+    say(q, oid_arg(q, 0) == 0 ? "-"
+           : name[0] != '\0'  ? quote_name(q->a, name)
+                              : arena_printf(q->a, "%u", oid_arg(q, 0)));
     return NULL;
 }
 
@@ -208,7 +213,9 @@ static struct status *fn_regrole(struct call *q)
 static struct status *fn_regroleout(struct call *q)
 {
     const Sherd__V1__RoleDesc *r = role_by_oid(q->c, oid_arg(q, 0), q->a);
-    say(q, oid_arg(q, 0) == 0 ? "-" : r != NULL ? quote_name(q->a, r->name) : arena_printf(q->a, "%u", oid_arg(q, 0)));
+    say(q, oid_arg(q, 0) == 0 ? "-"
+           : r != NULL        ? quote_name(q->a, r->name)
+                              : arena_printf(q->a, "%u", oid_arg(q, 0)));
     return NULL;
 }
 
@@ -254,7 +261,8 @@ static struct status *fn_constraintdef(struct call *q)
     struct relation r;
     if (s.constraint != NULL) {
         say(q, constraint_text(&q->x->env, q->a, s.table, s.constraint, is_pretty));
-    } else if (find_oid(q, oid, &r) && r.index != NULL && (r.index->primary || r.index->constraint)) {
+    } else if (find_oid(q, oid, &r) && r.index != NULL &&
+               (r.index->primary || r.index->constraint)) {
         say(q, key_constraint_text(q->a, r.table, r.index));
     } else {
         *q->out = DATUM_NULL;
@@ -311,14 +319,16 @@ static struct status *fn_serial_sequence(struct call *q)
         if (!column_is_visible(r.table, c) || !slice_eq(name, slice_str(c->name))) {
             continue;
         }
-        const Sherd__V1__SequenceDesc *s = c->sequence_id != 0 ? catalog_sequence_by_id(q->c, c->sequence_id) : NULL;
-        say(q, s == NULL ? NULL
-                         : arena_printf(q->a, "%s.%s", quote_name(q->a, schema_name(q->c, s->schema_id)),
-                                        quote_name(q->a, s->name)));
+        const Sherd__V1__SequenceDesc *s =
+            c->sequence_id != 0 ? catalog_sequence_by_id(q->c, c->sequence_id) : NULL;
+        say(q, s == NULL
+                   ? NULL
+                   : arena_printf(q->a, "%s.%s", quote_name(q->a, schema_name(q->c, s->schema_id)),
+                                  quote_name(q->a, s->name)));
         return NULL;
     }
-    return status_sql(NOT_FOUND, "42703", "column \"%.*s\" of relation \"%s\" does not exist", (int)name.len,
-                      (const char *)name.data, r.table->name);
+    return status_sql(NOT_FOUND, "42703", "column \"%.*s\" of relation \"%s\" does not exist",
+                      (int)name.len, (const char *)name.data, r.table->name);
 }
 
 /* ---- functions ---- */
@@ -333,7 +343,8 @@ static struct status *function_arguments(struct call *q, bool with_defaults)
     struct buf b = {0};
     for (int i = 0; i < fn->nargs; i++) {
         bool is_default = with_defaults && i >= fn->nargs - fn->ndefaults;
-        buf_printf(&b, "%s%s%s%s", i > 0 ? ", " : "", fn->is_variadic && i == fn->nargs - 1 ? "VARIADIC " : "",
+        buf_printf(&b, "%s%s%s%s", i > 0 ? ", " : "",
+                   fn->is_variadic && i == fn->nargs - 1 ? "VARIADIC " : "",
                    type_format(q->a, fn->args[i], -1), is_default ? " DEFAULT NULL" : "");
     }
     *q->out = datum_bytes(arena_copy(q->a, buf_slice(&b)));
@@ -365,7 +376,8 @@ static struct status *fn_function_result(struct call *q)
 static struct status *fn_table_is_visible(struct call *q)
 {
     struct relation r;
-    *q->out = find_oid(q, oid_arg(q, 0), &r) ? datum_bool(relation_is_visible(&q->x->env, &r)) : DATUM_NULL;
+    *q->out = find_oid(q, oid_arg(q, 0), &r) ? datum_bool(relation_is_visible(&q->x->env, &r))
+                                             : DATUM_NULL;
     return NULL;
 }
 
@@ -411,7 +423,8 @@ static struct status *fn_has_table_privilege(struct call *q)
 static struct status *fn_relation_is_updatable(struct call *q)
 {
     struct relation r;
-    bool is_table = find_oid(q, oid_arg(q, 0), &r) && r.table != NULL && r.index == NULL && !table_is_view(r.table);
+    bool is_table = find_oid(q, oid_arg(q, 0), &r) && r.table != NULL && r.index == NULL &&
+                    !table_is_view(r.table);
     *q->out = datum_int(is_table ? 28 : 0);
     return NULL;
 }
@@ -430,7 +443,8 @@ static struct status *fn_relation_filenode(struct call *q)
     return NULL;
 }
 
-/* ---- sizes: of shards by the last heartbeats, shared evenly by the tables that a shard holds ---- */
+/* ---- sizes: of shards by the last heartbeats, shared evenly by the tables that a shard holds ----
+ */
 
 struct sizes {
     const Sherd__V1__MetaStatusReply *status;
@@ -480,7 +494,8 @@ static struct status *size_of(struct call *q, uint32_t table, uint32_t db)
     Sherd__V1__MetaStatusReply *status;
     TRY(meta_status(q->f, router_meta(q->x->env.router), q->a, &status));
     z.status = status;
-    shard_map_scan(router_meta(q->x->env.router), slice_make(NULL, 0), slice_make(NULL, 0), add_shard, &z);
+    shard_map_scan(router_meta(q->x->env.router), slice_make(NULL, 0), slice_make(NULL, 0),
+                   add_shard, &z);
     *q->out = datum_int((int64_t)z.bytes);
     return NULL;
 }
@@ -493,7 +508,8 @@ static struct status *fn_relation_size(struct call *q)
         return NULL;
     }
     if (r.table == NULL || r.index != NULL || table_is_view(r.table)) {
-        *q->out = datum_int(0); /* an index is counted with its table; the rest has no rows of its own */
+        *q->out =
+            datum_int(0); /* an index is counted with its table; the rest has no rows of its own */
         return NULL;
     }
     return size_of(q, r.table->id, 0);
@@ -503,8 +519,9 @@ static struct status *fn_database_size(struct call *q)
 {
     struct database_list l = databases_of(q->c, q->a);
     for (int i = 0; i < l.n; i++) {
-        bool is_it = takes(q, 0, TYPE_OID) ? l.v[i]->id == oid_arg(q, 0)
-                                           : slice_eq(slice_str(l.v[i]->name), datum_slice(&q->args[0]));
+        bool is_it = takes(q, 0, TYPE_OID)
+                         ? l.v[i]->id == oid_arg(q, 0)
+                         : slice_eq(slice_str(l.v[i]->name), datum_slice(&q->args[0]));
         if (is_it) {
             return size_of(q, 0, l.v[i]->id);
         }
@@ -625,16 +642,23 @@ static const struct {
     {"to_regrole", fn_to_regrole},
 };
 
-struct status *system_function(struct fiber *f, struct exec *x, const struct func_def *fn, const struct datum *args,
-                               int nargs, struct datum *out, bool *out_known)
+struct status *system_function(struct fiber *f, struct exec *x, const struct func_def *fn,
+                               const struct datum *args, int nargs, struct datum *out,
+                               bool *out_known)
 {
     int low = 0, high = (int)(sizeof(handlers) / sizeof(handlers[0]));
     *out_known = false;
     while (low < high) {
         int mid = (low + high) / 2, order = strcmp(fn->name, handlers[mid].name);
         if (order == 0) {
-            struct call q = {.f = f, .x = x, .a = x->arena, .c = x->env.catalog, .fn = fn, .args = args,
-                             .nargs = nargs, .out = out};
+            struct call q = {.f = f,
+                             .x = x,
+                             .a = x->arena,
+                             .c = x->env.catalog,
+                             .fn = fn,
+                             .args = args,
+                             .nargs = nargs,
+                             .out = out};
             *out = DATUM_NULL;
             *out_known = true;
             return handlers[mid].run(&q);

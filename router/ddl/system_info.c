@@ -1,6 +1,7 @@
 /*
- * information_schema: the standard's views over the same descriptors. The catalog column of all is the session's
- * database. Everything that exists is shown to everybody: there are no privileges to tell apart yet.
+ * information_schema: the standard's views over the same descriptors. The catalog column of all is
+ * the session's database. Everything that exists is shown to everybody: there are no privileges to
+ * tell apart yet.
  */
 #include "system_internal.h"
 
@@ -91,9 +92,7 @@ FILL(info_schemata)
     struct schema_list l = schemas_of(i.m.c, i.m.db, i.m.a);
     for (int k = -2; k < l.n; k++) {
         put_text(&i.m, i.catalog);
-        put_text(&i.m, k == -2   ? "pg_catalog"
-                       : k == -1 ? "information_schema"
-                                 : l.v[k]->name);
+        put_text(&i.m, k == -2 ? "pg_catalog" : k == -1 ? "information_schema" : l.v[k]->name);
         put_text(&i.m, k < 0 ? "sherd" : l.v[k]->owner);
         put_nulls(&i.m, 4);
         row_end(&i.m);
@@ -274,18 +273,19 @@ FILL(info_columns)
                 continue;
             }
             bool is_generated = d->generated_sql != NULL && d->generated_sql[0] != '\0';
-            struct column c = {.schema = t->schema_id,
-                               .table = t->name,
-                               .name = d->name,
-                               .default_text = is_generated ? NULL : default_text(&x->env, i.m.a, t, d),
-                               .generated = is_generated ? arena_printf(i.m.a, "(%s)", d->generated_sql) : NULL,
-                               .attnum = (int)d->attnum,
-                               .type = d->type,
-                               .typmod = d->typmod,
-                               .is_nullable = !d->not_null,
-                               .is_updatable = !table_is_view(t),
-                               .identity = d->identity,
-                               .sequence = catalog_sequence_by_id(i.m.c, d->sequence_id)};
+            struct column c = {
+                .schema = t->schema_id,
+                .table = t->name,
+                .name = d->name,
+                .default_text = is_generated ? NULL : default_text(&x->env, i.m.a, t, d),
+                .generated = is_generated ? arena_printf(i.m.a, "(%s)", d->generated_sql) : NULL,
+                .attnum = (int)d->attnum,
+                .type = d->type,
+                .typmod = d->typmod,
+                .is_nullable = !d->not_null,
+                .is_updatable = !table_is_view(t),
+                .identity = d->identity,
+                .sequence = catalog_sequence_by_id(i.m.c, d->sequence_id)};
             column_row(&i, &c);
         }
     }
@@ -299,7 +299,8 @@ static bool is_key_constraint(const Sherd__V1__TableDesc *t, const Sherd__V1__In
     return index_is_visible(t, ix) && (ix->primary || ix->constraint);
 }
 
-static void constraint_row(struct info *i, const Sherd__V1__TableDesc *t, const char *name, const char *type, bool is_unique)
+static void constraint_row(struct info *i, const Sherd__V1__TableDesc *t, const char *name,
+                           const char *type, bool is_unique)
 {
     put_object(i, t->schema_id, name);
     put_object(i, t->schema_id, t->name);
@@ -322,19 +323,21 @@ FILL(info_table_constraints)
         for (size_t n = 0; n < t->n_indexes; n++) {
             const Sherd__V1__IndexDesc *ix = t->indexes[n];
             if (is_key_constraint(t, ix)) {
-                constraint_row(&i, t, ix->name, ix->primary ? "PRIMARY KEY" : "UNIQUE", !ix->primary);
+                constraint_row(&i, t, ix->name, ix->primary ? "PRIMARY KEY" : "UNIQUE",
+                               !ix->primary);
             }
         }
         for (size_t n = 0; n < t->n_constraints; n++) {
             bool is_check = t->constraints[n]->kind == SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_CHECK;
-            constraint_row(&i, t, t->constraints[n]->name, is_check ? "CHECK" : "FOREIGN KEY", false);
+            constraint_row(&i, t, t->constraints[n]->name, is_check ? "CHECK" : "FOREIGN KEY",
+                           false);
         }
     }
     return NULL;
 }
 
-static void key_column_row(struct info *i, const Sherd__V1__TableDesc *t, const char *constraint, uint32_t ordinal,
-                           int position, int unique_position)
+static void key_column_row(struct info *i, const Sherd__V1__TableDesc *t, const char *constraint,
+                           uint32_t ordinal, int position, int unique_position)
 {
     put_object(i, t->schema_id, constraint);
     put_object(i, t->schema_id, t->name);
@@ -344,7 +347,8 @@ static void key_column_row(struct info *i, const Sherd__V1__TableDesc *t, const 
     row_end(&i->m);
 }
 
-static const Sherd__V1__IndexDesc *referenced_index(const Sherd__V1__TableDesc *ref, const Sherd__V1__ConstraintDesc *k)
+static const Sherd__V1__IndexDesc *referenced_index(const Sherd__V1__TableDesc *ref,
+                                                    const Sherd__V1__ConstraintDesc *k)
 {
     for (size_t n = 0; ref != NULL && n < ref->n_indexes; n++) {
         if (ref->indexes[n]->index_id == k->ref_index_id) {
@@ -373,7 +377,8 @@ FILL(info_key_column_usage)
             if (d->kind != SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_FOREIGN_KEY) {
                 continue;
             }
-            const Sherd__V1__IndexDesc *ix = referenced_index(catalog_table_by_id(i.m.c, d->ref_table_id), d);
+            const Sherd__V1__IndexDesc *ix =
+                referenced_index(catalog_table_by_id(i.m.c, d->ref_table_id), d);
             for (size_t c = 0; c < d->n_ordinals; c++) {
                 int at = 0;
                 for (size_t r = 0; ix != NULL && r < ix->n_columns; r++) {
@@ -487,7 +492,8 @@ FILL(info_constraint_table_usage)
             }
         }
         for (size_t n = 0; n < t->n_constraints; n++) {
-            const Sherd__V1__TableDesc *ref = catalog_table_by_id(i.m.c, t->constraints[n]->ref_table_id);
+            const Sherd__V1__TableDesc *ref =
+                catalog_table_by_id(i.m.c, t->constraints[n]->ref_table_id);
             if (ref != NULL) {
                 put_object(&i, ref->schema_id, ref->name);
                 put_object(&i, t->schema_id, t->constraints[n]->name);
@@ -506,8 +512,10 @@ FILL(info_sequences)
     struct sequence_list l = sequences_of(i.m.c, i.m.db, i.m.a);
     for (int k = 0; k < l.n; k++) {
         const Sherd__V1__SequenceDesc *q = l.v[k];
-        const Sherd__V1__TableDesc *owner = q->owner_table != 0 ? catalog_table_by_id(i.m.c, q->owner_table) : NULL;
-        if (owner != NULL && q->owner_ordinal < owner->n_columns && owner->columns[q->owner_ordinal]->identity != 0) {
+        const Sherd__V1__TableDesc *owner =
+            q->owner_table != 0 ? catalog_table_by_id(i.m.c, q->owner_table) : NULL;
+        if (owner != NULL && q->owner_ordinal < owner->n_columns &&
+            owner->columns[q->owner_ordinal]->identity != 0) {
             continue; /* part of the column */
         }
         put_object(&i, q->schema_id, q->name);

@@ -1,13 +1,14 @@
 /*
- * The system relations there are: names, oids, columns in order with their types, all as in PostgreSQL 15 (and sherd's
- * own at the end). Types that we have not are told by the nearest one: xid as oid, pg_node_tree, inet and pg_lsn as
- * text, aclitem[] as text[]; domains of information_schema by what they stand for.
+ * The system relations there are: names, oids, columns in order with their types, all as in
+ * PostgreSQL 15 (and sherd's own at the end). Types that we have not are told by the nearest one:
+ * xid as oid, pg_node_tree, inet and pg_lsn as text, aclitem[] as text[]; domains of
+ * information_schema by what they stand for.
  *
  *   T(schema, name, oid, kind ('r' table, 'v' view), fill, columns)     columns: C(name, type) ...
  *
- * fill names system_fill_<fill>(); "nothing" is a relation that is truly empty here (there are no triggers, no
- * extensions, no enums ...). What exists but is not known (pg_locks, statistics of the buffer cache) has no
- * relation at all: an error tells more than a wrong answer.
+ * fill names system_fill_<fill>(); "nothing" is a relation that is truly empty here (there are no
+ * triggers, no extensions, no enums ...). What exists but is not known (pg_locks, statistics of the
+ * buffer cache) has no relation at all: an error tells more than a wrong answer.
  */
 #ifndef ROUTER_DDL_SYSTEM_TABLES_H
 #define ROUTER_DDL_SYSTEM_TABLES_H

@@ -35,27 +35,27 @@ static int by_order(uint64_t x, uint64_t y)
 }
 
 /* Typed walkers: what visits one kind of descriptor, and how two of them are ordered. */
-#define WALK(kind, message, field_db, id)                                                                              \
-    static bool see_##kind(void *ctx, const message *d)                                                                \
-    {                                                                                                                  \
-        struct walk *w = ctx;                                                                                          \
-        if (w->db == 0 || (field_db) == w->db) {                                                                       \
-            add(w, d);                                                                                                 \
-        }                                                                                                              \
-        return true;                                                                                                   \
-    }                                                                                                                  \
-    static int order_##kind(const void *x, const void *y)                                                              \
-    {                                                                                                                  \
-        return by_order((*(const message *const *)x)->id, (*(const message *const *)y)->id);                           \
-    }                                                                                                                  \
-    static struct walk walk_##kind(const struct catalog *c, uint32_t db, struct arena *a)                              \
-    {                                                                                                                  \
-        struct walk w = {.a = a, .db = db};                                                                            \
-        catalog_each_##kind(c, see_##kind, &w);                                                                        \
-        if (w.n > 1) {                                                                                                 \
-            qsort(w.v, (size_t)w.n, sizeof(*w.v), order_##kind);                                                       \
-        }                                                                                                              \
-        return w;                                                                                                      \
+#define WALK(kind, message, field_db, id)                                                          \
+    static bool see_##kind(void *ctx, const message *d)                                            \
+    {                                                                                              \
+        struct walk *w = ctx;                                                                      \
+        if (w->db == 0 || (field_db) == w->db) {                                                   \
+            add(w, d);                                                                             \
+        }                                                                                          \
+        return true;                                                                               \
+    }                                                                                              \
+    static int order_##kind(const void *x, const void *y)                                          \
+    {                                                                                              \
+        return by_order((*(const message *const *)x)->id, (*(const message *const *)y)->id);       \
+    }                                                                                              \
+    static struct walk walk_##kind(const struct catalog *c, uint32_t db, struct arena *a)          \
+    {                                                                                              \
+        struct walk w = {.a = a, .db = db};                                                        \
+        catalog_each_##kind(c, see_##kind, &w);                                                    \
+        if (w.n > 1) {                                                                             \
+            qsort(w.v, (size_t)w.n, sizeof(*w.v), order_##kind);                                   \
+        }                                                                                          \
+        return w;                                                                                  \
     }
 WALK(schema, Sherd__V1__SchemaDesc, d->database_id, id)
 WALK(table, Sherd__V1__TableDesc, d->database_id, id)
@@ -164,7 +164,8 @@ static bool see_index(void *ctx, const Sherd__V1__TableDesc *t)
     return true;
 }
 
-bool relation_by_oid(const struct catalog *c, uint32_t db, uint32_t oid, struct arena *a, struct relation *out)
+bool relation_by_oid(const struct catalog *c, uint32_t db, uint32_t oid, struct arena *a,
+                     struct relation *out)
 {
     (void)a;
     *out = (struct relation){0};
@@ -187,7 +188,8 @@ bool relation_by_oid(const struct catalog *c, uint32_t db, uint32_t oid, struct 
     return out->index != NULL;
 }
 
-static bool in_schema(const struct plan_env *env, uint32_t schema, struct slice name, struct relation *out)
+static bool in_schema(const struct plan_env *env, uint32_t schema, struct slice name,
+                      struct relation *out)
 {
     *out = (struct relation){0};
     out->table = catalog_table(env->catalog, schema, name);
@@ -203,7 +205,8 @@ static bool in_schema(const struct plan_env *env, uint32_t schema, struct slice 
     return out->table != NULL || out->sequence != NULL;
 }
 
-bool relation_by_name(const struct plan_env *env, const char *schema, const char *name, struct relation *out)
+bool relation_by_name(const struct plan_env *env, const char *schema, const char *name,
+                      struct relation *out)
 {
     *out = (struct relation){0};
     struct slice n = slice_str(name);
@@ -212,7 +215,8 @@ bool relation_by_name(const struct plan_env *env, const char *schema, const char
         return true;
     }
     if (schema != NULL) {
-        const Sherd__V1__SchemaDesc *s = catalog_schema(env->catalog, env->database_id, slice_str(schema));
+        const Sherd__V1__SchemaDesc *s =
+            catalog_schema(env->catalog, env->database_id, slice_str(schema));
         return s != NULL && in_schema(env, s->id, n, out);
     }
     for (int i = 0; i < env->search_path_count; i++) {
@@ -252,10 +256,12 @@ uint32_t relation_schema(const struct relation *r)
 bool relation_is_visible(const struct plan_env *env, const struct relation *r)
 {
     struct relation found;
-    return relation_by_name(env, NULL, relation_name(r), &found) && relation_oid(&found) == relation_oid(r);
+    return relation_by_name(env, NULL, relation_name(r), &found) &&
+           relation_oid(&found) == relation_oid(r);
 }
 
-struct status *name_split(struct arena *a, struct slice text, const char **out_schema, const char **out_name)
+struct status *name_split(struct arena *a, struct slice text, const char **out_schema,
+                          const char **out_name)
 {
     char *parts[3] = {0};
     int n = 0;
@@ -302,8 +308,8 @@ struct status *name_split(struct arena *a, struct slice text, const char **out_s
         }
     }
     if (i < text.len) {
-        return status_sql(INVALID, "42601", "improper relation name (too many dotted names): %.*s", (int)text.len,
-                          (const char *)text.data);
+        return status_sql(INVALID, "42601", "improper relation name (too many dotted names): %.*s",
+                          (int)text.len, (const char *)text.data);
     }
     *out_name = parts[n - 1];
     *out_schema = n > 1 ? parts[n - 2] : NULL;

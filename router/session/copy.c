@@ -1,10 +1,10 @@
 /*
  * COPY FROM STDIN and COPY TO STDOUT, text and CSV.
  *
- * FROM: bytes arrive in pieces that end anywhere; the parser keeps the unfinished record and gives rows in batches
- * to copy_insert(). The statement is one transaction (its own, or the open block's); a conflict cannot be retried
- * by the router since the client's data is gone, so it is reported.
- * Errors name the line, as PostgreSQL's context does.
+ * FROM: bytes arrive in pieces that end anywhere; the parser keeps the unfinished record and gives
+ * rows in batches to copy_insert(). The statement is one transaction (its own, or the open
+ * block's); a conflict cannot be retried by the router since the client's data is gone, so it is
+ * reported. Errors name the line, as PostgreSQL's context does.
  */
 #include "session_internal.h"
 
@@ -26,7 +26,7 @@ struct copy_in {
     size_t pos;
     uint64_t line;
     bool skip_header;
-    bool saw_end; /* "\." */
+    bool saw_end;        /* "\." */
     struct arena *arena; /* of the current batch */
     struct batch *batch;
     uint32_t *types;
@@ -38,7 +38,8 @@ static struct status *at_line(const struct copy_in *c, struct status *st, const 
     if (st == NULL || st->detail != NULL) {
         return st;
     }
-    return column != NULL ? status_detail(st, "COPY line %llu, column %s.", (unsigned long long)c->line, column)
+    return column != NULL ? status_detail(st, "COPY line %llu, column %s.",
+                                          (unsigned long long)c->line, column)
                           : status_detail(st, "COPY line %llu.", (unsigned long long)c->line);
 }
 
@@ -67,7 +68,8 @@ static struct status *flush_batch(struct fiber *f, struct copy_in *c)
 static struct status *put_field(struct copy_in *c, int col, struct slice text, bool is_null)
 {
     if (col >= c->spec->ncols) {
-        return at_line(c, status_sql(INVALID, "22P04", "extra data after last expected column"), NULL);
+        return at_line(c, status_sql(INVALID, "22P04", "extra data after last expected column"),
+                       NULL);
     }
     struct datum *d = &c->batch->cols[col][c->batch->nrows];
     if (is_null) {
@@ -84,7 +86,8 @@ static struct status *end_record(struct fiber *f, struct copy_in *c, int fields)
 {
     if (fields < c->spec->ncols) {
         return at_line(c,
-                       status_sql(INVALID, "22P04", "missing data for column \"%s\"", c->spec->cols[fields].name),
+                       status_sql(INVALID, "22P04", "missing data for column \"%s\"",
+                                  c->spec->cols[fields].name),
                        NULL);
     }
     c->batch->nrows++;
@@ -142,7 +145,9 @@ static void unescape(struct buf *out, struct slice in)
         default:
             if (ch >= '0' && ch <= '7') {
                 int v = ch - '0';
-                for (int k = 0; k < 2 && i + 1 < in.len && in.data[i + 1] >= '0' && in.data[i + 1] <= '7'; k++) {
+                for (int k = 0;
+                     k < 2 && i + 1 < in.len && in.data[i + 1] >= '0' && in.data[i + 1] <= '7';
+                     k++) {
                     v = v * 8 + (in.data[++i] - '0');
                 }
                 buf_put_u8(out, (uint8_t)v);
@@ -179,7 +184,8 @@ static struct status *text_record(struct fiber *f, struct copy_in *c, struct sli
         if (i < line.len && line.data[i] != (uint8_t)c->spec->delimiter) {
             continue;
         }
-        struct slice raw = slice_make(line.data + start, i > line.len ? line.len - start : i - start);
+        struct slice raw =
+            slice_make(line.data + start, i > line.len ? line.len - start : i - start);
         bool is_null = slice_eq(raw, null_text);
         if (has_escape && !is_null) {
             unescape(&c->field, raw);
@@ -322,7 +328,9 @@ static struct status *parse_available(struct fiber *f, struct copy_in *c, bool i
         c->pos = 0;
     }
     if (c->data.len > RECORD_MAX) {
-        return at_line(c, status_sql(LIMIT, "54000", "a COPY record is longer than %zu bytes", RECORD_MAX), NULL);
+        return at_line(
+            c, status_sql(LIMIT, "54000", "a COPY record is longer than %zu bytes", RECORD_MAX),
+            NULL);
     }
     return NULL;
 }
@@ -331,10 +339,12 @@ static struct status *copy_from(struct fiber *f, struct session *s, const struct
                                 struct copy_target *target, struct exec *exec, struct sink *sink)
 {
     if (sink->copy_in == NULL) {
-        return status_hint(status_new(UNSUPPORTED, "COPY FROM STDIN is not possible over this interface"),
-                           "Use INSERT, or a PostgreSQL client.");
+        return status_hint(
+            status_new(UNSUPPORTED, "COPY FROM STDIN is not possible over this interface"),
+            "Use INSERT, or a PostgreSQL client.");
     }
-    struct copy_in c = {.s = s, .spec = spec, .target = target, .exec = exec, .skip_header = spec->has_header};
+    struct copy_in c = {
+        .s = s, .spec = spec, .target = target, .exec = exec, .skip_header = spec->has_header};
     c.types = mem_alloc(sizeof(uint32_t) * (size_t)(spec->ncols + 1));
     for (int i = 0; i < spec->ncols; i++) {
         c.types[i] = spec->cols[i].type;
@@ -402,10 +412,11 @@ static void put_text(struct buf *out, const struct copy_spec *sp, struct slice v
 
 static void put_csv(struct buf *out, const struct copy_spec *sp, struct slice v)
 {
-    bool needs_quote = slice_eq(v, slice_str(sp->null_text)) || (v.len == 2 && memcmp(v.data, "\\.", 2) == 0);
+    bool needs_quote =
+        slice_eq(v, slice_str(sp->null_text)) || (v.len == 2 && memcmp(v.data, "\\.", 2) == 0);
     for (size_t i = 0; i < v.len && !needs_quote; i++) {
-        needs_quote = v.data[i] == (uint8_t)sp->delimiter || v.data[i] == (uint8_t)sp->quote || v.data[i] == '\n' ||
-                      v.data[i] == '\r';
+        needs_quote = v.data[i] == (uint8_t)sp->delimiter || v.data[i] == (uint8_t)sp->quote ||
+                      v.data[i] == '\n' || v.data[i] == '\r';
     }
     if (!needs_quote) {
         buf_put_slice(out, v);
@@ -421,7 +432,8 @@ static void put_csv(struct buf *out, const struct copy_spec *sp, struct slice v)
     buf_put_u8(out, (uint8_t)sp->quote);
 }
 
-static void put_rows(struct buf *out, struct buf *value, const struct copy_spec *sp, const struct batch *b)
+static void put_rows(struct buf *out, struct buf *value, const struct copy_spec *sp,
+                     const struct batch *b)
 {
     for (int r = 0; r < b->nrows; r++) {
         for (int col = 0; col < sp->ncols; col++) {
@@ -445,12 +457,13 @@ static void put_rows(struct buf *out, struct buf *value, const struct copy_spec 
     }
 }
 
-static struct status *copy_to(struct fiber *f, const struct copy_spec *spec, struct plan *query, struct exec *exec,
-                              struct sink *sink, uint64_t *out_rows)
+static struct status *copy_to(struct fiber *f, const struct copy_spec *spec, struct plan *query,
+                              struct exec *exec, struct sink *sink, uint64_t *out_rows)
 {
     if (sink->copy_out == NULL) {
-        return status_hint(status_new(UNSUPPORTED, "COPY TO STDOUT is not possible over this interface"),
-                           "Use SELECT, or a PostgreSQL client.");
+        return status_hint(
+            status_new(UNSUPPORTED, "COPY TO STDOUT is not possible over this interface"),
+            "Use SELECT, or a PostgreSQL client.");
     }
     struct op *op = NULL;
     struct buf out = {0}, value = {0};
@@ -488,7 +501,8 @@ out:
     return st;
 }
 
-struct status *copy_statement(struct fiber *f, struct session *s, struct parsed *p, int i, struct sink *sink)
+struct status *copy_statement(struct fiber *f, struct session *s, struct parsed *p, int i,
+                              struct sink *sink)
 {
     struct catalog *c = catalog_current(s->router->catalog);
     struct arena *plan_arena = arena_create(0);

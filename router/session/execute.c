@@ -1,9 +1,10 @@
 /*
  * Running statements: simple queries, prepared statements and portals.
  *
- * A statement that met a conflict is run again by the router as long as nothing of it has reached the client: in an
- * implicit transaction with a new transaction, in a block after a refresh of the snapshot (W4). Results of an
- * implicit writing statement are therefore kept until its commit is done.
+ * A statement that met a conflict is run again by the router as long as nothing of it has reached
+ * the client: in an implicit transaction with a new transaction, in a block after a refresh of the
+ * snapshot (W4). Results of an implicit writing statement are therefore kept until its commit is
+ * done.
  */
 #include "session_internal.h"
 
@@ -17,11 +18,13 @@
 #include <strings.h>
 
 #define RETRIES_MAX 30
-#define SCHEMA_WAIT_MS 60000 /* how long a statement waits for a schema change that keeps its table */
+#define SCHEMA_WAIT_MS                                                                             \
+    60000 /* how long a statement waits for a schema change that keeps its table */
 
 /* DDL, in ddl/. */
 
-struct status *send_text_row(struct fiber *f, struct sink *sink, const char *column, const char *value)
+struct status *send_text_row(struct fiber *f, struct sink *sink, const char *column,
+                             const char *value)
 {
     struct plan_column col = {.name = column, .type = TYPE_TEXT, .typmod = -1};
     TRY(sink->columns(f, sink, &col, 1));
@@ -35,7 +38,8 @@ struct status *send_text_row(struct fiber *f, struct sink *sink, const char *col
     return st;
 }
 
-static void command_tag(const struct plan *p, uint64_t affected, uint64_t sent, char *out, size_t size)
+static void command_tag(const struct plan *p, uint64_t affected, uint64_t sent, char *out,
+                        size_t size)
 {
     switch (plan_tag(p)) {
     case PLAN_INSERT:
@@ -73,8 +77,8 @@ struct run {
     const struct datum *params;
     int nparams;
     struct sink *sink;
-    bool is_only;      /* the one statement of its implicit transaction */
-    bool has_sent;     /* something reached the sink: no retry */
+    bool is_only;  /* the one statement of its implicit transaction */
+    bool has_sent; /* something reached the sink: no retry */
     bool want_columns;
     uint64_t affected, sent;
 };
@@ -137,7 +141,8 @@ static struct status *attempt(struct fiber *f, struct run *x, struct catalog *c,
         }
         if (keep) {
             if (nkept == cap) {
-                kept = arena_grow(a, kept, sizeof(*kept) * (size_t)cap, sizeof(*kept) * (size_t)(cap * 2 + 8));
+                kept = arena_grow(a, kept, sizeof(*kept) * (size_t)cap,
+                                  sizeof(*kept) * (size_t)(cap * 2 + 8));
                 cap = cap * 2 + 8;
             }
             kept[nkept++] = copy_batch(a, b);
@@ -171,11 +176,13 @@ static bool may_retry(struct session *s, const struct run *x, const struct statu
            strcmp(auto_retry != NULL ? auto_retry : "on", "on") == 0;
 }
 
-/* A shard has turned the plan away (fence): its table is being changed. Waits until the catalog has the new descriptor,
- * which for a change that moves rows comes only when they are moved. */
-static struct status *wait_newer_catalog(struct fiber *f, struct session *s, const struct plan *plan)
+/* A shard has turned the plan away (fence): its table is being changed. Waits until the catalog has
+ * the new descriptor, which for a change that moves rows comes only when they are moved. */
+static struct status *wait_newer_catalog(struct fiber *f, struct session *s,
+                                         const struct plan *plan)
 {
-    for (uint64_t waited = 0, step = 1; waited < SCHEMA_WAIT_MS; waited += step, step = step < 50 ? step * 2 : step) {
+    for (uint64_t waited = 0, step = 1; waited < SCHEMA_WAIT_MS;
+         waited += step, step = step < 50 ? step * 2 : step) {
         TRY(meta_refresh(f, s->router->meta));
         struct catalog *c = catalog_current(s->router->catalog);
         bool is_same = plan_is_valid(plan, c);
@@ -186,7 +193,8 @@ static struct status *wait_newer_catalog(struct fiber *f, struct session *s, con
         TRY(fiber_sleep(f, ms_to_ns(step)));
     }
     return status_hint(status_sql(UNAVAILABLE, "55P03", "a schema change keeps the table busy"),
-                       "Try again when it has ended; if its server was stopped, any ALTER TABLE of the table ends it.");
+                       "Try again when it has ended; if its server was stopped, any ALTER TABLE of "
+                       "the table ends it.");
 }
 
 static struct status *run_plan(struct fiber *f, struct run *x, bool *out_replan)
@@ -243,8 +251,8 @@ static struct status *run_plan(struct fiber *f, struct run *x, bool *out_replan)
 }
 
 /* Plans (or takes from the cache) and runs one statement of kind QUERY or EXPLAIN. */
-static struct status *run_query(struct fiber *f, struct session *s, struct slice sql, struct parsed *p, int i,
-                                struct sink *sink, bool is_only)
+static struct status *run_query(struct fiber *f, struct session *s, struct slice sql,
+                                struct parsed *p, int i, struct sink *sink, bool is_only)
 {
     for (int tries = 0;; tries++) {
         struct catalog *c = catalog_current(s->router->catalog);
@@ -267,7 +275,8 @@ static struct status *run_query(struct fiber *f, struct session *s, struct slice
         }
         catalog_unref(c);
         TRY(st);
-        struct run x = {.s = s, .plan = plan, .sink = sink, .is_only = is_only, .want_columns = true};
+        struct run x = {
+            .s = s, .plan = plan, .sink = sink, .is_only = is_only, .want_columns = true};
         bool replan;
         st = run_plan(f, &x, &replan);
         if (st == NULL && replan && tries < RETRIES_MAX) {
@@ -289,8 +298,9 @@ static struct status *run_query(struct fiber *f, struct session *s, struct slice
 
 static struct status *failed_block(void)
 {
-    return status_sql(INVALID, "25P02",
-                      "current transaction is aborted, commands ignored until end of transaction block");
+    return status_sql(
+        INVALID, "25P02",
+        "current transaction is aborted, commands ignored until end of transaction block");
 }
 
 static bool ends_block(const struct parsed *p, int i)
@@ -298,19 +308,23 @@ static bool ends_block(const struct parsed *p, int i)
     if (parsed_kind(p, i) != STMT_TXN) {
         return false;
     }
-    const PgQuery__TransactionStmt *x = ((const PgQuery__Node *)parsed_node(p, i))->transaction_stmt;
+    const PgQuery__TransactionStmt *x =
+        ((const PgQuery__Node *)parsed_node(p, i))->transaction_stmt;
     return x->kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_COMMIT ||
            x->kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK ||
            x->kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK_TO;
 }
 
-static struct status *run_ddl(struct fiber *f, struct session *s, struct parsed *p, int i, struct sink *sink)
+static struct status *run_ddl(struct fiber *f, struct session *s, struct parsed *p, int i,
+                              struct sink *sink)
 {
     if (s->in_block) {
         const PgQuery__Node *n = parsed_node(p, i);
         if (n->node_case != PG_QUERY__NODE__NODE_TRUNCATE_STMT) {
-            return status_hint(status_new(UNSUPPORTED, "schema changes inside a transaction block are not supported"),
-                               "Run the statement outside of BEGIN ... COMMIT.");
+            return status_hint(
+                status_new(UNSUPPORTED,
+                           "schema changes inside a transaction block are not supported"),
+                "Run the statement outside of BEGIN ... COMMIT.");
         }
         TRY(session_need_txn(s, false, false));
         TRY(txn_statement_begin(f, s->txn));
@@ -365,12 +379,14 @@ static const char *noop_tag(const PgQuery__Node *n)
     }
 }
 
-static struct status *prepare_statement(struct fiber *f, struct session *s, struct parsed *p, int i, struct sink *sink);
-static struct status *execute_prepared_statement(struct fiber *f, struct session *s, const PgQuery__Node *n,
-                                                 struct sink *sink, bool is_only);
+static struct status *prepare_statement(struct fiber *f, struct session *s, struct parsed *p, int i,
+                                        struct sink *sink);
+static struct status *execute_prepared_statement(struct fiber *f, struct session *s,
+                                                 const PgQuery__Node *n, struct sink *sink,
+                                                 bool is_only);
 
-struct status *execute_statement(struct fiber *f, struct session *s, struct slice sql, struct parsed *p, int i,
-                                 struct sink *sink, bool is_only)
+struct status *execute_statement(struct fiber *f, struct session *s, struct slice sql,
+                                 struct parsed *p, int i, struct sink *sink, bool is_only)
 {
     if (s->is_failed && !ends_block(p, i)) {
         return failed_block();
@@ -406,7 +422,8 @@ struct status *execute_statement(struct fiber *f, struct session *s, struct slic
                 return sink->complete(f, sink, "DEALLOCATE ALL");
             }
             if (session_prepared(s, slice_str(name)) == NULL) {
-                return status_sql(NOT_FOUND, "26000", "prepared statement \"%s\" does not exist", name);
+                return status_sql(NOT_FOUND, "26000", "prepared statement \"%s\" does not exist",
+                                  name);
             }
             session_close_prepared(s, slice_str(name));
             return sink->complete(f, sink, "DEALLOCATE");
@@ -439,8 +456,10 @@ static struct status *shape_params(struct arena *a, const struct shape *sh, cons
     return NULL;
 }
 
-/* Tries to run a single-statement text by the plan of its shape. *out_done false: take the ordinary way. */
-static struct status *run_shape(struct fiber *f, struct session *s, struct slice sql, struct sink *sink, bool *out_done)
+/* Tries to run a single-statement text by the plan of its shape. *out_done false: take the ordinary
+ * way. */
+static struct status *run_shape(struct fiber *f, struct session *s, struct slice sql,
+                                struct sink *sink, bool *out_done)
 {
     *out_done = false;
     struct shape sh;
@@ -466,7 +485,8 @@ static struct status *run_shape(struct fiber *f, struct session *s, struct slice
             }
         }
         parsed_free(p);
-        status_free(st); /* the ordinary way tells the user what is wrong, with the right position */
+        status_free(
+            st); /* the ordinary way tells the user what is wrong, with the right position */
         st = NULL;
     }
     catalog_unref(c);
@@ -511,7 +531,8 @@ static void enter(struct fiber *f, struct session *s, struct sink *sink)
     s->outer_deadline = fiber_deadline(f);
     if (ms > 0) {
         uint64_t at = loop_clock_ns(s->router->loop) + ms_to_ns(ms);
-        fiber_set_deadline(f, s->outer_deadline == 0 || at < s->outer_deadline ? at : s->outer_deadline);
+        fiber_set_deadline(f, s->outer_deadline == 0 || at < s->outer_deadline ? at
+                                                                               : s->outer_deadline);
     }
 }
 
@@ -520,7 +541,8 @@ static struct status *leave(struct fiber *f, struct session *s, struct status *s
     s->running = NULL;
     s->sink = NULL;
     fiber_set_deadline(f, s->outer_deadline);
-    if (status_is(st, STATUS_TIMEOUT) && strcmp(st->sqlstate, "57014") == 0) { /* lock_timeout is 55P03 */
+    if (status_is(st, STATUS_TIMEOUT) &&
+        strcmp(st->sqlstate, "57014") == 0) { /* lock_timeout is 55P03 */
         status_free(st);
         return status_sql(TIMEOUT, "57014", "canceling statement due to statement timeout");
     }
@@ -531,7 +553,8 @@ static struct status *leave(struct fiber *f, struct session *s, struct status *s
     return st;
 }
 
-static struct status *simple(struct fiber *f, struct session *s, struct slice sql, struct sink *sink)
+static struct status *simple(struct fiber *f, struct session *s, struct slice sql,
+                             struct sink *sink)
 {
     bool is_done;
     TRY(run_shape(f, s, sql, sink, &is_done));
@@ -541,7 +564,8 @@ static struct status *simple(struct fiber *f, struct session *s, struct slice sq
     struct catalog *c = catalog_current(s->router->catalog);
     struct plan_env env;
     session_env(s, c, &env);
-    struct plan *cached = s->is_failed ? NULL : plan_cache_get(s->router->plans, &env, sql, NULL, 0);
+    struct plan *cached =
+        s->is_failed ? NULL : plan_cache_get(s->router->plans, &env, sql, NULL, 0);
     catalog_unref(c);
     if (cached != NULL) {
         struct run x = {
@@ -574,7 +598,8 @@ static struct status *simple(struct fiber *f, struct session *s, struct slice sq
     return st;
 }
 
-struct status *session_simple(struct fiber *f, struct session *s, struct slice sql, struct sink *sink)
+struct status *session_simple(struct fiber *f, struct session *s, struct slice sql,
+                              struct sink *sink)
 {
     enter(f, s, sink);
     return leave(f, s, simple(f, s, sql, sink));
@@ -619,7 +644,8 @@ int prepared_params(const struct prepared *p, const type_oid **out)
 
 int prepared_columns(const struct prepared *p, const struct plan_column **out)
 {
-    static const struct plan_column show_column = {.name = "setting", .type = TYPE_TEXT, .typmod = -1};
+    static const struct plan_column show_column = {
+        .name = "setting", .type = TYPE_TEXT, .typmod = -1};
     if (p->plan != NULL) {
         return plan_columns(p->plan, out);
     }
@@ -653,7 +679,8 @@ static struct status *plan_prepared(struct fiber *f, struct session *s, struct p
                 st = parse_sql(f, sql, &p->parsed);
             }
             if (st == NULL) {
-                st = plan_statement(f, &env, p->parsed, p->index, p->param_types, p->nparams, &plan);
+                st =
+                    plan_statement(f, &env, p->parsed, p->index, p->param_types, p->nparams, &plan);
             }
             if (status_is(st, STATUS_NOT_FOUND) && tries == 0) {
                 status_free(st);
@@ -692,12 +719,12 @@ static struct status *plan_prepared(struct fiber *f, struct session *s, struct p
     }
 }
 
-static struct status *prepare(struct fiber *f, struct session *s, struct slice name, struct slice sql,
-                              const type_oid *param_types, int nparams)
+static struct status *prepare(struct fiber *f, struct session *s, struct slice name,
+                              struct slice sql, const type_oid *param_types, int nparams)
 {
     if (name.len > 0 && session_prepared(s, name) != NULL) {
-        return status_sql(ALREADY_EXISTS, "42P05", "prepared statement \"%.*s\" already exists", (int)name.len,
-                          name.data);
+        return status_sql(ALREADY_EXISTS, "42P05", "prepared statement \"%.*s\" already exists",
+                          (int)name.len, name.data);
     }
     struct prepared *p = MEM_NEW(struct prepared);
     p->refs = 1;
@@ -712,7 +739,8 @@ static struct status *prepare(struct fiber *f, struct session *s, struct slice n
     struct catalog *c = catalog_current(s->router->catalog);
     struct plan_env env;
     session_env(s, c, &env);
-    p->plan = s->is_failed ? NULL : plan_cache_get(s->router->plans, &env, sql, param_types, nparams);
+    p->plan =
+        s->is_failed ? NULL : plan_cache_get(s->router->plans, &env, sql, param_types, nparams);
     catalog_unref(c);
     if (p->plan != NULL) {
         p->kind = STMT_QUERY;
@@ -726,7 +754,8 @@ static struct status *prepare(struct fiber *f, struct session *s, struct slice n
         TRY_GOTO(parse_sql(f, sql, &p->parsed), out);
         int n = parsed_count(p->parsed);
         if (n > 1) {
-            st = status_sql(INVALID, "42601", "cannot insert multiple commands into a prepared statement");
+            st = status_sql(INVALID, "42601",
+                            "cannot insert multiple commands into a prepared statement");
             goto out;
         }
         p->index = n == 0 ? -1 : 0;
@@ -747,8 +776,8 @@ out:
     return st;
 }
 
-struct status *session_prepare(struct fiber *f, struct session *s, struct slice name, struct slice sql,
-                               const type_oid *param_types, int nparams)
+struct status *session_prepare(struct fiber *f, struct session *s, struct slice name,
+                               struct slice sql, const type_oid *param_types, int nparams)
 {
     enter(f, s, s->sink);
     return leave(f, s, prepare(f, s, name, sql, param_types, nparams));
@@ -756,7 +785,8 @@ struct status *session_prepare(struct fiber *f, struct session *s, struct slice 
 
 /* ---- PREPARE, EXECUTE ---- */
 
-static struct status *prepare_statement(struct fiber *f, struct session *s, struct parsed *p, int i, struct sink *sink)
+static struct status *prepare_statement(struct fiber *f, struct session *s, struct parsed *p, int i,
+                                        struct sink *sink)
 {
     const PgQuery__PrepareStmt *x = ((const PgQuery__Node *)parsed_node(p, i))->prepare_stmt;
     /* The text of the inner statement: what follows AS. */
@@ -764,7 +794,8 @@ static struct status *prepare_statement(struct fiber *f, struct session *s, stru
     const char *as = NULL;
     for (size_t k = 0; k + 4 < text.len; k++) {
         const char *c = (const char *)text.data + k;
-        if ((c[0] == ' ' || c[0] == '\n' || c[0] == '\t' || c[0] == ')') && strncasecmp(c + 1, "as", 2) == 0 &&
+        if ((c[0] == ' ' || c[0] == '\n' || c[0] == '\t' || c[0] == ')') &&
+            strncasecmp(c + 1, "as", 2) == 0 &&
             (c[3] == ' ' || c[3] == '\n' || c[3] == '\t' || c[3] == '(')) {
             as = c + 3;
             break;
@@ -775,7 +806,8 @@ static struct status *prepare_statement(struct fiber *f, struct session *s, stru
     }
     type_oid types[64];
     if (x->n_argtypes > 64) {
-        return status_sql(LIMIT, "54023", "a prepared statement takes at most 64 declared parameters");
+        return status_sql(LIMIT, "54023",
+                          "a prepared statement takes at most 64 declared parameters");
     }
     for (size_t k = 0; k < x->n_argtypes; k++) {
         const PgQuery__TypeName *tn = x->argtypes[k]->type_name;
@@ -791,8 +823,9 @@ static struct status *prepare_statement(struct fiber *f, struct session *s, stru
     return sink->complete(f, sink, "PREPARE");
 }
 
-static struct status *run_prepared(struct fiber *f, struct session *s, struct prepared *p, const struct datum *params,
-                                   int nparams, struct sink *sink, bool is_only)
+static struct status *run_prepared(struct fiber *f, struct session *s, struct prepared *p,
+                                   const struct datum *params, int nparams, struct sink *sink,
+                                   bool is_only)
 {
     struct run x = {.s = s,
                     .plan = plan_ref(p->plan),
@@ -815,8 +848,9 @@ static struct status *run_prepared(struct fiber *f, struct session *s, struct pr
     return st;
 }
 
-static struct status *execute_prepared_statement(struct fiber *f, struct session *s, const PgQuery__Node *n,
-                                                 struct sink *sink, bool is_only)
+static struct status *execute_prepared_statement(struct fiber *f, struct session *s,
+                                                 const PgQuery__Node *n, struct sink *sink,
+                                                 bool is_only)
 {
     const PgQuery__ExecuteStmt *x = n->execute_stmt;
     struct prepared *p = session_prepared(s, slice_str(x->name));
@@ -828,7 +862,8 @@ static struct status *execute_prepared_statement(struct fiber *f, struct session
         return status_new(UNSUPPORTED, "EXECUTE of this kind of statement is not supported");
     }
     if ((int)x->n_params != p->nparams) {
-        return status_sql(INVALID, "42601", "wrong number of parameters for prepared statement \"%s\"", x->name);
+        return status_sql(INVALID, "42601",
+                          "wrong number of parameters for prepared statement \"%s\"", x->name);
     }
     struct arena *a = arena_create(0);
     struct datum *params = ARENA_ARRAY(a, struct datum, p->nparams + 1);
@@ -843,7 +878,8 @@ static struct status *execute_prepared_statement(struct fiber *f, struct session
             v = v->a_expr->rexpr;
         }
         if (v->node_case != PG_QUERY__NODE__NODE_A_CONST) {
-            st = status_hint(status_new(UNSUPPORTED, "EXECUTE takes constants only"), "Use literals.");
+            st = status_hint(status_new(UNSUPPORTED, "EXECUTE takes constants only"),
+                             "Use literals.");
             break;
         }
         const PgQuery__AConst *k = v->a_const;
@@ -923,22 +959,24 @@ int portal_formats(const struct portal *p, const int16_t **out)
     return p->nformats;
 }
 
-struct status *session_bind(struct fiber *f, struct session *s, struct slice portal, struct prepared *p,
-                            const struct datum *params, int nparams, const int16_t *formats, int nformats)
+struct status *session_bind(struct fiber *f, struct session *s, struct slice portal,
+                            struct prepared *p, const struct datum *params, int nparams,
+                            const int16_t *formats, int nformats)
 {
     if (s->is_failed && !(p->parsed != NULL && p->index >= 0 && ends_block(p->parsed, p->index))) {
         return failed_block();
     }
     if (nparams != p->nparams) {
-        return status_sql(INVALID, "08P01",
-                          "bind message supplies %d parameters, but prepared statement \"%s\" requires %d", nparams,
-                          p->name, p->nparams);
+        return status_sql(
+            INVALID, "08P01",
+            "bind message supplies %d parameters, but prepared statement \"%s\" requires %d",
+            nparams, p->name, p->nparams);
     }
     struct portal *old = session_portal(s, portal);
     if (old != NULL) {
         if (portal.len > 0) {
-            return status_sql(ALREADY_EXISTS, "42P03", "cursor \"%.*s\" already exists", (int)portal.len,
-                              portal.data);
+            return status_sql(ALREADY_EXISTS, "42P03", "cursor \"%.*s\" already exists",
+                              (int)portal.len, portal.data);
         }
         portal_free(f, s, old);
     }
@@ -966,8 +1004,8 @@ struct status *session_bind(struct fiber *f, struct session *s, struct slice por
 }
 
 /* A portal that is read in pieces holds its operator tree open between calls. */
-static struct status *portal_pieces(struct fiber *f, struct session *s, struct portal *p, int64_t max_rows,
-                                    struct sink *sink, bool *out_suspended)
+static struct status *portal_pieces(struct fiber *f, struct session *s, struct portal *p,
+                                    int64_t max_rows, struct sink *sink, bool *out_suspended)
 {
     *out_suspended = false;
     if (!p->is_open) {
@@ -999,8 +1037,9 @@ static struct status *portal_pieces(struct fiber *f, struct session *s, struct p
         if (n > 0) {
             struct batch part = *b;
             struct datum *cols_small[64];
-            struct datum **cols = b->ncols <= 64 ? cols_small
-                                                 : arena_alloc(p->arena, sizeof(*cols) * (size_t)b->ncols);
+            struct datum **cols = b->ncols <= 64
+                                      ? cols_small
+                                      : arena_alloc(p->arena, sizeof(*cols) * (size_t)b->ncols);
             for (int c = 0; c < b->ncols; c++) {
                 cols[c] = b->cols[c] + p->pending_at;
             }
@@ -1025,8 +1064,8 @@ static struct status *portal_pieces(struct fiber *f, struct session *s, struct p
     return sink->complete(f, sink, tag);
 }
 
-struct status *execute_portal(struct fiber *f, struct session *s, struct portal *p, int64_t max_rows,
-                              struct sink *sink, bool *out_suspended)
+struct status *execute_portal(struct fiber *f, struct session *s, struct portal *p,
+                              int64_t max_rows, struct sink *sink, bool *out_suspended)
 {
     struct prepared *q = p->prepared;
     *out_suspended = false;
@@ -1065,8 +1104,8 @@ struct status *execute_portal(struct fiber *f, struct session *s, struct portal 
     return sink->complete(f, sink, tag);
 }
 
-struct status *session_execute(struct fiber *f, struct session *s, struct portal *p, int64_t max_rows,
-                               struct sink *sink, bool *out_suspended)
+struct status *session_execute(struct fiber *f, struct session *s, struct portal *p,
+                               int64_t max_rows, struct sink *sink, bool *out_suspended)
 {
     enter(f, s, sink);
     return leave(f, s, execute_portal(f, s, p, max_rows, sink, out_suspended));

@@ -1,11 +1,12 @@
 /*
- * Functions that need the session: sequences, identity, settings. Those that read the catalog (pg_get_indexdef
- * and its like) are ddl/'s: system_function().
+ * Functions that need the session: sequences, identity, settings. Those that read the catalog
+ * (pg_get_indexdef and its like) are ddl/'s: system_function().
  *
- * Sequences: a router takes blocks of values from the metadata group and hands them out to its sessions, in order. A
- * block is one value for whoever inserts by hand, and doubles up to BLOCK_MAX while blocks are used up quickly, so that
- * a bulk load pays one Raft round for many rows. Values of a block are lost when the router stops (PostgreSQL loses up
- * to 32 in a crash), and another router's setval() is seen when the block is used up.
+ * Sequences: a router takes blocks of values from the metadata group and hands them out to its
+ * sessions, in order. A block is one value for whoever inserts by hand, and doubles up to BLOCK_MAX
+ * while blocks are used up quickly, so that a bulk load pays one Raft round for many rows. Values
+ * of a block are lost when the router stops (PostgreSQL loses up to 32 in a crash), and another
+ * router's setval() is seen when the block is used up.
  */
 #include "session_internal.h"
 
@@ -26,15 +27,16 @@ static bool is_named(const struct func_def *f, const char *name)
 }
 
 /* A sequence by its text name ("s", "public.s", "\"S\"") or oid. */
-static struct status *find_sequence(struct session *s, const struct plan_env *env, const struct func_def *func,
-                                    const struct datum *d, const Sherd__V1__SequenceDesc **out)
+static struct status *find_sequence(struct session *s, const struct plan_env *env,
+                                    const struct func_def *func, const struct datum *d,
+                                    const Sherd__V1__SequenceDesc **out)
 {
     (void)s;
     if (func->args[0] == TYPE_OID || func->args[0] == TYPE_REGCLASS) {
         *out = catalog_sequence_by_id(env->catalog, (uint64_t)d->i);
         return *out != NULL ? NULL
-                            : status_sql(NOT_FOUND, "42P01", "sequence with OID %lld does not exist",
-                                         (long long)d->i);
+                            : status_sql(NOT_FOUND, "42P01",
+                                         "sequence with OID %lld does not exist", (long long)d->i);
     }
     char parts[2][64] = {{0}, {0}};
     int n = 0;
@@ -53,7 +55,8 @@ static struct status *find_sequence(struct session *s, const struct plan_env *en
     }
     *out = NULL;
     if (n == 1) {
-        const Sherd__V1__SchemaDesc *schema = catalog_schema(env->catalog, env->database_id, slice_str(parts[0]));
+        const Sherd__V1__SchemaDesc *schema =
+            catalog_schema(env->catalog, env->database_id, slice_str(parts[0]));
         if (schema != NULL) {
             *out = catalog_sequence(env->catalog, schema->id, slice_str(parts[1]));
         }
@@ -63,8 +66,8 @@ static struct status *find_sequence(struct session *s, const struct plan_env *en
         }
     }
     return *out != NULL ? NULL
-                        : status_sql(NOT_FOUND, "42P01", "relation \"%.*s\" does not exist", (int)d->len,
-                                     (const char *)d->p);
+                        : status_sql(NOT_FOUND, "42P01", "relation \"%.*s\" does not exist",
+                                     (int)d->len, (const char *)d->p);
 }
 
 static struct session_sequence *sequence_state(struct session *s, uint64_t id)
@@ -103,7 +106,8 @@ void sequence_blocks_free(struct router *r)
     }
 }
 
-static struct status *block_fetch(struct session *s, const Sherd__V1__SequenceDesc *d, struct sequence_block *b)
+static struct status *block_fetch(struct session *s, const Sherd__V1__SequenceDesc *d,
+                                  struct sequence_block *b)
 {
     uint64_t now = loop_now_ns(s->router->loop);
     bool is_quick = b->fetched_ns != 0 && now - b->fetched_ns < ms_to_ns(BLOCK_QUICK_MS);
@@ -138,13 +142,14 @@ static void void_if_altered(struct sequence_block *b, const struct catalog *c)
     }
 }
 
-static struct status *nextval(struct session *s, const struct catalog *c, const Sherd__V1__SequenceDesc *d,
-                              struct datum *out)
+static struct status *nextval(struct session *s, const struct catalog *c,
+                              const Sherd__V1__SequenceDesc *d, struct datum *out)
 {
     struct sequence_block *b = block_of(s->router, d->id);
     void_if_altered(b, c);
     if (b->left == 0) {
-        TRY(fmutex_lock(fiber_current(), &b->mutex)); /* one fetches, the others wait for its block */
+        TRY(fmutex_lock(fiber_current(),
+                        &b->mutex)); /* one fetches, the others wait for its block */
         struct status *st = b->left == 0 ? block_fetch(s, d, b) : NULL;
         fmutex_unlock(&b->mutex);
         TRY(st);
@@ -162,12 +167,13 @@ static struct status *nextval(struct session *s, const struct catalog *c, const 
     return NULL;
 }
 
-static struct status *setval(struct session *s, const Sherd__V1__SequenceDesc *d, const struct datum *args, int nargs,
-                             struct datum *out)
+static struct status *setval(struct session *s, const Sherd__V1__SequenceDesc *d,
+                             const struct datum *args, int nargs, struct datum *out)
 {
     int64_t v = args[1].i;
     if (v < d->min || v > d->max) {
-        return status_sql(INVALID, "22003", "setval: value %lld is out of bounds for sequence \"%s\" (%lld..%lld)",
+        return status_sql(INVALID, "22003",
+                          "setval: value %lld is out of bounds for sequence \"%s\" (%lld..%lld)",
                           (long long)v, d->name, (long long)d->min, (long long)d->max);
     }
     Sherd__V1__MetaSequenceRequest r = SHERD__V1__META_SEQUENCE_REQUEST__INIT;
@@ -214,7 +220,8 @@ void session_output(struct session *s, type_oid type, const struct datum *d, str
     session_env(s, c, &x.env);
     struct datum name = DATUM_NULL;
     bool is_known = false;
-    if (status_consume(system_function(NULL, &x, func_by_id(id), d, 1, &name, &is_known)) || name.is_null) {
+    if (status_consume(system_function(NULL, &x, func_by_id(id), d, 1, &name, &is_known)) ||
+        name.is_null) {
         type_output(type, d, out);
     } else {
         buf_put_slice(out, datum_slice(&name));
@@ -223,8 +230,9 @@ void session_output(struct session *s, type_oid type, const struct datum *d, str
     catalog_unref(c);
 }
 
-struct status *session_function(struct session *s, const struct plan_env *env, const struct func_def *func,
-                                const struct datum *args, int nargs, struct arena *a, struct datum *out)
+struct status *session_function(struct session *s, const struct plan_env *env,
+                                const struct func_def *func, const struct datum *args, int nargs,
+                                struct arena *a, struct datum *out)
 {
     if (s == NULL) {
         return status_new(UNSUPPORTED, "function %s needs a session", func->name);
@@ -242,7 +250,8 @@ struct status *session_function(struct session *s, const struct plan_env *env, c
         uint64_t id = d->id;
         HASH_FIND(hh, s->sequences, &id, sizeof(id), q);
         if (q == NULL) {
-            return status_sql(INVALID, "55000", "currval of sequence \"%s\" is not yet defined in this session",
+            return status_sql(INVALID, "55000",
+                              "currval of sequence \"%s\" is not yet defined in this session",
                               d->name);
         }
         *out = datum_int(q->value);
@@ -255,8 +264,8 @@ struct status *session_function(struct session *s, const struct plan_env *env, c
         *out = datum_int(sequence_state(s, s->last_sequence)->value);
         return NULL;
     }
-    if (is_named(func, "current_user") || is_named(func, "session_user") || is_named(func, "user") ||
-        is_named(func, "current_role")) {
+    if (is_named(func, "current_user") || is_named(func, "session_user") ||
+        is_named(func, "user") || is_named(func, "current_role")) {
         *out = text_datum(a, s->user);
         return NULL;
     }
@@ -266,7 +275,8 @@ struct status *session_function(struct session *s, const struct plan_env *env, c
     }
     if (is_named(func, "current_schema")) {
         const Sherd__V1__SchemaDesc *d =
-            env->search_path_count > 0 ? catalog_schema_by_id(env->catalog, env->search_path[0]) : NULL;
+            env->search_path_count > 0 ? catalog_schema_by_id(env->catalog, env->search_path[0])
+                                       : NULL;
         *out = d != NULL ? text_datum(a, d->name) : DATUM_NULL;
         return NULL;
     }
@@ -277,7 +287,8 @@ struct status *session_function(struct session *s, const struct plan_env *env, c
             names[n++] = text_datum(a, "pg_catalog");
         }
         for (int i = 0; i < env->search_path_count; i++) {
-            const Sherd__V1__SchemaDesc *d = catalog_schema_by_id(env->catalog, env->search_path[i]);
+            const Sherd__V1__SchemaDesc *d =
+                catalog_schema_by_id(env->catalog, env->search_path[i]);
             if (d != NULL) {
                 names[n++] = text_datum(a, d->name);
             }
@@ -300,7 +311,8 @@ struct status *session_function(struct session *s, const struct plan_env *env, c
     if (is_named(func, "current_setting") || is_named(func, "set_config")) {
         char *name = arena_strndup(a, args[0].p, args[0].len);
         if (is_named(func, "set_config")) {
-            TRY(session_set(s, datum_slice(&args[0]), args[1].is_null ? slice_str("") : datum_slice(&args[1])));
+            TRY(session_set(s, datum_slice(&args[0]),
+                            args[1].is_null ? slice_str("") : datum_slice(&args[1])));
         }
         const char *v = session_setting(s, name);
         if (v == NULL) {
@@ -308,7 +320,8 @@ struct status *session_function(struct session *s, const struct plan_env *env, c
                 *out = DATUM_NULL;
                 return NULL;
             }
-            return status_sql(NOT_FOUND, "42704", "unrecognized configuration parameter \"%s\"", name);
+            return status_sql(NOT_FOUND, "42704", "unrecognized configuration parameter \"%s\"",
+                              name);
         }
         *out = text_datum(a, v);
         return NULL;

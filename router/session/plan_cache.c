@@ -1,7 +1,7 @@
 /*
- * Plans by statement text. A plan is found by one hash of database, search path, parameter types and text;
- * an entry whose descriptors have changed since is dropped when it is met. Bounded by count; the least
- * recently used goes first.
+ * Plans by statement text. A plan is found by one hash of database, search path, parameter types
+ * and text; an entry whose descriptors have changed since is dropped when it is met. Bounded by
+ * count; the least recently used goes first.
  */
 #include "session_internal.h"
 
@@ -61,7 +61,8 @@ void plan_cache_destroy(struct plan_cache *c)
     mem_free(c);
 }
 
-static void make_key(struct buf *b, const struct plan_env *env, struct slice sql, const type_oid *types, int ntypes)
+static void make_key(struct buf *b, const struct plan_env *env, struct slice sql,
+                     const type_oid *types, int ntypes)
 {
     buf_clear(b);
     buf_put_u32(b, env->database_id);
@@ -79,7 +80,8 @@ static void make_key(struct buf *b, const struct plan_env *env, struct slice sql
 static struct entry *find(struct plan_cache *c, uint64_t hash)
 {
     for (struct entry *e = c->buckets[hash % PLANS_MAX]; e != NULL; e = e->next) {
-        if (e->hash == hash && e->key_len == c->scratch.len && memcmp(e->key, c->scratch.data, e->key_len) == 0) {
+        if (e->hash == hash && e->key_len == c->scratch.len &&
+            memcmp(e->key, c->scratch.data, e->key_len) == 0) {
             return e;
         }
     }
@@ -106,8 +108,8 @@ struct plan *plan_cache_get(struct plan_cache *c, const struct plan_env *env, st
     return plan_ref(e->plan);
 }
 
-void plan_cache_put(struct plan_cache *c, const struct plan_env *env, struct slice sql, const type_oid *types,
-                    int ntypes, struct plan *p)
+void plan_cache_put(struct plan_cache *c, const struct plan_env *env, struct slice sql,
+                    const type_oid *types, int ntypes, struct plan *p)
 {
     if (sql.len > TEXT_MAX) {
         return;

@@ -20,7 +20,8 @@
 
 static void resolve_search_path(struct session *s, struct catalog *c);
 
-struct status *session_open(struct fiber *f, struct router *r, const struct session_options *o, struct session **out)
+struct status *session_open(struct fiber *f, struct router *r, const struct session_options *o,
+                            struct session **out)
 {
     if (r->is_closing) {
         return status_sql(UNAVAILABLE, "57P03", "the database system is shutting down");
@@ -39,10 +40,11 @@ struct status *session_open(struct fiber *f, struct router *r, const struct sess
     }
     struct status *st = NULL;
     if (catalog_role(c, o->user) == NULL) {
-        st = status_sql(DENIED, "28000", "role \"%.*s\" does not exist", (int)o->user.len, o->user.data);
+        st = status_sql(DENIED, "28000", "role \"%.*s\" does not exist", (int)o->user.len,
+                        o->user.data);
     } else if (db == NULL) {
-        st = status_sql(NOT_FOUND, "3D000", "database \"%.*s\" does not exist", (int)o->database.len,
-                        o->database.data);
+        st = status_sql(NOT_FOUND, "3D000", "database \"%.*s\" does not exist",
+                        (int)o->database.len, o->database.data);
     }
     if (st != NULL) {
         catalog_unref(c);
@@ -129,7 +131,8 @@ void session_cancel(struct router *r, uint32_t id, uint64_t secret)
             continue;
         }
         if (s->secret != secret) {
-            metric_add(metric_counter("sherd_sql_cancel_refused_total", NULL, "cancel requests with a wrong key"),
+            metric_add(metric_counter("sherd_sql_cancel_refused_total", NULL,
+                                      "cancel requests with a wrong key"),
                        1);
             return;
         }
@@ -214,8 +217,9 @@ void session_env(struct session *s, struct catalog *c, struct plan_env *out)
 struct status *session_need_txn(struct session *s, bool is_single_statement, bool read_only)
 {
     if (s->is_failed) {
-        return status_sql(INVALID, "25P02",
-                          "current transaction is aborted, commands ignored until end of transaction block");
+        return status_sql(
+            INVALID, "25P02",
+            "current transaction is aborted, commands ignored until end of transaction block");
     }
     if (s->txn != NULL) {
         return NULL;
@@ -335,11 +339,13 @@ static struct status *apply_modes(struct session *s, size_t n, PgQuery__Node **o
         }
         if (strcmp(d->defname, "transaction_isolation") == 0) {
             if (s->block_has_query) {
-                return status_sql(INVALID, "25001",
-                                  "SET TRANSACTION ISOLATION LEVEL must be called before any query");
+                return status_sql(
+                    INVALID, "25001",
+                    "SET TRANSACTION ISOLATION LEVEL must be called before any query");
             }
             if (!settings_parse_isolation(slice_str(text), &s->next_isolation)) {
-                return status_new(INVALID, "invalid value for parameter \"transaction_isolation\": \"%s\"", text);
+                return status_new(
+                    INVALID, "invalid value for parameter \"transaction_isolation\": \"%s\"", text);
             }
         } else if (strcmp(d->defname, "transaction_read_only") == 0) {
             if (number == 0 && s->next_read_only && s->block_has_query) {
@@ -400,7 +406,8 @@ struct status *session_set_transaction(struct session *s, size_t n, void *option
     return apply_modes(s, n, options);
 }
 
-struct status *session_txn_statement(struct fiber *f, struct session *s, const void *node, struct sink *sink)
+struct status *session_txn_statement(struct fiber *f, struct session *s, const void *node,
+                                     struct sink *sink)
 {
     const PgQuery__TransactionStmt *x = ((const PgQuery__Node *)node)->transaction_stmt;
     struct status *st = NULL;
@@ -408,13 +415,15 @@ struct status *session_txn_statement(struct fiber *f, struct session *s, const v
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_BEGIN:
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_START:
         if (s->is_failed) {
-            return status_sql(INVALID, "25P02",
-                              "current transaction is aborted, commands ignored until end of transaction block");
+            return status_sql(
+                INVALID, "25P02",
+                "current transaction is aborted, commands ignored until end of transaction block");
         }
         TRY(begin_block(s, x));
         return sink->complete(f, sink,
-                              x->kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_BEGIN ? "BEGIN"
-                                                                                           : "START TRANSACTION");
+                              x->kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_BEGIN
+                                  ? "BEGIN"
+                                  : "START TRANSACTION");
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_COMMIT: {
         bool was_failed = s->is_failed;
         bool chain = x->chain;
@@ -451,29 +460,34 @@ struct status *session_txn_statement(struct fiber *f, struct session *s, const v
             return status_sql(INVALID, "25P01", "SAVEPOINT can only be used in transaction blocks");
         }
         TRY(session_need_txn(s, false, false));
-        s->savepoints = mem_realloc(s->savepoints, sizeof(*s->savepoints) * (size_t)(s->savepoint_count + 1));
+        s->savepoints =
+            mem_realloc(s->savepoints, sizeof(*s->savepoints) * (size_t)(s->savepoint_count + 1));
         s->savepoints[s->savepoint_count].name = mem_strdup(x->savepoint_name);
         s->savepoints[s->savepoint_count++].id = txn_savepoint(s->txn);
         return sink->complete(f, sink, "SAVEPOINT");
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_RELEASE: {
         if (s->is_failed) {
-            return status_sql(INVALID, "25P02",
-                              "current transaction is aborted, commands ignored until end of transaction block");
+            return status_sql(
+                INVALID, "25P02",
+                "current transaction is aborted, commands ignored until end of transaction block");
         }
         int at = find_savepoint(s, x->savepoint_name);
         if (at < 0) {
-            return status_sql(NOT_FOUND, "3B001", "savepoint \"%s\" does not exist", x->savepoint_name);
+            return status_sql(NOT_FOUND, "3B001", "savepoint \"%s\" does not exist",
+                              x->savepoint_name);
         }
         drop_savepoints(s, at);
         return sink->complete(f, sink, "RELEASE");
     }
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK_TO: {
         if (!s->in_block) {
-            return status_sql(INVALID, "25P01", "ROLLBACK TO SAVEPOINT can only be used in transaction blocks");
+            return status_sql(INVALID, "25P01",
+                              "ROLLBACK TO SAVEPOINT can only be used in transaction blocks");
         }
         int at = find_savepoint(s, x->savepoint_name);
         if (at < 0) {
-            return status_sql(NOT_FOUND, "3B001", "savepoint \"%s\" does not exist", x->savepoint_name);
+            return status_sql(NOT_FOUND, "3B001", "savepoint \"%s\" does not exist",
+                              x->savepoint_name);
         }
         session_close_portals(f, s);
         TRY(txn_rollback_to(f, s->txn, s->savepoints[at].id));

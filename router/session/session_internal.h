@@ -1,4 +1,5 @@
-/* A session's state: session.c (life, transactions), execute.c (statements), settings.c, prepared.c, copy.c. */
+/* A session's state: session.c (life, transactions), execute.c (statements), settings.c,
+ * prepared.c, copy.c. */
 #ifndef ROUTER_SESSION_SESSION_INTERNAL_H
 #define ROUTER_SESSION_SESSION_INTERNAL_H
 
@@ -26,7 +27,7 @@ struct prepared {
     int index; /* of the statement in parsed; -1 = empty query */
     type_oid *param_types;
     int nparams;
-    int refs; /* the session and its portals */
+    int refs;       /* the session and its portals */
     bool is_shaped; /* params[] come from literals of the text too */
     UT_hash_handle hh;
 };
@@ -65,9 +66,10 @@ struct sequence_block { /* values that this router may hand out */
     uint64_t id;
     int64_t next, increment;
     uint32_t left;
-    uint32_t size;       /* of the next block */
+    uint32_t size; /* of the next block */
     uint64_t fetched_ns;
-    uint64_t revision;   /* of the descriptor it was fetched under: ALTER SEQUENCE makes a block void */
+    uint64_t
+        revision; /* of the descriptor it was fetched under: ALTER SEQUENCE makes a block void */
     struct fmutex mutex; /* of who fetches */
     UT_hash_handle hh;
 };
@@ -90,8 +92,8 @@ struct session {
     uint64_t last_sequence; /* lastval() */
 
     struct txn *txn;
-    bool in_block;  /* BEGIN was said */
-    bool is_failed; /* in_block: only ROLLBACK is accepted */
+    bool in_block;          /* BEGIN was said */
+    bool is_failed;         /* in_block: only ROLLBACK is accepted */
     bool is_implicit_block; /* several statements of one simple query, or before Sync */
     bool expects_sync;
     enum txn_isolation next_isolation; /* SET TRANSACTION / BEGIN options of the block */
@@ -101,7 +103,7 @@ struct session {
     struct session_savepoint *savepoints;
     int savepoint_count;
 
-    struct fiber *running; /* what a cancel ends */
+    struct fiber *running;   /* what a cancel ends */
     uint64_t outer_deadline; /* of the front end's call, kept during a statement */
     struct arena *bind_arena;
     struct sink *sink; /* of the call under way: notices go there */
@@ -114,8 +116,8 @@ void plan_cache_destroy(struct plan_cache *c);
 /* A reference, or NULL. Entries whose descriptors have changed are dropped. */
 struct plan *plan_cache_get(struct plan_cache *c, const struct plan_env *env, struct slice sql,
                             const type_oid *types, int ntypes);
-void plan_cache_put(struct plan_cache *c, const struct plan_env *env, struct slice sql, const type_oid *types,
-                    int ntypes, struct plan *p);
+void plan_cache_put(struct plan_cache *c, const struct plan_env *env, struct slice sql,
+                    const type_oid *types, int ntypes, struct plan *p);
 
 /* ---- shape.c: literals lifted out of a statement text ---- */
 struct shape {
@@ -136,19 +138,20 @@ static inline int64_t session_wall_us(const struct session *s)
     return loop_wall_us(s->router->loop) - 946684800000000;
 }
 void session_env(struct session *s, struct catalog *c, struct plan_env *out);
-struct status *session_need_txn(struct session *s, bool is_single_statement, bool read_only) STATUS_MUST_CHECK;
+struct status *session_need_txn(struct session *s, bool is_single_statement,
+                                bool read_only) STATUS_MUST_CHECK;
 struct status *session_end_implicit(struct fiber *f, struct session *s) STATUS_MUST_CHECK;
 void session_drop_txn(struct fiber *f, struct session *s);
-struct status *session_txn_statement(struct fiber *f, struct session *s, const void *node, struct sink *sink)
-    STATUS_MUST_CHECK;
+struct status *session_txn_statement(struct fiber *f, struct session *s, const void *node,
+                                     struct sink *sink) STATUS_MUST_CHECK;
 void session_close_portals(struct fiber *f, struct session *s);
 
 /* ---- settings.c ---- */
 void settings_init(struct session *s);
 void settings_deinit(struct session *s);
 void settings_txn_end(struct session *s, bool committed);
-struct status *settings_statement(struct fiber *f, struct session *s, const void *node, struct sink *sink)
-    STATUS_MUST_CHECK;
+struct status *settings_statement(struct fiber *f, struct session *s, const void *node,
+                                  struct sink *sink) STATUS_MUST_CHECK;
 uint64_t settings_ms(struct session *s, const char *name);
 enum txn_isolation settings_isolation(struct session *s, const char *name);
 bool settings_parse_isolation(struct slice text, enum txn_isolation *out);
@@ -158,17 +161,19 @@ const char *settings_default(size_t i);
 bool settings_is_fixed(size_t i);
 
 /* ---- execute.c ---- */
-struct status *execute_statement(struct fiber *f, struct session *s, struct slice sql, struct parsed *p, int i,
-                                 struct sink *sink, bool is_only) STATUS_MUST_CHECK;
-struct status *execute_portal(struct fiber *f, struct session *s, struct portal *p, int64_t max_rows,
-                              struct sink *sink, bool *out_suspended) STATUS_MUST_CHECK;
-struct status *send_text_row(struct fiber *f, struct sink *sink, const char *column, const char *value)
-    STATUS_MUST_CHECK;
+struct status *execute_statement(struct fiber *f, struct session *s, struct slice sql,
+                                 struct parsed *p, int i, struct sink *sink,
+                                 bool is_only) STATUS_MUST_CHECK;
+struct status *execute_portal(struct fiber *f, struct session *s, struct portal *p,
+                              int64_t max_rows, struct sink *sink,
+                              bool *out_suspended) STATUS_MUST_CHECK;
+struct status *send_text_row(struct fiber *f, struct sink *sink, const char *column,
+                             const char *value) STATUS_MUST_CHECK;
 void portal_free(struct fiber *f, struct session *s, struct portal *p);
 void prepared_unref(struct prepared *p);
 
 /* ---- copy.c ---- */
-struct status *copy_statement(struct fiber *f, struct session *s, struct parsed *p, int i, struct sink *sink)
-    STATUS_MUST_CHECK;
+struct status *copy_statement(struct fiber *f, struct session *s, struct parsed *p, int i,
+                              struct sink *sink) STATUS_MUST_CHECK;
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * Session settings: SET, SET LOCAL, RESET, SHOW, DISCARD. A table of the known ones with their defaults and
- * checks; an unknown name is 42704. Values that do not change anything here are still checked and kept, so that
- * drivers which set and read them work.
+ * Session settings: SET, SET LOCAL, RESET, SHOW, DISCARD. A table of the known ones with their
+ * defaults and checks; an unknown name is 42704. Values that do not change anything here are still
+ * checked and kept, so that drivers which set and read them work.
  */
 #include "session_internal.h"
 
@@ -14,7 +14,17 @@
 #include <stdlib.h>
 #include <strings.h>
 
-enum setting_kind { S_TEXT, S_BOOL, S_INT, S_TIME_MS, S_ISOLATION, S_FIXED, S_UTF8, S_TIMEZONE, S_ENUM };
+enum setting_kind {
+    S_TEXT,
+    S_BOOL,
+    S_INT,
+    S_TIME_MS,
+    S_ISOLATION,
+    S_FIXED,
+    S_UTF8,
+    S_TIMEZONE,
+    S_ENUM
+};
 
 struct setting_def {
     const char *name;
@@ -130,7 +140,9 @@ void settings_deinit(struct session *s)
 
 static const char *isolation_name(enum txn_isolation i)
 {
-    return i == TXN_SERIALIZABLE ? "serializable" : i == TXN_REPEATABLE_READ ? "repeatable read" : "read committed";
+    return i == TXN_SERIALIZABLE      ? "serializable"
+           : i == TXN_REPEATABLE_READ ? "repeatable read"
+                                      : "read committed";
 }
 
 bool settings_parse_isolation(struct slice text, enum txn_isolation *out)
@@ -145,7 +157,8 @@ bool settings_parse_isolation(struct slice text, enum txn_isolation *out)
         {"read uncommitted", TXN_READ_COMMITTED},
     };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strlen(names[i].name) == text.len && strncasecmp(names[i].name, (const char *)text.data, text.len) == 0) {
+        if (strlen(names[i].name) == text.len &&
+            strncasecmp(names[i].name, (const char *)text.data, text.len) == 0) {
             *out = names[i].i;
             return true;
         }
@@ -243,8 +256,9 @@ static struct status *check_value(const struct setting_def *d, const char *value
     switch (d->kind) {
     case S_BOOL:
         *out = parse_bool(value);
-        return *out != NULL ? NULL
-                            : status_new(INVALID, "parameter \"%s\" requires a Boolean value", d->name);
+        return *out != NULL
+                   ? NULL
+                   : status_new(INVALID, "parameter \"%s\" requires a Boolean value", d->name);
     case S_INT: {
         char *end;
         strtol(value, &end, 10);
@@ -259,16 +273,17 @@ static struct status *check_value(const struct setting_def *d, const char *value
         *out = isolation_name(iso);
         return NULL;
     case S_UTF8:
-        if (strcasecmp(value, "utf8") == 0 || strcasecmp(value, "utf-8") == 0 || strcasecmp(value, "unicode") == 0 ||
-            strcasecmp(value, "sql_ascii") == 0) {
+        if (strcasecmp(value, "utf8") == 0 || strcasecmp(value, "utf-8") == 0 ||
+            strcasecmp(value, "unicode") == 0 || strcasecmp(value, "sql_ascii") == 0) {
             *out = "UTF8";
             return NULL;
         }
-        return status_hint(status_new(UNSUPPORTED, "client encoding \"%s\" is not supported", value),
-                           "Use UTF8.");
+        return status_hint(
+            status_new(UNSUPPORTED, "client encoding \"%s\" is not supported", value), "Use UTF8.");
     case S_TIMEZONE:
-        if (strcasecmp(value, "utc") == 0 || strcasecmp(value, "gmt") == 0 || strcasecmp(value, "etc/utc") == 0 ||
-            strcmp(value, "0") == 0 || strcasecmp(value, "zulu") == 0) {
+        if (strcasecmp(value, "utc") == 0 || strcasecmp(value, "gmt") == 0 ||
+            strcasecmp(value, "etc/utc") == 0 || strcmp(value, "0") == 0 ||
+            strcasecmp(value, "zulu") == 0) {
             *out = "UTC";
             return NULL;
         }
@@ -277,21 +292,24 @@ static struct status *check_value(const struct setting_def *d, const char *value
     case S_ENUM:
         return strcasecmp(value, d->choices) == 0
                    ? NULL
-                   : status_hint(status_new(UNSUPPORTED, "value \"%s\" of parameter \"%s\" is not supported", value,
-                                            d->name),
+                   : status_hint(status_new(UNSUPPORTED,
+                                            "value \"%s\" of parameter \"%s\" is not supported",
+                                            value, d->name),
                                  "Only \"%s\" is.", d->choices);
     case S_FIXED:
         return status_sql(INVALID, "55P02", "parameter \"%s\" cannot be changed", d->name);
     case S_TEXT:
         if (strcmp(d->name, "datestyle") == 0 && strncasecmp(value, "iso", 3) != 0) {
-            return status_hint(status_new(UNSUPPORTED, "DateStyle \"%s\" is not supported", value), "Use ISO.");
+            return status_hint(status_new(UNSUPPORTED, "DateStyle \"%s\" is not supported", value),
+                               "Use ISO.");
         }
         return NULL;
     }
     return NULL;
 }
 
-static struct status *set_value(struct session *s, const char *name, const char *value, bool is_local)
+static struct status *set_value(struct session *s, const char *name, const char *value,
+                                bool is_local)
 {
     const struct setting_def *d = find_def(name);
     if (d == NULL && strchr(name, '.') == NULL) {
@@ -413,8 +431,9 @@ static struct status *set_statement(struct session *s, const PgQuery__VariableSe
                                        : "default_transaction_deferrable";
                 const PgQuery__AConst *c = d->arg->a_const;
                 const char *v = c->val_case == PG_QUERY__A__CONST__VAL_SVAL ? c->sval->sval
-                                : c->val_case == PG_QUERY__A__CONST__VAL_IVAL && c->ival->ival != 0 ? "on"
-                                                                                                    : "off";
+                                : c->val_case == PG_QUERY__A__CONST__VAL_IVAL && c->ival->ival != 0
+                                    ? "on"
+                                    : "off";
                 TRY(set_value(s, name, v, false));
             }
             return NULL;
@@ -441,25 +460,29 @@ static struct status *set_statement(struct session *s, const PgQuery__VariableSe
     return set_value(s, x->name, NULL, x->is_local); /* RESET, SET TO DEFAULT */
 }
 
-struct status *settings_statement(struct fiber *f, struct session *s, const void *node, struct sink *sink)
+struct status *settings_statement(struct fiber *f, struct session *s, const void *node,
+                                  struct sink *sink)
 {
     const PgQuery__Node *n = node;
     switch (n->node_case) {
     case PG_QUERY__NODE__NODE_VARIABLE_SET_STMT:
         TRY(set_statement(s, n->variable_set_stmt));
-        return sink->complete(f, sink,
-                              n->variable_set_stmt->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET ||
-                                      n->variable_set_stmt->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET_ALL
-                                  ? "RESET"
-                                  : "SET");
+        return sink->complete(
+            f, sink,
+            n->variable_set_stmt->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET ||
+                    n->variable_set_stmt->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET_ALL
+                ? "RESET"
+                : "SET");
     case PG_QUERY__NODE__NODE_VARIABLE_SHOW_STMT: {
         const char *name = n->variable_show_stmt->name;
         if (strcasecmp(name, "all") == 0) {
-            return status_hint(status_new(UNSUPPORTED, "SHOW ALL is not supported"), "Name one setting.");
+            return status_hint(status_new(UNSUPPORTED, "SHOW ALL is not supported"),
+                               "Name one setting.");
         }
         const char *v = session_setting(s, name);
         if (v == NULL) {
-            return status_sql(NOT_FOUND, "42704", "unrecognized configuration parameter \"%s\"", name);
+            return status_sql(NOT_FOUND, "42704", "unrecognized configuration parameter \"%s\"",
+                              name);
         }
         TRY(send_text_row(f, sink, name, v));
         return sink->complete(f, sink, "SHOW");
@@ -467,7 +490,8 @@ struct status *settings_statement(struct fiber *f, struct session *s, const void
     case PG_QUERY__NODE__NODE_DISCARD_STMT:
         if (n->discard_stmt->target == PG_QUERY__DISCARD_MODE__DISCARD_ALL) {
             if (s->in_block) {
-                return status_sql(INVALID, "25001", "DISCARD ALL cannot run inside a transaction block");
+                return status_sql(INVALID, "25001",
+                                  "DISCARD ALL cannot run inside a transaction block");
             }
             session_close_portals(f, s);
             struct prepared *p, *tmp;

@@ -2,11 +2,12 @@
  * The shape of a statement: its text with the literals lifted out as parameters, so that
  * "INSERT INTO t VALUES (17, 'x')" and "... (18, 'y')" share one plan and only the first is parsed.
  *
- * A literal is lifted where a parameter of the literal's type means the same: in a VALUES list, and after a
- * comparison or arithmetic operator behind SET or WHERE. Integers become int4 or int8 parameters as PostgreSQL
- * types them; quoted strings become parameters of unknown type, which are resolved as the literal would be.
- * Everything that is not plainly such a case (casts, typed literals such as DATE '...', E'' and dollar quotes,
- * comments, ON CONFLICT, RETURNING lists, ORDER BY ordinals, LIMIT) is left as it is; when in doubt, no shape.
+ * A literal is lifted where a parameter of the literal's type means the same: in a VALUES list, and
+ * after a comparison or arithmetic operator behind SET or WHERE. Integers become int4 or int8
+ * parameters as PostgreSQL types them; quoted strings become parameters of unknown type, which are
+ * resolved as the literal would be. Everything that is not plainly such a case (casts, typed
+ * literals such as DATE '...', E'' and dollar quotes, comments, ON CONFLICT, RETURNING lists, ORDER
+ * BY ordinals, LIMIT) is left as it is; when in doubt, no shape.
  */
 #include "session_internal.h"
 
@@ -37,8 +38,8 @@ static bool is_plain_end(const uint8_t *p, const uint8_t *end)
     while (p < end && isspace(*p)) {
         p++;
     }
-    return p == end || *p == ',' || *p == ')' || *p == ';' || *p == '+' || *p == '-' || *p == '<' || *p == '>' ||
-           *p == '=' || isalpha(*p);
+    return p == end || *p == ',' || *p == ')' || *p == ';' || *p == '+' || *p == '-' || *p == '<' ||
+           *p == '>' || *p == '=' || isalpha(*p);
 }
 
 static bool lift(struct shape *s, type_oid type, struct slice text)
@@ -77,7 +78,7 @@ bool shape_of(struct slice sql, struct shape *out)
     buf_reserve(&out->text, sql.len + 64);
     buf_reserve(&out->unquoted, sql.len);
     enum region region = IN_HEAD;
-    uint8_t last = 0;      /* last significant character */
+    uint8_t last = 0;        /* last significant character */
     bool after_word = false; /* a keyword or name came just before */
     while (p < end) {
         if (isspace(*p)) {
@@ -101,10 +102,11 @@ bool shape_of(struct slice sql, struct shape *out)
             after_word = true;
             continue;
         }
-        bool is_operand = !after_word && (region == IN_VALUES ? (last == '(' || last == ',')
-                                                              : region == IN_CLAUSE &&
-                                                                    (last == '=' || last == '<' || last == '>' ||
-                                                                     last == '+' || last == '-'));
+        bool is_operand =
+            !after_word && (region == IN_VALUES ? (last == '(' || last == ',')
+                                                : region == IN_CLAUSE &&
+                                                      (last == '=' || last == '<' || last == '>' ||
+                                                       last == '+' || last == '-'));
         if (isdigit(*p)) {
             const uint8_t *q = p;
             while (q < end && isdigit(*q)) {
@@ -119,7 +121,8 @@ bool shape_of(struct slice sql, struct shape *out)
                 for (const uint8_t *d = p; d < q; d++) {
                     v = v * 10 + (*d - '0');
                 }
-                if (!lift(out, v <= INT32_MAX ? TYPE_INT4 : TYPE_INT8, slice_make(p, (size_t)(q - p)))) {
+                if (!lift(out, v <= INT32_MAX ? TYPE_INT4 : TYPE_INT8,
+                          slice_make(p, (size_t)(q - p)))) {
                     return false;
                 }
             } else {
@@ -181,9 +184,11 @@ bool shape_of(struct slice sql, struct shape *out)
                 region = IN_VALUES;
             } else if (word_is(p, len, "set") || word_is(p, len, "where")) {
                 region = IN_CLAUSE;
-            } else if (word_is(p, len, "returning") || word_is(p, len, "order") || word_is(p, len, "group") ||
-                       word_is(p, len, "limit") || word_is(p, len, "on") || word_is(p, len, "having") ||
-                       word_is(p, len, "offset") || word_is(p, len, "union") || word_is(p, len, "select")) {
+            } else if (word_is(p, len, "returning") || word_is(p, len, "order") ||
+                       word_is(p, len, "group") || word_is(p, len, "limit") ||
+                       word_is(p, len, "on") || word_is(p, len, "having") ||
+                       word_is(p, len, "offset") || word_is(p, len, "union") ||
+                       word_is(p, len, "select")) {
                 region = IN_HEAD;
             } else if (word_is(p, len, "interval") || word_is(p, len, "case")) {
                 return false;

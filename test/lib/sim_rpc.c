@@ -87,7 +87,8 @@ static void enqueue(struct sim_peer *p, struct slice data)
 }
 
 /* What we sent and has not been answered is of unknown fate. The peer is told by the begin of a new
- * connection (an empty frame, repeated until it is heard), as a reset tells it of a broken stream. */
+ * connection (an empty frame, repeated until it is heard), as a reset tells it of a broken stream.
+ */
 static void peer_break_out(struct sim_peer *p)
 {
     struct rpc_link *l = &p->link->base;
@@ -211,8 +212,8 @@ static void receive(void *ctx, uint64_t from, struct slice bytes)
         p->in_name = name;
         p->in_next = 1;
         frames_free(&p->held);
-        /* Always, even when none was known: answers to our first calls may have been lost with one that
-         * we never heard of. */
+        /* Always, even when none was known: answers to our first calls may have been lost with one
+         * that we never heard of. */
         if (l->base.on_caller_gone != NULL) {
             /* The peer began anew: its old calls have no way back, and its answers to ours were
              * lost. */
@@ -246,8 +247,8 @@ struct rpc_link *sim_rpc_link_create(struct sim_net *net, struct loop *loop, uin
     sim_net_listen(net, node_id, SIM_NET_RPC, receive, l);
     for (uint64_t i = 1; i < SIM_NET_NODES; i++) {
         if (i != node_id && sim_net_is_known(net, i)) {
-            /* We are new: what an earlier boot knew is gone. Also to who cannot be reached now: it may wait for an
-             * answer of that boot, and nothing else would tell it. */
+            /* We are new: what an earlier boot knew is gone. Also to who cannot be reached now: it
+             * may wait for an answer of that boot, and nothing else would tell it. */
             enqueue(&l->peers[i], slice_make(NULL, 0));
         }
     }

@@ -18,8 +18,8 @@
  * took and which. That a run gets stuck does not count. --isolation runs the strictly checked
  * clients at a weaker level, to the same end.
  */
-#include "sherd_sim.h"
 #include "cluster.h"
+#include "sherd_sim.h"
 
 #include "base/buggify.h"
 #include "base/log.h"

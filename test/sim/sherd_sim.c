@@ -1,6 +1,6 @@
 /*
- * What one seed does: the cluster's start, clients, nemesis, and the checks at the end. See sherd_sim.h; the
- * command line is in main.c.
+ * What one seed does: the cluster's start, clients, nemesis, and the checks at the end. See
+ * sherd_sim.h; the command line is in main.c.
  */
 #include "sherd_sim.h"
 

@@ -5,14 +5,14 @@
 #include "router/txn.h"
 
 struct sim_options {
-    int nodes; /* 0: three, or five every fourth seed */
+    int nodes;                    /* 0: three, or five every fourth seed */
     enum txn_isolation isolation; /* of the clients whose history must be strict */
-    bool calm; /* no faults */
+    bool calm;                    /* no faults */
     bool trace;
 };
 
-/* 0 when all checks hold. A failed check prints the seed and what is wrong and ends the process. One call a
- * process. */
+/* 0 when all checks hold. A failed check prints the seed and what is wrong and ends the process.
+ * One call a process. */
 int sim_run_seed(uint64_t seed, const struct sim_options *options);
 
 #endif

@@ -1,13 +1,13 @@
 /*
  * From SQL text to something that runs.
  *
- *   parse      statement text -> libpg_query's tree (parse.c; the only file that knows libpg_query's API besides analyze/)
- *   analyze    names to objects, types, typed expressions
- *   plan       index choice, join order, fragments: an immutable struct plan, cached by text
- *   execute    an operator tree over fragments and router operators, inside a transaction
+ *   parse      statement text -> libpg_query's tree (parse.c; the only file that knows
+ * libpg_query's API besides analyze/) analyze    names to objects, types, typed expressions plan
+ * index choice, join order, fragments: an immutable struct plan, cached by text execute    an
+ * operator tree over fragments and router operators, inside a transaction
  *
- * A plan names the catalog revision it was made from; the session throws it away when a descriptor it depends on
- * has changed (plan_is_valid).
+ * A plan names the catalog revision it was made from; the session throws it away when a descriptor
+ * it depends on has changed (plan_is_valid).
  */
 #ifndef ROUTER_PLAN_H
 #define ROUTER_PLAN_H
@@ -21,9 +21,10 @@ struct session;
 
 /* ---- parse ---- */
 
-struct parsed;      /* the tree of one statement list; owns its memory */
-/* Refuses nesting beyond 500 levels (54001) and text beyond the limit (54000) before libpg_query sees it. Needs a
- * fiber with FIBER_STACK_PARSE or runs the parse on one itself. Syntax errors: 42601 with position. */
+struct parsed; /* the tree of one statement list; owns its memory */
+/* Refuses nesting beyond 500 levels (54001) and text beyond the limit (54000) before libpg_query
+ * sees it. Needs a fiber with FIBER_STACK_PARSE or runs the parse on one itself. Syntax errors:
+ * 42601 with position. */
 struct status *parse_sql(struct fiber *f, struct slice sql, struct parsed **out) STATUS_MUST_CHECK;
 void parsed_free(struct parsed *p);
 int parsed_count(const struct parsed *p);
@@ -31,15 +32,15 @@ int parsed_count(const struct parsed *p);
 struct slice parsed_text(const struct parsed *p, int i);
 
 enum stmt_kind {
-    STMT_QUERY,      /* SELECT, VALUES, INSERT, UPDATE, DELETE, with or without rows: plan_statement() */
-    STMT_EXPLAIN,    /* plan_statement() too */
-    STMT_DDL,        /* ddl_execute() */
-    STMT_TXN,        /* BEGIN, COMMIT, ROLLBACK, SAVEPOINT, ... : session */
-    STMT_SET,        /* SET, RESET, SHOW, DISCARD: session */
-    STMT_COPY,       /* session + plan_copy_*() */
-    STMT_PREPARE,    /* PREPARE, EXECUTE, DEALLOCATE: session */
-    STMT_CURSOR,     /* DECLARE, FETCH, CLOSE, MOVE: session */
-    STMT_NOOP,       /* VACUUM, ANALYZE, CHECKPOINT, COMMENT, LOCK ... accepted */
+    STMT_QUERY, /* SELECT, VALUES, INSERT, UPDATE, DELETE, with or without rows: plan_statement() */
+    STMT_EXPLAIN, /* plan_statement() too */
+    STMT_DDL,     /* ddl_execute() */
+    STMT_TXN,     /* BEGIN, COMMIT, ROLLBACK, SAVEPOINT, ... : session */
+    STMT_SET,     /* SET, RESET, SHOW, DISCARD: session */
+    STMT_COPY,    /* session + plan_copy_*() */
+    STMT_PREPARE, /* PREPARE, EXECUTE, DEALLOCATE: session */
+    STMT_CURSOR,  /* DECLARE, FETCH, CLOSE, MOVE: session */
+    STMT_NOOP,    /* VACUUM, ANALYZE, CHECKPOINT, COMMENT, LOCK ... accepted */
     STMT_UNSUPPORTED,
 };
 enum stmt_kind parsed_kind(const struct parsed *p, int i);
@@ -55,7 +56,7 @@ struct plan_env {
     struct slice user;
     const uint32_t *search_path; /* schema ids; pg_catalog is implied first */
     int search_path_count;
-    struct session *session;     /* for session functions; may be NULL in tests */
+    struct session *session; /* for session functions; may be NULL in tests */
 };
 
 struct plan_column {
@@ -70,8 +71,9 @@ enum plan_tag { PLAN_SELECT, PLAN_INSERT, PLAN_UPDATE, PLAN_DELETE, PLAN_EXPLAIN
 
 struct plan; /* reference counted, immutable */
 /* param_types: as given by Parse (0 = to be inferred); the plan tells all of them. */
-struct status *plan_statement(struct fiber *f, const struct plan_env *env, const struct parsed *p, int i,
-                              const type_oid *param_types, int nparams, struct plan **out) STATUS_MUST_CHECK;
+struct status *plan_statement(struct fiber *f, const struct plan_env *env, const struct parsed *p,
+                              int i, const type_oid *param_types, int nparams,
+                              struct plan **out) STATUS_MUST_CHECK;
 struct plan *plan_ref(struct plan *p);
 void plan_unref(struct plan *p);
 bool plan_is_valid(const struct plan *p, const struct catalog *c);
@@ -85,16 +87,18 @@ int plan_params(const struct plan *p, const type_oid **out);
 struct exec {
     struct plan_env env;
     struct txn *txn;
-    struct arena *arena;      /* of this execution */
+    struct arena *arena; /* of this execution */
     const struct datum *params;
     int nparams;
     int64_t txn_now_us, stmt_now_us;
-    bool is_last;             /* implicit transaction: the plan's last write may carry the commit */
-    uint64_t rows_affected;   /* out: for the command tag */
+    bool is_last;           /* implicit transaction: the plan's last write may carry the commit */
+    uint64_t rows_affected; /* out: for the command tag */
 };
-/* Opens the plan: rows come from *out_op (NULL for a plan without result rows, which is then already done).
- * For INSERT ... RETURNING and the like all writes are done before the first row comes. */
-struct status *plan_open(struct fiber *f, const struct plan *p, struct exec *x, struct op **out_op) STATUS_MUST_CHECK;
+/* Opens the plan: rows come from *out_op (NULL for a plan without result rows, which is then
+ * already done). For INSERT ... RETURNING and the like all writes are done before the first row
+ * comes. */
+struct status *plan_open(struct fiber *f, const struct plan *p, struct exec *x,
+                         struct op **out_op) STATUS_MUST_CHECK;
 
 /* ---- COPY ---- */
 
@@ -107,28 +111,37 @@ struct copy_spec {
     int ncols;
     struct plan_column *cols;
 };
-/* COPY table (cols) FROM STDIN / TO STDOUT, COPY (query) TO STDOUT. Options are checked; file and program: 42501. */
-struct status *plan_copy(struct fiber *f, const struct plan_env *env, const struct parsed *p, int i, struct arena *a,
-                         struct copy_spec *out_spec, struct copy_target **out_target, struct plan **out_query)
-    STATUS_MUST_CHECK;
-/* Inserts rows (datums by copy_spec.cols, typed): defaults, checks, indexes, foreign keys as INSERT does. */
-struct status *copy_insert(struct fiber *f, struct copy_target *t, struct exec *x, const struct batch *rows) STATUS_MUST_CHECK;
+/* COPY table (cols) FROM STDIN / TO STDOUT, COPY (query) TO STDOUT. Options are checked; file and
+ * program: 42501. */
+struct status *plan_copy(struct fiber *f, const struct plan_env *env, const struct parsed *p, int i,
+                         struct arena *a, struct copy_spec *out_spec,
+                         struct copy_target **out_target,
+                         struct plan **out_query) STATUS_MUST_CHECK;
+/* Inserts rows (datums by copy_spec.cols, typed): defaults, checks, indexes, foreign keys as INSERT
+ * does. */
+struct status *copy_insert(struct fiber *f, struct copy_target *t, struct exec *x,
+                           const struct batch *rows) STATUS_MUST_CHECK;
 
 /* ---- DDL (ddl/) ---- */
 
-/* Runs one STMT_DDL in its own metadata change (implicit transaction). out_tag: "CREATE TABLE". Notices through
- * session_notice(). Returns when every router that asks the metadata group sees it and this one's cache has it. */
-struct status *ddl_execute(struct fiber *f, struct exec *x, const struct parsed *p, int i, const char **out_tag) STATUS_MUST_CHECK;
+/* Runs one STMT_DDL in its own metadata change (implicit transaction). out_tag: "CREATE TABLE".
+ * Notices through session_notice(). Returns when every router that asks the metadata group sees it
+ * and this one's cache has it. */
+struct status *ddl_execute(struct fiber *f, struct exec *x, const struct parsed *p, int i,
+                           const char **out_tag) STATUS_MUST_CHECK;
 
 /* ---- helpers that DDL and the planner share ---- */
 
-/* An expression of a descriptor (DEFAULT, CHECK) over the table's columns (EXPR_COLUMN index = ordinal). */
-struct status *analyze_table_expr(struct fiber *f, const struct plan_env *env, const Sherd__V1__TableDesc *table,
-                                  const char *sql, struct arena *a, struct expr **out) STATUS_MUST_CHECK;
+/* An expression of a descriptor (DEFAULT, CHECK) over the table's columns (EXPR_COLUMN index =
+ * ordinal). */
+struct status *analyze_table_expr(struct fiber *f, const struct plan_env *env,
+                                  const Sherd__V1__TableDesc *table, const char *sql,
+                                  struct arena *a, struct expr **out) STATUS_MUST_CHECK;
 /* The key of a row in an index: appended to out. */
-struct status *table_index_key(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix, const struct datum *row,
-                               struct buf *out) STATUS_MUST_CHECK;
+struct status *table_index_key(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix,
+                               const struct datum *row, struct buf *out) STATUS_MUST_CHECK;
 /* "duplicate key value violates unique constraint ..." 23505 with the Key (..)=(..) detail. */
-struct status *unique_violation(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix, const struct datum *row);
+struct status *unique_violation(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix,
+                                const struct datum *row);
 
 #endif

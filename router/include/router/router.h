@@ -17,17 +17,19 @@ struct router_options {
     uint64_t incarnation;        /* names this process's transactions; from the join reply */
     const struct config *config; /* borrowed */
 };
-struct status *router_create(struct fiber *f, const struct router_options *o, struct router **out) STATUS_MUST_CHECK;
+struct status *router_create(struct fiber *f, const struct router_options *o,
+                             struct router **out) STATUS_MUST_CHECK;
 /* Ends sessions and transactions. */
 void router_destroy(struct fiber *f, struct router *r);
 
 /* Front ends. */
 struct pgwire;
-struct status *pgwire_create(struct router *r, const char *host, uint16_t port, struct pgwire **out) STATUS_MUST_CHECK;
+struct status *pgwire_create(struct router *r, const char *host, uint16_t port,
+                             struct pgwire **out) STATUS_MUST_CHECK;
 uint16_t pgwire_port(const struct pgwire *p);
 void pgwire_destroy(struct fiber *f, struct pgwire *p);
-/* Registers sherd.v1.Sql on the front (before grpc_front_start). The router is looked up through the pointer at each
- * call: while it is NULL calls are answered UNAVAILABLE. */
+/* Registers sherd.v1.Sql on the front (before grpc_front_start). The router is looked up through
+ * the pointer at each call: while it is NULL calls are answered UNAVAILABLE. */
 void grpc_sql_register(struct grpc_front *front, struct loop *l, struct router **r);
 void grpc_sql_shutdown(struct fiber *f);
 

@@ -1,10 +1,11 @@
 /*
- * The transaction coordinator: one struct txn per transaction, on the router that the client is connected to.
- * Keeps to PROTOCOL's rules (docs/TRANSACTIONS.md): snapshot at the first statement, writes go to the shards'
- * workspaces at once, commit of one shard in one entry, of several by parallel prepares.
+ * The transaction coordinator: one struct txn per transaction, on the router that the client is
+ * connected to. Keeps to PROTOCOL's rules (docs/TRANSACTIONS.md): snapshot at the first statement,
+ * writes go to the shards' workspaces at once, commit of one shard in one entry, of several by
+ * parallel prepares.
  *
- * Reads and writes take spans and keys of the whole key space; this layer cuts them by the shard map, sends them
- * to leaders, follows NOT_LEADER and MOVED, and keeps handles and sequence numbers.
+ * Reads and writes take spans and keys of the whole key space; this layer cuts them by the shard
+ * map, sends them to leaders, follows NOT_LEADER and MOVED, and keeps handles and sequence numbers.
  */
 #ifndef ROUTER_TXN_H
 #define ROUTER_TXN_H
@@ -25,9 +26,9 @@ struct txn_options {
     enum txn_isolation isolation;
     bool read_only;
     bool deferrable;
-    bool implicit;     /* one statement: ends with it; a single-shard read needs no timestamp (R2), a single-shard
-                        * write commits in the same call */
-    uint64_t as_of;    /* read at this past timestamp; 0 = now */
+    bool implicit;  /* one statement: ends with it; a single-shard read needs no timestamp (R2), a
+                     * single-shard  write commits in the same call */
+    uint64_t as_of; /* read at this past timestamp; 0 = now */
     uint64_t lock_timeout_ms;
 };
 
@@ -41,14 +42,16 @@ bool txn_has_writes(const struct txn *t);
 struct status *txn_statement_begin(struct fiber *f, struct txn *t) STATUS_MUST_CHECK;
 /* Savepoints: a mark is the current write sequence of every participant. */
 uint64_t txn_savepoint(struct txn *t);
-struct status *txn_rollback_to(struct fiber *f, struct txn *t, uint64_t savepoint) STATUS_MUST_CHECK;
+struct status *txn_rollback_to(struct fiber *f, struct txn *t,
+                               uint64_t savepoint) STATUS_MUST_CHECK;
 
-/* The statement makes exactly one txn_scan() and no write: an implicit transaction then needs no timestamp for a
- * read of one shard (R2). Called by plan_open() before it opens the scan. */
+/* The statement makes exactly one txn_scan() and no write: an implicit transaction then needs no
+ * timestamp for a read of one shard (R2). Called by plan_open() before it opens the scan. */
 void txn_hint_single_scan(struct txn *t);
 
-/* A scan of the fragment's spans (which may cross shards). The fragment's bytes are borrowed until close.
- * Ordered: batches come in key order (or reverse), else shards are read side by side. table is for messages. */
+/* A scan of the fragment's spans (which may cross shards). The fragment's bytes are borrowed until
+ * close. Ordered: batches come in key order (or reverse), else shards are read side by side. table
+ * is for messages. */
 struct op *txn_scan(struct arena *a, struct txn *t, const struct fragment *fragment, bool ordered);
 
 struct txn_write {
@@ -59,20 +62,22 @@ struct txn_write {
     bool skip_conflict;
 };
 struct txn_write_result {
-    bool failed;      /* an op's condition was not met; nothing of the call was done */
-    int conflict_op;  /* index into ops */
+    bool failed;     /* an op's condition was not met; nothing of the call was done */
+    int conflict_op; /* index into ops */
     int nskipped;
-    int *skipped;     /* indexes into ops, in the arena */
+    int *skipped; /* indexes into ops, in the arena */
 };
-/* Applies the ops (any shards) as one step of the statement. is_last: nothing follows in this transaction; an
- * implicit one then commits within the call when one shard has all its writes (txn_commit() afterwards
- * is free). */
-struct status *txn_write(struct fiber *f, struct txn *t, struct arena *a, const struct txn_write *ops, int nops,
-                         uint32_t table_id, uint64_t schema_version, bool is_last,
+/* Applies the ops (any shards) as one step of the statement. is_last: nothing follows in this
+ * transaction; an implicit one then commits within the call when one shard has all its writes
+ * (txn_commit() afterwards is free). */
+struct status *txn_write(struct fiber *f, struct txn *t, struct arena *a,
+                         const struct txn_write *ops, int nops, uint32_t table_id,
+                         uint64_t schema_version, bool is_last,
                          struct txn_write_result *out) STATUS_MUST_CHECK;
 
-/* After a CONFLICT in a statement: undoes the statement and moves the snapshot forward if nothing read before has
- * changed (W4). NULL: run the statement again. CONFLICT: only a new transaction helps. */
+/* After a CONFLICT in a statement: undoes the statement and moves the snapshot forward if nothing
+ * read before has changed (W4). NULL: run the statement again. CONFLICT: only a new transaction
+ * helps. */
 struct status *txn_refresh(struct fiber *f, struct txn *t) STATUS_MUST_CHECK;
 
 /* For EXPLAIN ANALYZE and the slow log. */

@@ -1,13 +1,13 @@
 /*
- * The shards of a node: every Raft group but the metadata group, their storage, locks, transactions and
- * fragment execution, behind the Shard methods of the rpc node.
+ * The shards of a node: every Raft group but the metadata group, their storage, locks, transactions
+ * and fragment execution, behind the Shard methods of the rpc node.
  *
  * State store layout (keys of this node's state LevelDB; data key = sql/codec.h bytes):
- *   'd' <data key>                 newest version: u64 commit ts | u8 flags (1 = tombstone) | row bytes
- *   'h' <data key> <~ts u64>       older versions, newest first: u8 flags | row bytes
- *   'g' <u64 group id> <kind> ...  what belongs to a group itself: PREPARED, COMMITTED, fences, watermark, desc
- * Scans touch only 'd' unless a row is newer than the snapshot. A data key belongs to exactly one shard of
- * the node, so splitting a shard moves no data.
+ *   'd' <data key>                 newest version: u64 commit ts | u8 flags (1 = tombstone) | row
+ * bytes 'h' <data key> <~ts u64>       older versions, newest first: u8 flags | row bytes 'g' <u64
+ * group id> <kind> ...  what belongs to a group itself: PREPARED, COMMITTED, fences, watermark,
+ * desc Scans touch only 'd' unless a row is newer than the snapshot. A data key belongs to exactly
+ * one shard of the node, so splitting a shard moves no data.
  */
 #ifndef SHARD_SERVER_H
 #define SHARD_SERVER_H
@@ -29,17 +29,19 @@ struct shard_server_options {
     size_t workspace_max_bytes; /* 0 = 64 MB: 54000 beyond */
 };
 
-/* Writes a new shard's descriptor and first Raft configuration durably: at the first start of a cluster, and
- * for CreateReplica. ALREADY_EXISTS when the replica is here. */
-struct status *shard_bootstrap(struct fiber *f, struct group_host *host, struct store *state, uint64_t node_id,
+/* Writes a new shard's descriptor and first Raft configuration durably: at the first start of a
+ * cluster, and for CreateReplica. ALREADY_EXISTS when the replica is here. */
+struct status *shard_bootstrap(struct fiber *f, struct group_host *host, struct store *state,
+                               uint64_t node_id,
                                const Sherd__V1__ShardDesc *desc) STATUS_MUST_CHECK;
-/* Opens every shard replica on disk and registers the Shard methods. Returns before leaders are elected and
- * before the metadata client is ready. */
+/* Opens every shard replica on disk and registers the Shard methods. Returns before leaders are
+ * elected and before the metadata client is ready. */
 struct status *shard_server_start(struct fiber *f, const struct shard_server_options *options,
                                   struct shard_server **out) STATUS_MUST_CHECK;
 void shard_server_stop(struct fiber *f, struct shard_server *s);
 /* For the node's heartbeat: one entry per replica here, in the arena. */
-size_t shard_server_report(struct shard_server *s, struct arena *a, Sherd__V1__ReplicaStatus ***out);
+size_t shard_server_report(struct shard_server *s, struct arena *a,
+                           Sherd__V1__ReplicaStatus ***out);
 /* Hands leadership of all led shards to others (drain before a stop). */
 void shard_server_drain(struct fiber *f, struct shard_server *s);
 

@@ -215,4 +215,4 @@
 {"bit_or", "int8", {"12", "10", NULL, END}, "bigint", "14"},
 {"bit_xor", "int8", {"12", "10", NULL, END}, "bigint", "6"},
 {"array_agg", "int8", {"12", "10", NULL, END}, "bigint[]", "{12,10,NULL}"},
-/* clang-format on */
+    /* clang-format on */

@@ -658,4 +658,4 @@
 {"round", 2, {{"float8", "2.5"}, {"int4", "1"}}, NULL, NULL, "42883", "function round(double precision, integer) does not exist"},
 {"op:=", 2, {{"int4", "1"}, {"text", "a"}}, NULL, NULL, "42883", "operator does not exist: integer = text"},
 {"op:+", 2, {{"bool", "t"}, {"bool", "t"}}, NULL, NULL, "42883", "operator does not exist: boolean + boolean"},
-/* clang-format on */
+    /* clang-format on */
