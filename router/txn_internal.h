@@ -52,7 +52,6 @@ struct txn {
     uint32_t attempt;      /* the newest one that was sent (C3) */
     bool single_scan;      /* R2 may apply */
     bool used_latest;      /* a LATEST read was served: no further read in this transaction */
-    bool has_snapshot_use; /* something was read or written at `start` */
     struct participant *parts;
     int part_count, part_cap;
     struct savepoint *savepoints;

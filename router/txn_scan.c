@@ -242,8 +242,6 @@ static struct status *fetch(struct fiber *f, struct scan *sc, struct scan_part *
         p->latest_ts = reply->ts;
         p->latest_term = reply->term;
         t->used_latest = true;
-    } else {
-        t->has_snapshot_use = true;
     }
     return NULL;
 }

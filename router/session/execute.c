@@ -21,7 +21,6 @@
 #define SCHEMA_WAIT_MS                                                                             \
     60000 /* how long a statement waits for a schema change that keeps its table */
 
-/* DDL, in ddl/. */
 
 struct status *send_text_row(struct fiber *f, struct sink *sink, const char *column,
                              const char *value)

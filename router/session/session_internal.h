@@ -28,7 +28,6 @@ struct prepared {
     type_oid *param_types;
     int nparams;
     int refs;       /* the session and its portals */
-    bool is_shaped; /* params[] come from literals of the text too */
     UT_hash_handle hh;
 };
 

@@ -43,7 +43,7 @@ struct peer_link {
     void *ctx;
 };
 
-/* Where a node listens for Raft traffic. False: unknown for now. */
+/* Where a node listens for Raft traffic. False: not known yet, ask again. */
 typedef bool (*peer_resolve_fn)(void *ctx, uint64_t node_id, char *out_host, size_t host_size,
                                 uint16_t *out_port);
 
