@@ -45,6 +45,10 @@ struct status *shard_call(struct fiber *f, struct router *r, uint64_t shard_id, 
                           const void *request, bool retry_unknown, struct arena *a,
                           void **out_reply, uint64_t *out_node) STATUS_MUST_CHECK;
 
+/* How long one message of a commit waits for its answer before it is sent again; tests make it
+ * small. */
+extern uint64_t shard_commit_call_ms;
+
 /* The last term that a leader of the shard was heard in; 0 = none. A one-call commit names it, so
  * that its fate can be told when the answer is lost (section 7). */
 uint64_t shard_term_get(const struct router *r, uint64_t shard_id);

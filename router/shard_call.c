@@ -4,6 +4,11 @@
  * The leader is guessed (the last one that answered, this node, the first replica), then followed
  * by the hints of NOT_LEADER answers. While nobody leads, replicas are asked in turn with a growing
  * pause, so that a new leader is found within a few milliseconds of its election.
+ *
+ * The messages of a commit are sent under a mask (nobody's cancel or statement timeout ends them),
+ * so each has a deadline of its own: a participant that hangs costs shard_commit_call_ms, then it
+ * is asked again, here or elsewhere. Its silence says nothing (C6): all of them may be repeated,
+ * participants answer from state (P1, F1), and the caller hears UNKNOWN_OUTCOME at the end.
  */
 #include "base/buggify.h"
 #include "base/check.h"
@@ -15,6 +20,8 @@
 #define CALL_PATIENCE_MS 15000
 #define PAUSE_MIN_MS 2
 #define PAUSE_MAX_MS 50
+
+uint64_t shard_commit_call_ms = 3000;
 
 struct shard_term {
     uint64_t shard_id;
@@ -78,13 +85,62 @@ static uint64_t first_guess(struct router *r, const struct shard_info *s, struct
     return is_here ? r->node_id : (c->count > 0 ? c->nodes[0] : 0);
 }
 
+static bool is_of_commit(enum rpc_method m)
+{
+    switch (m) {
+    case RPC_SHARD_VALIDATE:
+    case RPC_SHARD_PREPARE:
+    case RPC_SHARD_COMMIT_ONE:
+    case RPC_SHARD_QUERY:
+    case RPC_SHARD_FINALIZE:
+    case RPC_SHARD_FORGET:
+    case RPC_SHARD_ROLLBACK:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* The planted bug shows only when the silence ends while the others still wait. */
+static bool is_hasty(enum rpc_method m)
+{
+    return m == RPC_SHARD_PREPARE && bug_on(BUG_TXN_ABORT_ON_TIMEOUT);
+}
+
+static struct status *call_node(struct fiber *f, struct router *r, uint64_t node, enum rpc_method m,
+                                const void *request, struct arena *a, void **out_reply)
+{
+    if (!is_of_commit(m)) {
+        return rpc_call(f, r->rpc, node, m, request, a, out_reply);
+    }
+    uint64_t outer = fiber_deadline(f);
+    uint64_t call_ms = is_hasty(m) ? 20 : shard_commit_call_ms;
+    uint64_t limit = loop_clock_ns(r->loop) + ms_to_ns(call_ms);
+    bool is_ours = outer == 0 || limit < outer;
+    if (is_ours) {
+        fiber_set_deadline(f, limit);
+    }
+    /* In two steps also on this node: the handler then has a fiber of its own, which may go on
+     * after we gave up. */
+    struct rpc_call call;
+    rpc_start(f, r->rpc, node, m, request, a, &call);
+    struct status *st = rpc_wait(f, &call);
+    fiber_set_deadline(f, outer);
+    if (st == NULL) {
+        *out_reply = call.reply;
+    } else if (is_ours && st->code == STATUS_TIMEOUT) {
+        status_free(st);
+        st = status_new(UNKNOWN_OUTCOME, "node %llu has not answered within %llu ms",
+                        (unsigned long long)node, (unsigned long long)call_ms);
+    }
+    return st;
+}
+
 struct status *shard_call(struct fiber *f, struct router *r, uint64_t shard_id, enum rpc_method m,
                           const void *request, bool retry_unknown, struct arena *a,
                           void **out_reply, uint64_t *out_node)
 {
-    /* The planted bug shows only when the silence ends while the others still wait. */
-    bool is_hasty = m == RPC_SHARD_PREPARE && bug_on(BUG_TXN_ABORT_ON_TIMEOUT);
-    uint64_t give_up = loop_clock_ns(r->loop) + ms_to_ns(is_hasty ? 20 : CALL_PATIENCE_MS);
+    uint64_t give_up = loop_clock_ns(r->loop) + ms_to_ns(is_hasty(m) ? 20 : CALL_PATIENCE_MS);
     uint64_t pause_ms = PAUSE_MIN_MS;
     const struct shard_info *s = shard_map_by_id(r->meta, shard_id);
     if (s == NULL) {
@@ -99,7 +155,7 @@ struct status *shard_call(struct fiber *f, struct router *r, uint64_t shard_id, 
             return status_new(UNAVAILABLE, "shard %llu has no replicas",
                               (unsigned long long)shard_id);
         }
-        struct status *st = rpc_call(f, r->rpc, node, m, request, a, out_reply);
+        struct status *st = call_node(f, r, node, m, request, a, out_reply);
         if (st == NULL) {
             shard_map_leader(r->meta, shard_id, node);
             if (out_node != NULL) {

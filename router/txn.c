@@ -673,6 +673,24 @@ static struct status *unknown_outcome(struct txn *t, struct status *cause)
     return st;
 }
 
+/* C2 at all read participants. NULL: all that was read holds at `commit`. Else the transaction is
+ * aborted, provably: nothing of this attempt's C3 was sent, and an earlier one was refused (C6). */
+static struct status *validate(struct fiber *f, struct txn *t, uint32_t attempt, uint64_t commit)
+{
+    struct status *st =
+        broadcast(f, t, TO_READERS, RPC_SHARD_VALIDATE, attempt, commit, false, NULL);
+    if (st == NULL && all_answer(t, TO_READERS, ANSWER(OK))) {
+        return NULL;
+    }
+    bool is_first = t->state == TXN_ACTIVE;
+    t->state = TXN_ABORTED;
+    if (st != NULL && is_first && st->code != STATUS_UNKNOWN_OUTCOME) {
+        return st;
+    }
+    status_free(st);
+    return serialization_failure();
+}
+
 /* C3 for one write participant. */
 static struct status *commit_one(struct fiber *f, struct txn *t, bool has_readers)
 {
@@ -682,18 +700,7 @@ static struct status *commit_one(struct fiber *f, struct txn *t, bool has_reader
         uint64_t commit = 0; /* the leader fetches it (P5) */
         if (has_readers) {
             TRY(meta_timestamp(f, r->meta, &commit)); /* T3 */
-            st = broadcast(f, t, TO_READERS, RPC_SHARD_VALIDATE, attempt, commit, false,
-                           NULL); /* C2 */
-            if (st != NULL || !all_answer(t, TO_READERS, ANSWER(OK))) {
-                if (t->state == TXN_ACTIVE) {
-                    t->state = TXN_ABORTED;
-                    return st != NULL ? st : serialization_failure();
-                }
-                status_free(st);
-                t->state =
-                    TXN_ABORTED; /* Refused(attempt - 1) of the newest attempt sent: proof (C6) */
-                return serialization_failure();
-            }
+            TRY(validate(f, t, attempt, commit));
         }
         t->state = TXN_COMMITTING;
         t->attempt = attempt;
@@ -748,17 +755,7 @@ static struct status *commit_many(struct fiber *f, struct txn *t, bool has_reade
         uint64_t commit;
         TRY_GOTO(meta_timestamp(f, r->meta, &commit), out); /* T3 */
         if (has_readers) {
-            st = broadcast(f, t, TO_READERS, RPC_SHARD_VALIDATE, attempt, commit, false,
-                           NULL); /* C2 */
-            if (st != NULL || !all_answer(t, TO_READERS, ANSWER(OK))) {
-                bool is_first = t->state == TXN_ACTIVE;
-                t->state = TXN_ABORTED;
-                if (!is_first || st == NULL) {
-                    status_free(st);
-                    st = serialization_failure();
-                }
-                goto out;
-            }
+            TRY_GOTO(validate(f, t, attempt, commit), out);
         }
         t->state = TXN_COMMITTING;
         *out_attempt = t->attempt = attempt;

@@ -22,6 +22,7 @@ enum {
     SHARD_CLOSING_MS = 1000,     /* P6: how long readers wait for the next attempt */
     SHARD_ORPHAN_MS = 1000,      /* a prepared record older than this is recovered */
     SHARD_WAITED_ON_MS = 100,    /* the same when somebody waits on it */
+    SHARD_CALL_MS = 2000,        /* a recovery's question to another node */
     SHARD_IDLE_MS = 15000,       /* workspace silent for so long: ask its coordinator */
     SHARD_ASK_MS = 1000,         /* the same when others wait for its locks */
     SHARD_SILENT_MS = 60000,     /* and drop it when the coordinator is away for so long */

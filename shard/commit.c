@@ -25,6 +25,19 @@ static void answer(Sherd__V1__OutcomeReply *r, Sherd__V1__Answer a, uint32_t att
 
 /* ---- entries in flight ---- */
 
+/* Back to where it was before an entry was tried: nothing is in the log. */
+static void set_landed(struct part *p, struct work *w)
+{
+    if (w->state == WORK_IN_FLIGHT) {
+        w->state = w->attempt != 0 ? WORK_PREPARED : WORK_OPEN;
+        w->flying_ts = 0;
+        lock_set_pending(&p->locks, &w->owner, w->attempt != 0 ? w->commit_ts : 0, false);
+    } else if (w->state == WORK_FINISHING) {
+        w->state = WORK_PREPARED;
+        cond_broadcast(&w->owner.changed);
+    }
+}
+
 struct flight {
     struct group_proposal proposal;
     struct part *part;
@@ -52,9 +65,13 @@ static void flight_done(struct group_proposal *pr, struct status *st)
     struct flight *fl = CONTAINER_OF(pr, struct flight, proposal);
     fl->st = st;
     fl->is_done = true;
-    /* Lost leadership: the part is about to end, or has; the next leader answers (P5). */
+    /* NOT_LEADER: certainly not in the log. The term may well go on (a transfer of the leadership
+     * that came to nothing), so the workspace must be free for the next try. Any other error is
+     * lost leadership: the part is about to end, or has; the next leader answers (P5). */
     if (st == NULL && !fl->part->is_dead && fl->applied != NULL) {
         fl->applied(fl->part, fl->work);
+    } else if (status_is(st, STATUS_NOT_LEADER) && !fl->part->is_dead && fl->work != NULL) {
+        set_landed(fl->part, fl->work);
     }
     gate_open(&fl->done);
     flight_unref(fl);
@@ -346,14 +363,6 @@ static void set_flying(struct part *p, struct work *w, uint32_t attempt, uint64_
     part_raise_high(p, commit);
 }
 
-/* Back to where it was before set_flying(): nothing was proposed. */
-static void set_landed(struct part *p, struct work *w)
-{
-    w->state = w->attempt != 0 ? WORK_PREPARED : WORK_OPEN;
-    w->flying_ts = 0;
-    lock_set_pending(&p->locks, &w->owner, w->attempt != 0 ? w->commit_ts : 0, false);
-}
-
 /* CHANGED: somebody else moved the workspace on meanwhile (the same request, come twice): P1 again.
  */
 enum verdict { VERDICT_OK, VERDICT_REFUSED, VERDICT_NEVER, VERDICT_CHANGED };
@@ -393,9 +402,7 @@ static struct status *check_commit(struct fiber *f, struct part *p, struct work 
         struct status *st = part_check_reads(f, p, w, commit, &ok);
         fiber_unmask(f);
         if (st != NULL) {
-            if (w->state == WORK_IN_FLIGHT) {
-                set_landed(p, w);
-            }
+            set_landed(p, w);
             return st;
         }
     }
@@ -655,9 +662,7 @@ static struct status *commit_at(struct fiber *f, struct part *p, struct work *w,
     struct flight *fl = NULL;
     struct status *st = propose_commit(f, p, w, attempt, commit, &fl);
     if (st != NULL) { /* the entry with the outcome was not proposed */
-        if (w->state == WORK_IN_FLIGHT) {
-            set_landed(p, w);
-        }
+        set_landed(p, w);
         return st;
     }
     TRY(flight_wait(f, fl));
@@ -763,9 +768,7 @@ static struct status *prepare_at(struct fiber *f, struct part *p, struct work *w
                          SHARD_ENTRY_BYTES_MAX >> 20)
             : flight_start(f, p, w, buf_slice(&p->entry), prepare_applied, &fl);
     if (st != NULL) {
-        if (w->state == WORK_IN_FLIGHT) {
-            set_landed(p, w);
-        }
+        set_landed(p, w);
         return st;
     }
     TRY(flight_wait(f, fl));
@@ -1136,10 +1139,7 @@ struct status *part_decide(struct fiber *f, struct part *p, struct work *w, uint
         st = flight_start(f, p, w, buf_slice(&p->entry), finish_applied, &fl);
     }
     if (st != NULL) {
-        if (w->state == WORK_FINISHING) {
-            w->state = WORK_PREPARED;
-            cond_broadcast(&w->owner.changed);
-        }
+        set_landed(p, w);
         return st;
     }
     return flight_wait(f, fl);

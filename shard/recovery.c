@@ -55,7 +55,7 @@ static enum decision ask_coordinator(struct fiber *f, struct shard_server *s, co
     q.txn = &id;
     struct arena *a = arena_create(0);
     Sherd__V1__OutcomeReply *reply = NULL;
-    uint64_t outer = fiber_set_deadline(f, loop_clock_ns(s->loop) + ms_to_ns(2000));
+    uint64_t outer = fiber_set_deadline(f, loop_clock_ns(s->loop) + ms_to_ns(SHARD_CALL_MS));
     struct status *st =
         rpc_call(f, s->o.rpc, w->coordinator_node, RPC_COORDINATOR_OUTCOME, &q, a, (void **)&reply);
     fiber_set_deadline(f, outer);

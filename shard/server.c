@@ -224,7 +224,9 @@ struct status *server_call(struct fiber *f, struct shard_server *s, uint64_t sha
                        : info->replicas[tries % info->replica_count].node_id;
         }
         status_free(st);
+        uint64_t outer = fiber_set_deadline(f, loop_clock_ns(s->loop) + ms_to_ns(SHARD_CALL_MS));
         st = rpc_call(f, s->o.rpc, node, m, request, a, out_reply);
+        fiber_set_deadline(f, outer);
         if (st == NULL) {
             shard_map_leader(s->o.meta, shard_id, node);
             return NULL;

@@ -192,6 +192,18 @@ int world_apply(struct world *w)
     return n;
 }
 
+void world_refuse(struct world *w)
+{
+    while (!list_is_empty(&w->held)) {
+        struct held *h = LIST_ITEM(w->held.next, struct held, link);
+        struct group_proposal *p = h->proposal;
+        loop_defer_cancel(&h->task);
+        held_free(h);
+        p->done(p, status_new(NOT_LEADER, "not the leader"));
+    }
+    world_settle(w);
+}
+
 struct run {
     void (*fn)(struct fiber *f, void *arg);
     void *arg;

@@ -45,6 +45,9 @@ void world_deinit(struct world *w);
 void world_next_term(struct world *w, bool keep);
 /* Applies what was held; returns how many. */
 int world_apply(struct world *w);
+/* What was held is certainly not in the log, and the term goes on: a transfer of the leadership
+ * that came to nothing. */
+void world_refuse(struct world *w);
 /* Runs fn on a fiber until it ends. */
 void world_run(struct world *w, void (*fn)(struct fiber *f, void *arg), void *arg);
 /* Starts fn on a fiber and lets everything run that can, without the end of fn. */

@@ -603,6 +603,53 @@ static void a_missing_write_is_never(void **state)
 
 /* ---- commits in parts ---- */
 
+/* Prepare, Finalize and CommitOne whose entry was refused while the leader stays the leader:
+ * nothing is in flight any more, and the same request again succeeds. */
+static void a_refused_entry_leaves_nothing_in_flight(void **state)
+{
+    struct world *w = *state;
+    struct txn t = txn_new(w, ++w->clock), u = txn_new(w, ++w->clock);
+    struct call c;
+    write_ok(&t, "+a=1");
+    uint64_t ts = ++w->clock;
+    for (int round = 0; round < 2; round++) {
+        w->hold = round == 0;
+        call_prepare(&c, &t, 1, ts, false);
+        if (round == 0) {
+            assert_false(c.is_done);
+            world_refuse(w);
+            assert_true(c.is_done && status_is(c.st, STATUS_NOT_LEADER));
+        } else {
+            assert_true(c.is_done && c.st == NULL);
+            assert_int_equal(c.out.answer, A(PREPARED));
+        }
+        call_free(&c);
+    }
+    for (int round = 0; round < 2; round++) {
+        w->hold = round == 0;
+        call_finalize(&c, &t, 1, ts, false);
+        if (round == 0) {
+            assert_false(c.is_done);
+            world_refuse(w);
+            assert_true(c.is_done && status_is(c.st, STATUS_NOT_LEADER));
+        } else {
+            assert_true(c.is_done && c.st == NULL);
+        }
+        call_free(&c);
+    }
+    assert_string_equal(read_at(w, ++w->clock, "a", "z"), "a=1");
+    write_ok(&u, "b=2");
+    w->hold = true;
+    call_prepare(&c, &u, 1, 0, true);
+    assert_false(c.is_done);
+    world_refuse(w);
+    assert_true(c.is_done && status_is(c.st, STATUS_NOT_LEADER));
+    call_free(&c);
+    w->hold = false;
+    assert_int_equal(commit_one(&u, NULL), A(COMMITTED));
+    assert_string_equal(read_at(w, ++w->clock, "a", "z"), "a=1 b=2");
+}
+
 static size_t count_parts(struct world *w)
 {
     struct buf prefix = {0};
@@ -878,6 +925,7 @@ int main(void)
         T(committed_is_told_until_forgotten),
         T(a_finalize_of_another_attempt_is_refused),
         T(a_missing_write_is_never),
+        T(a_refused_entry_leaves_nothing_in_flight),
         T(a_commit_in_parts_is_all_there_or_not_at_all),
         T(parts_applied_again_give_the_same),
         T(an_autocommit_can_be_asked_for_after_a_leader_change),
