@@ -1,12 +1,13 @@
 /*
  * Fences of router incarnations (F5). When a node starts again or is removed, the transactions that
  * its former process coordinated have no coordinator any more. Every shard logs that it refuses
- * requests of that incarnation; only then may participants forget its outcomes on their own.
+ * requests of that incarnation and decides what is prepared of it; when all have, a second round
+ * lets them forget its outcomes.
  *
  * A fence is a job: put in the change that makes the incarnation the former one (Join) or that
- * notes the removal. It is done when every shard of the map has logged it. A shard that is split
- * later hands its fences on, one that was split before is in the map or has a split job, which
- * holds the end of the fence back.
+ * notes the removal. A round is done when every shard of the map has answered. A shard that is
+ * split later hands its fences on, one that was split before is in the map or has a split job,
+ * which holds the end of the round back. A new leader begins with the first round again.
  *
  * No hurry: it waits until the cluster has settled and goes on in small portions.
  */
@@ -98,14 +99,17 @@ static bool any_split(struct meta_sched *m, struct arena *a)
     return false;
 }
 
-static struct status *fence_run(struct fiber *f, struct meta_sched *m,
-                                const Sherd__V1__JobDesc *job, struct arena *a)
+/* *out_done: every shard of the map has answered. False: the next pass goes on. */
+static struct status *fence_round(struct fiber *f, struct meta_sched *m,
+                                  const Sherd__V1__JobDesc *job, enum sched_fence_round round,
+                                  struct arena *a, bool *out_done)
 {
     size_t portion = FENCE_PORTION;
+    *out_done = false;
     for (size_t i = 0; i < m->view->shard_count; i++) {
         const Sherd__V1__ShardDesc *d = m->view->shards[i];
         struct sched_shard *ss = sched_shard_get(m, d->shard_id);
-        if (ss->fenced_job == job->id) {
+        if (ss->fenced_job == job->id && ss->fenced_round >= round) {
             continue;
         }
         if (portion-- == 0) {
@@ -115,12 +119,30 @@ static struct status *fence_run(struct fiber *f, struct meta_sched *m,
         void *reply;
         request.shard_id = d->shard_id;
         request.version = job->incarnation; /* table 0: an incarnation */
+        request.forget = round == SCHED_FENCE_FORGET;
         TRY(sched_call_leader(f, m, d, RPC_SHARD_FENCE, &request, FENCE_CALL_MS, a, &reply));
         ss->fenced_job = job->id;
+        ss->fenced_round = round;
     }
     /* Every shard of this view has it: the end, if the view is the map still and no split is under
      * way now. */
-    if (m->view->generation != m->server->fsm.shard_generation || any_split(m, a)) {
+    *out_done = m->view->generation == m->server->fsm.shard_generation && !any_split(m, a);
+    return NULL;
+}
+
+static struct status *fence_run(struct fiber *f, struct meta_sched *m,
+                                const Sherd__V1__JobDesc *job, struct arena *a)
+{
+    bool is_done;
+    if (m->fenced_job != job->id) {
+        TRY(fence_round(f, m, job, SCHED_FENCE_LOG, a, &is_done));
+        if (!is_done) {
+            return NULL;
+        }
+        m->fenced_job = job->id;
+    }
+    TRY(fence_round(f, m, job, SCHED_FENCE_FORGET, a, &is_done));
+    if (!is_done) {
         return NULL;
     }
     LOGI("scheduler", "router incarnation %" PRIu64 " is fenced", job->incarnation);

@@ -8,6 +8,9 @@
 
 #include <uthash.h>
 
+/* F5: all log the fence, then all forget. */
+enum sched_fence_round { SCHED_FENCE_LOG = 1, SCHED_FENCE_FORGET };
+
 /* What this leader remembers about a shard; volatile. */
 struct sched_shard {
     uint64_t shard_id;
@@ -19,7 +22,8 @@ struct sched_shard {
     uint64_t active_ts;    /* it was written at or before this timestamp, not later */
     uint64_t gc_watermark; /* last sent */
     uint64_t gc_ns;
-    uint64_t fenced_job;  /* it has logged what this job asks for */
+    uint64_t fenced_job;  /* it has answered this job in the round beside */
+    enum sched_fence_round fenced_round;
     uint64_t pass;        /* from heartbeats, valid in this pass: */
     uint64_t leader_node; /* 0 = unknown */
     uint64_t leader_term;
@@ -35,6 +39,7 @@ struct meta_sched {
     bool is_cancelled;
     struct cond wake; /* of the jobs' fiber */
     uint64_t job_generation;
+    uint64_t fenced_job; /* whose fence every shard has logged */
     struct sched_shard *shards;
     uint64_t pass;
     struct sched_view

@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "server_impl.h"
 
+#define FORGET_PORTION 1000u /* outcomes an entry */
+
 static Sherd__V1__Empty empty = SHERD__V1__EMPTY__INIT;
 
 /* The replica, led here and serving; entered and referenced. */
@@ -143,11 +145,97 @@ static struct status *propose_number(struct fiber *f, struct part *p, const stru
     return st;
 }
 
+/* Has what the fence shuts out: a workspace that is past its checks, so that an entry of it may
+ * still come. */
+static bool is_shut_out(const struct work *w, const Sherd__V1__FenceRequest *q)
+{
+    if (w->state == WORK_OPEN) {
+        return false; /* asks again before it proposes */
+    }
+    if (q->table_id == 0) {
+        return w->id.incarnation == q->version;
+    }
+    for (size_t i = 0; i < w->table_count; i++) {
+        if (w->tables[i].table_id == q->table_id && w->tables[i].version < q->version) {
+            return true;
+        }
+    }
+    return w->table_count == 0; /* from an earlier term: what it used is not known */
+}
+
+/* Until nothing that the fence shuts out is in flight or prepared. */
+static struct status *decide_older(struct fiber *f, struct part *p,
+                                   const Sherd__V1__FenceRequest *q)
+{
+    for (;;) {
+        struct work *older = NULL;
+        LIST_FOREACH(it, &p->works)
+        {
+            struct work *w = LIST_ITEM(it, struct work, link);
+            if (older == NULL && is_shut_out(w, q)) {
+                older = w;
+            }
+        }
+        if (older == NULL) {
+            return NULL;
+        }
+        if (older->state == WORK_PREPARED) {
+            p->env->orphan(p->env->ctx, older);
+        }
+        work_ref(older);
+        struct status *st = cond_wait(f, &older->owner.changed);
+        work_unref(older);
+        TRY(st);
+        if (p->is_dead) {
+            return p->env->not_leader(p->env->ctx);
+        }
+    }
+}
+
+/* F5: the fence is in every shard and nothing of this incarnation is prepared anywhere, so no
+ * recoverer will ask for these outcomes again. Whoever else does hears "unknown": the 'L' mark. */
+static struct status *forget_incarnation(struct fiber *f, struct part *p, uint64_t incarnation)
+{
+    if (!state_is_fenced(p->state, incarnation)) {
+        return status_new(INVALID, "router incarnation %llu is not fenced here",
+                          (unsigned long long)incarnation);
+    }
+    struct buf key = {0}, entry = {0}, all = {0};
+    struct status *st = NULL;
+    buf_put_u64(&all, UINT64_MAX);
+    for (bool is_more = true; is_more && st == NULL;) {
+        size_t count = 0;
+        struct outcome *o, *next;
+        entry_begin(&entry);
+        state_key_u64(&key, p->env->shard_id, 'L', incarnation);
+        entry_put(&entry, buf_slice(&key), buf_slice(&all));
+        HASH_ITER(hh, p->state->outcomes, o, next)
+        {
+            if (o->id.incarnation == incarnation && o->slot < 0 && count < FORGET_PORTION) {
+                state_key_txn(&key, p->env->shard_id, 'C', o->id);
+                entry_delete(&entry, buf_slice(&key));
+                count++;
+            }
+        }
+        is_more = count == FORGET_PORTION;
+        if (count != 0) {
+            st = part_propose(f, p, buf_slice(&entry));
+        }
+    }
+    buf_deinit(&key);
+    buf_deinit(&entry);
+    buf_deinit(&all);
+    return st;
+}
+
 /* Section 9: from the proposal on older requests are refused (the leader's memory sees to that),
  * older PREPARED records are decided; then the fence is confirmed. Table 0: a router's incarnation
  * (F5). */
 static struct status *fence(struct fiber *f, struct part *p, const Sherd__V1__FenceRequest *q)
 {
+    if (q->table_id == 0 && q->forget) {
+        return forget_incarnation(f, p, q->version);
+    }
     struct buf key = {0};
     if (q->table_id == 0) {
         state_key_u64(&key, p->env->shard_id, 'R', q->version);
@@ -159,33 +247,8 @@ static struct status *fence(struct fiber *f, struct part *p, const Sherd__V1__Fe
     }
     struct status *st = propose_number(f, p, &key, q->version);
     buf_deinit(&key);
-    while (st == NULL && q->table_id != 0) {
-        struct work *older = NULL;
-        LIST_FOREACH(it, &p->works)
-        {
-            struct work *w = LIST_ITEM(it, struct work, link);
-            if (w->state != WORK_OPEN && w->table_count == 0) {
-                older = w; /* from an earlier term: what it used is not known */
-            }
-            for (size_t i = 0; i < w->table_count && older == NULL; i++) {
-                if (w->state != WORK_OPEN && w->tables[i].table_id == q->table_id &&
-                    w->tables[i].version < q->version) {
-                    older = w;
-                }
-            }
-        }
-        if (older == NULL) {
-            break;
-        }
-        if (older->state == WORK_PREPARED) {
-            p->env->orphan(p->env->ctx, older);
-        }
-        st = cond_wait(f, &older->owner.changed);
-        if (st == NULL && p->is_dead) {
-            st = p->env->not_leader(p->env->ctx);
-        }
-    }
-    return st;
+    TRY(st);
+    return decide_older(f, p, q);
 }
 
 static struct status *on_fence(struct fiber *f, struct rpc_context *ctx, const void *request,

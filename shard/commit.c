@@ -365,7 +365,7 @@ static void set_flying(struct part *p, struct work *w, uint32_t attempt, uint64_
 
 /* CHANGED: somebody else moved the workspace on meanwhile (the same request, come twice): P1 again.
  */
-enum verdict { VERDICT_OK, VERDICT_REFUSED, VERDICT_NEVER, VERDICT_CHANGED };
+enum verdict { VERDICT_OK, VERDICT_REFUSED, VERDICT_NEVER, VERDICT_CHANGED, VERDICT_FENCED };
 
 /* P2, P3, then in flight, then P4. OK: w is in flight and something has to be proposed. */
 static struct status *check_commit(struct fiber *f, struct part *p, struct work *w,
@@ -379,6 +379,10 @@ static struct status *check_commit(struct fiber *f, struct part *p, struct work 
     }
     if (w->state != WORK_OPEN && w->state != WORK_PREPARED) {
         *out = VERDICT_CHANGED;
+        return NULL;
+    }
+    if (state_is_fenced(p->state, w->id.incarnation)) { /* F5: logged while this waited */
+        *out = VERDICT_FENCED;
         return NULL;
     }
     if (attempt < w->min_attempt) { /* told so meanwhile: it stays so */
@@ -655,6 +659,10 @@ static struct status *commit_at(struct fiber *f, struct part *p, struct work *w,
         ANSWER(reply, BUSY, attempt, 0);
         return NULL;
     }
+    if (verdict == VERDICT_FENCED) {
+        ANSWER(reply, FENCED, attempt, 0);
+        return NULL;
+    }
     if (verdict != VERDICT_OK) {
         ANSWER(reply, NEVER, attempt, 0);
         return NULL;
@@ -744,6 +752,10 @@ static struct status *prepare_at(struct fiber *f, struct part *p, struct work *w
     }
     if (verdict == VERDICT_CHANGED) {
         ANSWER(reply, BUSY, req->attempt, 0);
+        return NULL;
+    }
+    if (verdict == VERDICT_FENCED) {
+        ANSWER(reply, FENCED, req->attempt, 0);
         return NULL;
     }
     if (verdict == VERDICT_NEVER) {

@@ -38,6 +38,8 @@ struct fake {
     uint64_t gc_watermark;
     uint64_t fences[16];
     size_t fence_count;
+    uint64_t forgotten[16]; /* incarnations */
+    size_t forgotten_count;
 };
 
 static struct meta_world w;
@@ -279,6 +281,21 @@ static struct status *handle_gc(struct fiber *f, struct rpc_context *ctx, const 
     return NULL;
 }
 
+static bool has_number(const uint64_t *numbers, size_t count, uint64_t x)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (numbers[i] == x) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_fence(const struct fake *k, uint64_t incarnation)
+{
+    return has_number(k->fences, k->fence_count, incarnation);
+}
+
 static struct status *handle_fence(struct fiber *f, struct rpc_context *ctx, const void *request,
                                    void **out_reply, void *arg)
 {
@@ -287,8 +304,16 @@ static struct status *handle_fence(struct fiber *f, struct rpc_context *ctx, con
     TRY(fiber_sleep(f, MS));
     TRY(fake_lead(arg, r->shard_id, &k));
     assert_int_equal(r->table_id, 0);
-    assert_true(k->fence_count < 16);
-    k->fences[k->fence_count++] = r->version;
+    if (r->forget) { /* all have the fence before one forgets */
+        for (size_t i = 0; i < fake_count; i++) {
+            assert_true(has_fence(&fakes[i], r->version));
+        }
+        assert_true(k->forgotten_count < 16);
+        k->forgotten[k->forgotten_count++] = r->version;
+    } else {
+        assert_true(k->fence_count < 16);
+        k->fences[k->fence_count++] = r->version;
+    }
     *out_reply = empty(ctx);
     return maybe_lost();
 }
@@ -750,16 +775,6 @@ static void join_run(struct fiber *f, struct world_node *n)
     }
 }
 
-static bool has_fence(const struct fake *k, uint64_t incarnation)
-{
-    for (size_t i = 0; i < k->fence_count; i++) {
-        if (k->fences[i] == incarnation) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void former_incarnations_are_fenced_in_every_shard(void **state)
 {
     (void)state;
@@ -780,6 +795,8 @@ static void former_incarnations_are_fenced_in_every_shard(void **state)
     for (size_t i = 0; i < fake_count; i++) {
         assert_true(has_fence(&fakes[i], joined[0]));
         assert_true(has_fence(&fakes[i], joined[1]));
+        assert_true(has_number(fakes[i].forgotten, fakes[i].forgotten_count, joined[0]));
+        assert_true(has_number(fakes[i].forgotten, fakes[i].forgotten_count, joined[1]));
         assert_false(has_fence(&fakes[i], joined[2])); /* the one that lives */
     }
     end();

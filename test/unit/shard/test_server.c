@@ -550,6 +550,78 @@ static void orphaned_transactions_are_decided(void **state)
     finish();
 }
 
+/* ---- fence of a router incarnation (F5) ---- */
+
+static void fence_incarnation(struct fiber *f, struct world_node *n, uint64_t shard,
+                              uint64_t incarnation, bool forget)
+{
+    struct arena *a = arena_create(0);
+    Sherd__V1__FenceRequest q = SHERD__V1__FENCE_REQUEST__INIT;
+    q.shard_id = shard;
+    q.version = incarnation;
+    q.forget = forget;
+    void *reply = NULL;
+    world_ok(call(f, n, RPC_SHARD_FENCE, &q, a, &reply), __FILE__, __LINE__);
+    arena_destroy(a);
+}
+
+static void expect_outcome(struct fiber *f, struct world_node *n, struct ctxn *t,
+                           enum rpc_method method, Sherd__V1__Answer expected)
+{
+    struct arena *a = arena_create(0);
+    Sherd__V1__OutcomeReply *r = NULL;
+    if (method == RPC_SHARD_QUERY) {
+        Sherd__V1__QueryRequest q = SHERD__V1__QUERY_REQUEST__INIT;
+        q.shard_id = t->shard;
+        q.txn = &t->id;
+        q.handle = &t->handle;
+        q.term = t->handle.term;
+        q.attempt = 1;
+        world_ok(call(f, n, method, &q, a, (void **)&r), __FILE__, __LINE__);
+    } else {
+        Sherd__V1__PrepareRequest q = SHERD__V1__PREPARE_REQUEST__INIT;
+        q.shard_id = t->shard;
+        q.txn = &t->id;
+        q.handle = &t->handle;
+        q.seq = t->seq;
+        q.attempt = 2;
+        q.commit = UINT64_MAX / 2;
+        world_ok(call(f, n, method, &q, a, (void **)&r), __FILE__, __LINE__);
+    }
+    assert_int_equal(r->answer, expected);
+    arena_destroy(a);
+}
+
+static void fence_forgets(struct fiber *f, struct world_node *n)
+{
+    prepare_both(f, n, false);
+    uint64_t dead = left_txn.id.incarnation;
+    fence_incarnation(f, n, 2, dead, false); /* waits until the prepared one is decided */
+    fence_incarnation(f, n, 3, dead, false);
+    expect_outcome(f, n, &left_txn, RPC_SHARD_QUERY, SHERD__V1__ANSWER__ANSWER_COMMITTED);
+    expect_outcome(f, n, &right_txn, RPC_SHARD_QUERY, SHERD__V1__ANSWER__ANSWER_COMMITTED);
+    expect_outcome(f, n, &left_txn, RPC_SHARD_PREPARE, SHERD__V1__ANSWER__ANSWER_FENCED);
+    fence_incarnation(f, n, 2, dead, true);
+    fence_incarnation(f, n, 2, dead, true); /* may come twice */
+    expect_outcome(f, n, &left_txn, RPC_SHARD_QUERY, SHERD__V1__ANSWER__ANSWER_UNKNOWN);
+    expect_outcome(f, n, &right_txn, RPC_SHARD_QUERY, SHERD__V1__ANSWER__ANSWER_COMMITTED);
+    fence_incarnation(f, n, 3, dead, true);
+    expect_outcome(f, n, &right_txn, RPC_SHARD_QUERY, SHERD__V1__ANSWER__ANSWER_UNKNOWN);
+    expect_all(f, n, 2, "a", "m", "a=7");
+    expect_all(f, n, 3, "m", "zz", "x=7");
+}
+
+static void a_fenced_router_is_refused_and_forgotten(void **state)
+{
+    (void)state;
+    start(3, 3);
+    world_spawn(&w, 1, split_quietly);
+    world_run(&w, 60 * SECOND);
+    world_spawn(&w, 1, fence_forgets);
+    world_run(&w, 60 * SECOND);
+    finish();
+}
+
 /* ---- deadlocks ---- */
 
 static int deadlock_victims, deadlock_winners;
@@ -634,6 +706,7 @@ int main(void)
         cmocka_unit_test(acknowledged_commits_survive_the_leader),
         cmocka_unit_test(splits_under_load_lose_nothing_at_a_crash),
         cmocka_unit_test(orphaned_transactions_are_decided),
+        cmocka_unit_test(a_fenced_router_is_refused_and_forgotten),
         cmocka_unit_test(a_deadlock_across_shards_has_one_victim_soon),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
