@@ -22,7 +22,7 @@ struct sched_shard {
     uint64_t active_ts;    /* it was written at or before this timestamp, not later */
     uint64_t gc_watermark; /* last sent */
     uint64_t gc_ns;
-    uint64_t fenced_job;  /* it has answered this job in the round beside */
+    uint64_t fenced_job; /* it has answered this job in the round beside */
     enum sched_fence_round fenced_round;
     uint64_t pass;        /* from heartbeats, valid in this pass: */
     uint64_t leader_node; /* 0 = unknown */
