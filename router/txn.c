@@ -81,7 +81,8 @@ bool txn_has_writes(const struct txn *t)
 
 void txn_hint_single_scan(struct txn *t)
 {
-    t->single_scan = true;
+    /* In a block the scan is one of many: its spans are recorded (R4). */
+    t->single_scan = t->options.implicit;
 }
 
 uint64_t txn_oldest(const struct router *r)

@@ -240,6 +240,9 @@ static struct status *list_statement(struct fiber *f, struct arena *a, struct tx
     } else if (!append && !read_only && below(5) == 0) {
         lock = below(2) == 0 ? LOCK_SHARE : LOCK_UPDATE;
     }
+    if (!append) {
+        txn_hint_single_scan(t); /* as the planner does: it matters to implicit ones only */
+    }
     TRY(read_keys(f, a, t, &m, lock));
     op->seen = copy_seen(m.values[0], &op->seen_count);
     h->op_count++;

@@ -46,7 +46,8 @@ struct status *txn_rollback_to(struct fiber *f, struct txn *t,
                                uint64_t savepoint) STATUS_MUST_CHECK;
 
 /* The statement makes exactly one txn_scan() and no write: an implicit transaction then needs no
- * timestamp for a read of one shard (R2). Called by plan_open() before it opens the scan. */
+ * timestamp for a read of one shard (R2). Called by plan_open() before it opens the scan; in a
+ * block it changes nothing. */
 void txn_hint_single_scan(struct txn *t);
 
 /* A scan of the fragment's spans (which may cross shards). The fragment's bytes are borrowed until
