@@ -447,72 +447,35 @@ CATALOG_EACH(role, META_PREFIX_ROLE, Sherd__V1__RoleDesc)
 
 /* ---- overlays ---- */
 
-struct catalog *catalog_overlay(struct catalog *base)
+#define OVERLAY_BIT (UINT64_C(1) << 63)
+
+struct catalog *catalog_overlay(const struct catalog *base)
 {
-    return catalog_derive(base);
+    static uint64_t counter; /* unique in the process, that is all it is for */
+    struct catalog *c = catalog_derive(base);
+    c->revision = OVERLAY_BIT | ++counter;
+    return c;
 }
 
-/* The copy keeps the revision that the committed descriptor has (0 = it is new): what a compare
- * needs. */
-static void overlay_put(struct catalog *c, const char *prefix, uint64_t id, int id_bytes,
-                        const void *message)
+bool catalog_is_overlay(uint64_t revision)
 {
-    struct buf key = {0};
-    struct buf value = {0};
-    meta_key(&key, prefix, id, id_bytes);
-    pb_pack(message, &value);
-    struct omap_entry *e = desc_entry(kind_of(buf_slice(&key)), buf_slice(&key), buf_slice(&value),
-                                      catalog_mod_revision(c, buf_slice(&key)));
-    ASSERT(e != NULL); /* we have just packed it */
+    return (revision & OVERLAY_BIT) != 0;
+}
+
+void catalog_overlay_put(struct catalog *c, struct slice key, struct slice value)
+{
+    ASSERT(catalog_is_overlay(c->revision));
+    const struct kind *k = kind_of(key);
+    if (k == NULL) {
+        return;
+    }
+    struct omap_entry *e = desc_entry(k, key, value, catalog_mod_revision(c, key));
+    ASSERT(e != NULL); /* our own process has packed it */
     put_entry_take(c, e);
-    buf_deinit(&key);
-    buf_deinit(&value);
 }
 
-static void overlay_drop(struct catalog *c, const char *prefix, uint64_t id, int id_bytes)
+void catalog_overlay_delete(struct catalog *c, struct slice key)
 {
-    struct buf key = {0};
-    meta_key(&key, prefix, id, id_bytes);
-    drop_key(c, buf_slice(&key));
-    buf_deinit(&key);
-}
-
-void catalog_overlay_put_table(struct catalog *c, const Sherd__V1__TableDesc *d)
-{
-    overlay_put(c, META_PREFIX_TABLE, d->id, 4, d);
-}
-
-void catalog_overlay_put_sequence(struct catalog *c, const Sherd__V1__SequenceDesc *d)
-{
-    overlay_put(c, META_PREFIX_SEQ, d->id, 8, d);
-}
-
-void catalog_overlay_put_schema(struct catalog *c, const Sherd__V1__SchemaDesc *d)
-{
-    overlay_put(c, META_PREFIX_SCHEMA, d->id, 4, d);
-}
-
-void catalog_overlay_put_database(struct catalog *c, const Sherd__V1__DatabaseDesc *d)
-{
-    overlay_put(c, META_PREFIX_DB, d->id, 4, d);
-}
-
-void catalog_overlay_drop_table(struct catalog *c, uint32_t id)
-{
-    overlay_drop(c, META_PREFIX_TABLE, id, 4);
-}
-
-void catalog_overlay_drop_sequence(struct catalog *c, uint64_t id)
-{
-    overlay_drop(c, META_PREFIX_SEQ, id, 8);
-}
-
-void catalog_overlay_drop_schema(struct catalog *c, uint32_t id)
-{
-    overlay_drop(c, META_PREFIX_SCHEMA, id, 4);
-}
-
-void catalog_overlay_drop_database(struct catalog *c, uint32_t id)
-{
-    overlay_drop(c, META_PREFIX_DB, id, 4);
+    ASSERT(catalog_is_overlay(c->revision));
+    drop_key(c, key);
 }

@@ -56,6 +56,7 @@ static void txn_unref(struct txn *t)
     }
     mem_free(t->savepoints);
     mem_free(t->parts);
+    mem_free(t->written);
     mem_free(t);
 }
 
@@ -77,6 +78,53 @@ bool txn_has_writes(const struct txn *t)
         }
     }
     return t->state == TXN_COMMITTED;
+}
+
+bool txn_has_written(const struct txn *t, uint32_t table_id)
+{
+    for (int i = 0; i < t->written_count; i++) {
+        if (t->written[i] == table_id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void txn_note_written(struct txn *t, uint32_t table_id)
+{
+    if (!txn_has_written(t, table_id)) {
+        t->written = mem_realloc(t->written, sizeof(*t->written) * (size_t)(t->written_count + 1));
+        t->written[t->written_count++] = table_id;
+    }
+}
+
+uint64_t txn_counter(const struct txn *t)
+{
+    return t->counter;
+}
+
+uint64_t txn_start(const struct txn *t)
+{
+    return t->start;
+}
+
+int txn_write_shards(const struct txn *t, uint64_t *out, int cap)
+{
+    int n = 0;
+    for (int i = 0; i < t->part_count; i++) {
+        if (t->parts[i].has_writes) {
+            if (n < cap) {
+                out[n] = t->parts[i].shard_id;
+            }
+            n++;
+        }
+    }
+    return n;
+}
+
+void txn_decide_by(struct txn *t, const struct txn_decision *d)
+{
+    t->decision = *d;
 }
 
 void txn_hint_single_scan(struct txn *t)
@@ -418,6 +466,7 @@ static struct status *send_one(struct fiber *f, struct broadcast *b)
         q.prepare.attempt = b->attempt;
         q.prepare.commit = b->commit;
         q.prepare.coordinator_node = t->router->node_id;
+        q.prepare.decision_job = t->decision.job_id;
         if (b->list != NULL) {
             q.prepare.n_participants = b->list->count;
             q.prepare.participants = b->list->pointers;
@@ -795,6 +844,17 @@ static struct status *commit_many(struct fiber *f, struct txn *t, bool has_reade
         if (all_answer(t, TO_WRITERS, ANSWER(PREPARED)) ||
             any_answer(t, TO_WRITERS, ANSWER(COMMITTED)) ||
             (bug_on(BUG_TXN_ACK_FIRST_PREPARE) && any_answer(t, TO_WRITERS, ANSWER(PREPARED)))) {
+            if (t->decision.decide != NULL) { /* section 9: the metadata group has the last word */
+                st = t->decision.decide(f, t->decision.ctx, attempt, commit);
+                if (status_is(st, STATUS_CONFLICT)) {
+                    t->state = TXN_ABORTED;
+                    goto out;
+                }
+                if (st != NULL) {
+                    st = unknown_outcome(t, st);
+                    goto out;
+                }
+            }
             t->state = TXN_COMMITTED; /* C4 */
             t->commit_ts = commit;
             goto out;
@@ -842,26 +902,28 @@ struct status *txn_commit(struct fiber *f, struct txn *t)
     bool has_readers = count_targets(t, TO_READERS) > 0;
     struct status *st = NULL;
     uint32_t attempt = 1;
-    if (writers == 0) { /* C1 */
+    bool is_decided = t->decision.decide != NULL;
+    ASSERT(!is_decided || writers == 0 || t->decision.job_id != 0);
+    if (writers == 0 && !is_decided) { /* C1 */
         t->state = TXN_COMMITTED;
     } else {
         fiber_mask(
             f); /* a commit once begun sees its end: a cancel would only make the outcome unknown */
-        st =
-            writers == 1 ? commit_one(f, t, has_readers) : commit_many(f, t, has_readers, &attempt);
+        st = writers == 1 && !is_decided ? commit_one(f, t, has_readers)
+                                         : commit_many(f, t, has_readers, &attempt);
         fiber_unmask(f);
     }
     switch (t->state) {
     case TXN_COMMITTED:
         ASSERT(st == NULL);
-        finalize_later(t, attempt, false, writers > 1);
+        finalize_later(t, attempt, false, writers > 1 || (writers == 1 && is_decided));
         break;
     case TXN_ACTIVE: /* nothing of C3 was sent */
         t->state = TXN_ABORTED;
         finalize_later(t, attempt, true, false);
         break;
     case TXN_ABORTED:
-        finalize_later(t, attempt, true, writers > 1);
+        finalize_later(t, attempt, true, writers > 1 || (writers == 1 && is_decided));
         break;
     default: /* UNKNOWN: the participants' recoverers decide; nothing may be finalized here */
         break;

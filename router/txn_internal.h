@@ -58,6 +58,9 @@ struct txn {
     int savepoint_count, savepoint_cap;
     uint64_t savepoint_next;
     struct txn_stats stats;
+    struct txn_decision decision; /* decide NULL: the prepares decide */
+    uint32_t *written;            /* tables with rows written */
+    int written_count;
     int refs; /* the session and a finalizing fiber */
 };
 
@@ -76,6 +79,7 @@ void txn_fill_ref(struct txn *t, const struct participant *p, struct txn_ref *ou
  */
 struct status *txn_learn_handle(struct txn *t, struct participant *p,
                                 const Sherd__V1__Handle *h) STATUS_MUST_CHECK;
+void txn_note_written(struct txn *t, uint32_t table_id);
 /* A request to this participant was given up or lost. */
 void txn_note_lost(struct participant *p, const struct status *st);
 void txn_fail(struct txn *t);

@@ -527,6 +527,10 @@ static struct status *scan_start(struct fiber *f, struct scan *sc)
             return status_new(CONFLICT, "a second read after one without a snapshot");
         }
         TRY(txn_snapshot(f, t));
+        if (t->start < sc->fr.usable_from && sc->fr.usable_from != INDEX_USABLE_BY_MAKER) {
+            return status_new(
+                CONFLICT, "could not serialize access: the index is newer than the snapshot");
+        }
     }
     if (!is_single && !sc->is_ordered && sc->rows_left < 0) {
         fetch_parallel(f, sc);

@@ -332,6 +332,7 @@ struct status *txn_write(struct fiber *f, struct txn *t, struct arena *a,
     if (nops == 0) {
         return NULL;
     }
+    txn_note_written(t, table_id);
     struct write_call c = {
         .t = t, .a = a, .ops = ops, .table_id = table_id, .schema_version = schema_version};
     int *pending = ARENA_ARRAY(a, int, nops);

@@ -245,6 +245,14 @@ static struct status *fence(struct fiber *f, struct part *p, const Sherd__V1__Fe
             state_fence_put(p->state, q->table_id, q->version);
         }
     }
+    if (q->table_id != 0 && q->txn != NULL) {
+        struct work *own = part_find_by_id(p, txn_id_from(q->txn));
+        for (size_t i = 0; own != NULL && i < own->table_count; i++) {
+            if (own->tables[i].table_id == q->table_id && own->tables[i].version < q->version) {
+                own->tables[i].version = q->version;
+            }
+        }
+    }
     struct status *st = propose_number(f, p, &key, q->version);
     buf_deinit(&key);
     TRY(st);

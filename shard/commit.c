@@ -763,6 +763,7 @@ static struct status *prepare_at(struct fiber *f, struct part *p, struct work *w
         return NULL;
     }
     take_participants(w, req);
+    w->decision_job = req->decision_job;
     if (req->coordinator_node != 0) {
         w->coordinator_node = req->coordinator_node;
     }

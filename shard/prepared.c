@@ -1,8 +1,8 @@
 /*
  * PREPARED records: a transaction's writes at one shard, durable before its commit is decided.
  *
- *   version u8 = 1 | attempt u32 | commit ts u64 | coordinator node u64 | start ts u64
- *   handle term u64 | handle number u64
+ *   version u8 = 2 | attempt u32 | commit ts u64 | coordinator node u64 | start ts u64
+ *   handle term u64 | handle number u64 | decision job u64 (from version 2 on)
  *   count varint, participants: shard u64 | term u64 | number u64
  *   count varint, writes: key bytes | flags u8 (1 = delete) | lock mode u8 | row bytes
  *
@@ -12,7 +12,7 @@
 #include "base/check.h"
 #include "part.h"
 
-enum { PREPARED_VERSION = 1 };
+enum { PREPARED_VERSION = 2 };
 
 void prepared_encode(struct buf *out, const struct work *w, uint32_t attempt, uint64_t commit)
 {
@@ -24,6 +24,7 @@ void prepared_encode(struct buf *out, const struct work *w, uint32_t attempt, ui
     buf_put_u64(out, w->start);
     buf_put_u64(out, w->term);
     buf_put_u64(out, w->number);
+    buf_put_u64(out, w->decision_job);
     buf_put_varint(out, w->participant_count);
     for (size_t i = 0; i < w->participant_count; i++) {
         buf_put_u64(out, w->participants[i].shard_id);
@@ -53,6 +54,7 @@ static struct status *decode(struct part *p, struct txn_id id, struct slice byte
     w->term = read_u64(&r);
     w->number = 0; /* dies with its term (L3); the record keeps it for the recoverer's Query */
     read_u64(&r);
+    w->decision_job = version >= 2 ? read_u64(&r) : 0;
     w->is_handle_dead = true;
     w->state = WORK_PREPARED;
     w->participant_count = read_count(&r, 24);
@@ -63,7 +65,7 @@ static struct status *decode(struct part *p, struct txn_id id, struct slice byte
         w->participants[i].number = read_u64(&r);
     }
     size_t count = read_count(&r, 4);
-    bool is_valid = version == PREPARED_VERSION && w->attempt != 0;
+    bool is_valid = version >= 1 && version <= PREPARED_VERSION && w->attempt != 0;
     for (size_t i = 0; i < count && is_valid && reader_ok(&r); i++) {
         struct slice key = read_bytes(&r);
         bool is_delete = read_u8(&r) != 0;

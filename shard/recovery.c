@@ -9,6 +9,8 @@
  *     any Never -> abort
  *     Busy, silence -> ask again later: the locks stay (unavoidable; counted)
  *   Finalize here and everywhere
+ * The rows of a schema change are decided by its job in the metadata group instead (section 9):
+ * after the coordinator that job is asked, and aborted if it is undecided still.
  *
  * Several recoverers and the coordinator may run at once: the answers are stable, so all decide the
  * same. The decision is acted on through Finalize only and reported to nobody.
@@ -16,6 +18,7 @@
 #include "base/buggify.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "metadata/jobs.h"
 #include "server_impl.h"
 
 #define PAUSE_MIN_MS 20u
@@ -151,6 +154,20 @@ static struct status *ask_participants(struct fiber *f, struct shard_server *s,
     return NULL;
 }
 
+/* The transaction changes the schema too: the job that does is the one place of its outcome. */
+static struct status *ask_job(struct fiber *f, struct shard_server *s, const struct recovering *r,
+                              enum decision *out, uint32_t *out_attempt, uint64_t *out_commit)
+{
+    bool is_committed = false;
+    TRY(meta_job_decide(f, s->o.meta, r->work->decision_job, &is_committed, out_attempt,
+                        out_commit));
+    *out = is_committed ? DECIDE_COMMIT : DECIDE_ABORT;
+    if (is_committed && is_prepared(r)) {
+        ASSERT(*out_attempt == r->work->attempt && *out_commit == r->work->commit_ts);
+    }
+    return NULL;
+}
+
 static void finalize_others(struct fiber *f, struct shard_server *s, const struct recovering *r,
                             bool is_abort, uint32_t attempt, uint64_t commit)
 {
@@ -196,7 +213,9 @@ static bool recover_once(struct fiber *f, struct shard_server *s, struct recover
     }
     if (d == DECIDE_NOTHING) {
         struct arena *a = arena_create(0);
-        struct status *st = ask_participants(f, s, r, a, &d, &attempt, &commit);
+        struct status *st = r->work->decision_job != 0
+                                ? ask_job(f, s, r, &d, &attempt, &commit)
+                                : ask_participants(f, s, r, a, &d, &attempt, &commit);
         arena_destroy(a);
         LOGD("shard", "shard %llu recovers transaction %llu/%llu: %s",
              (unsigned long long)r->replica->shard_id, (unsigned long long)r->work->id.incarnation,

@@ -51,6 +51,7 @@ static struct status *look_up(struct run *r, const struct plan_write *pw,
     fr->table_id = t->table->id;
     fr->index_id = ix->index_id;
     fr->schema_version = t->table->version;
+    fr->usable_from = ix->usable_from;
     fr->is_lookup = !ix->primary;
     fr->nrow_columns = t->ncolumns;
     fr->row_columns = t->row_columns;

@@ -203,8 +203,12 @@ struct status *foreign_scan(struct run *r, const struct table_write *t, struct a
                             const struct foreign_key *fk, struct datum *old)
 {
     const Sherd__V1__ConstraintDesc *c = fk->desc;
-    struct fragment fr = {
-        .table_id = fk->child->id, .index_id = 1, .schema_version = fk->child->version, .limit = 1};
+    const Sherd__V1__IndexDesc *primary = fk->child->indexes[0];
+    struct fragment fr = {.table_id = fk->child->id,
+                          .index_id = primary->index_id, /* not 1 after ADD PRIMARY KEY */
+                          .schema_version = fk->child->version,
+                          .usable_from = primary->usable_from,
+                          .limit = 1};
     fr.row_columns = table_row_columns(a, fk->child, &fr.nrow_columns);
     fr.ncolumns = 0;
     fr.columns = ARENA_ARRAY(a, int, fk->child->n_columns + 1);
@@ -233,7 +237,7 @@ struct status *foreign_scan(struct run *r, const struct table_write *t, struct a
     fr.filter = filter;
     struct buf key = {0};
     struct key_span span = {0};
-    key_prefix(&key, fk->child->id, 1);
+    key_prefix(&key, fk->child->id, primary->index_id);
     span.start = arena_copy(a, buf_slice(&key));
     if (key_prefix_end(&key)) {
         span.end = arena_copy(a, buf_slice(&key));

@@ -55,6 +55,7 @@ static void template_init(struct planner *p, struct rel *t, struct scan *s)
     s->fragment.table_id = t->table->id;
     s->fragment.index_id = s->index->index_id;
     s->fragment.schema_version = t->table->version;
+    s->fragment.usable_from = s->index->usable_from;
     s->fragment.is_lookup = !s->index->primary;
     s->fragment.row_columns = table_row_columns(p->a, t->table, &s->fragment.nrow_columns);
     s->fragment.limit = -1;

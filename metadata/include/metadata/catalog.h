@@ -54,16 +54,14 @@ void catalog_each_sequence(const struct catalog *c,
 void catalog_each_role(const struct catalog *c, bool (*fn)(void *ctx, const Sherd__V1__RoleDesc *d),
                        void *ctx);
 
-/* A private overlay: the snapshot plus changes of an open transaction (DDL inside BEGIN). The
- * overlay shares what it does not change; puts take copies. */
-struct catalog *catalog_overlay(struct catalog *base);
-void catalog_overlay_put_table(struct catalog *c, const Sherd__V1__TableDesc *d);
-void catalog_overlay_put_sequence(struct catalog *c, const Sherd__V1__SequenceDesc *d);
-void catalog_overlay_put_schema(struct catalog *c, const Sherd__V1__SchemaDesc *d);
-void catalog_overlay_put_database(struct catalog *c, const Sherd__V1__DatabaseDesc *d);
-void catalog_overlay_drop_table(struct catalog *c, uint32_t id);
-void catalog_overlay_drop_sequence(struct catalog *c, uint64_t id);
-void catalog_overlay_drop_schema(struct catalog *c, uint32_t id);
-void catalog_overlay_drop_database(struct catalog *c, uint32_t id);
+/* A private overlay: the snapshot plus changes of an open transaction (DDL inside BEGIN). It shares
+ * what it does not change and has a revision that no other snapshot has. */
+struct catalog *catalog_overlay(const struct catalog *base);
+/* Whether the revision is an overlay's: what was made on it holds for nothing else. */
+bool catalog_is_overlay(uint64_t revision);
+/* Puts or deletes a key of the metadata space, as the transaction's commit will; other keys than
+ * descriptors' are passed over. A put descriptor keeps the revision that the committed one has. */
+void catalog_overlay_put(struct catalog *c, struct slice key, struct slice value);
+void catalog_overlay_delete(struct catalog *c, struct slice key);
 
 #endif

@@ -19,7 +19,8 @@
  *   setting/<name>                   text; replication_factor: voters per shard, one digit, default 3
  *   job/<u64 id>                     JobDesc: the scheduler does it and removes the key. PRESPLIT of a
  *                                    hash-sharded table (put it together with the table), SPLIT by hand
- *                                    (shard_id, split_key), FENCE of a former router incarnation
+ *                                    (shard_id, split_key), FENCE of a former router incarnation,
+ *                                    SCHEMA: a schema change of several steps (jobs.h), by a router
  *   counter/<kind>                   last allocated id (not in the watch)
  * Uniqueness of a name is the compare "must not exist" on its name/ key.
  *

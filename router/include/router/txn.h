@@ -38,6 +38,24 @@ struct status *txn_commit(struct fiber *f, struct txn *t) STATUS_MUST_CHECK;
 void txn_rollback(struct fiber *f, struct txn *t);
 enum txn_isolation txn_isolation(const struct txn *t);
 bool txn_has_writes(const struct txn *t);
+/* Whether it has written rows of the table, committed or not. */
+bool txn_has_written(const struct txn *t, uint32_t table_id);
+/* The id: with the router's incarnation. */
+uint64_t txn_counter(const struct txn *t);
+/* Its snapshot; 0 = not taken yet. */
+uint64_t txn_start(const struct txn *t);
+/* Shards with writes of it; valid until the next write. */
+int txn_write_shards(const struct txn *t, uint64_t *out, int cap);
+
+/* The transaction changes the schema too: once every shard has prepared, `decide` commits it in the
+ * metadata group, in one change with the descriptors. NULL: committed. CONFLICT: sure that it is
+ * not. Any other error: unknown, whoever finds prepared rows asks job_id. */
+struct txn_decision {
+    uint64_t job_id; /* 0: only without writes */
+    struct status *(*decide)(struct fiber *f, void *ctx, uint32_t attempt, uint64_t commit);
+    void *ctx;
+};
+void txn_decide_by(struct txn *t, const struct txn_decision *d);
 /* READ COMMITTED: a new snapshot; all levels: marks where the statement's undo begins. */
 struct status *txn_statement_begin(struct fiber *f, struct txn *t) STATUS_MUST_CHECK;
 /* Savepoints: a mark is the current write sequence of every participant. */
@@ -50,6 +68,9 @@ struct status *txn_rollback_to(struct fiber *f, struct txn *t,
  * block it changes nothing. */
 void txn_hint_single_scan(struct txn *t);
 
+/* IndexDesc.usable_from while the transaction that makes the index is open: its own snapshot will
+ * do; the commit puts its timestamp there. */
+#define INDEX_USABLE_BY_MAKER UINT64_MAX
 /* A scan of the fragment's spans (which may cross shards). The fragment's bytes are borrowed until
  * close. Ordered: batches come in key order (or reverse), else shards are read side by side. table
  * is for messages. */

@@ -40,6 +40,7 @@ struct fragment {
     uint32_t table_id;
     uint32_t index_id;       /* 1 = primary */
     uint64_t schema_version; /* of the table descriptor: checked against the catalog fence */
+    uint64_t usable_from;    /* the router's: the index has all entries from this snapshot on */
     int nspans;
     struct key_span *spans; /* ascending, disjoint, all within one shard */
     bool is_reverse;

@@ -198,6 +198,25 @@ static bool count_table(void *ctx, const Sherd__V1__TableDesc *d)
     return true;
 }
 
+static void overlay_put(struct catalog *c, const char *prefix, uint64_t id, int id_bytes,
+                        const void *message)
+{
+    struct buf key = {0}, value = {0};
+    meta_key(&key, prefix, id, id_bytes);
+    pb_pack(message, &value);
+    catalog_overlay_put(c, buf_slice(&key), buf_slice(&value));
+    buf_deinit(&key);
+    buf_deinit(&value);
+}
+
+static void overlay_delete(struct catalog *c, const char *prefix, uint64_t id, int id_bytes)
+{
+    struct buf key = {0};
+    meta_key(&key, prefix, id, id_bytes);
+    catalog_overlay_delete(c, buf_slice(&key));
+    buf_deinit(&key);
+}
+
 static void overlay_body(struct fiber *f, struct world_node *n)
 {
     struct change c = {0};
@@ -207,10 +226,12 @@ static void overlay_body(struct fiber *f, struct world_node *n)
     change_commit(f, n, &c, NULL);
     struct catalog *base = catalog_current(n->catalog);
     struct catalog *mine = catalog_overlay(base);
+    TRUE(catalog_is_overlay(catalog_revision(mine)));
+    TRUE(!catalog_is_overlay(catalog_revision(base)));
     const Sherd__V1__TableDesc *seen = catalog_table(mine, 16385, slice_str("a"));
     TRUE(seen == catalog_table(base, 16385, slice_str("a")));
     table(&t, 20000, "renamed", "a_pkey");
-    catalog_overlay_put_table(mine, &t.desc);
+    overlay_put(mine, META_PREFIX_TABLE, 20000, 4, &t.desc);
     snprintf(t.name, sizeof(t.name), "overwritten"); /* it took a copy */
     TRUE(catalog_table(mine, 16385, slice_str("a")) == NULL);
     TRUE(catalog_table(mine, 16385, slice_str("renamed"))->id == 20000);
@@ -221,15 +242,16 @@ static void overlay_body(struct fiber *f, struct world_node *n)
     meta_key(&key, META_PREFIX_TABLE, 20000, 4);
     TRUE(catalog_mod_revision(mine, buf_slice(&key)) ==
          catalog_mod_revision(base, buf_slice(&key)));
-    catalog_overlay_put_table(mine, table(&t, 20009, "new", "new_pkey"));
+    overlay_put(mine, META_PREFIX_TABLE, 20009, 4, table(&t, 20009, "new", "new_pkey"));
+    catalog_overlay_put(mine, slice_str("name/rel/x"), slice_str("r")); /* no descriptor */
     buf_clear(&key);
     meta_key(&key, META_PREFIX_TABLE, 20009, 4);
     TRUE(catalog_mod_revision(mine, buf_slice(&key)) == 0);
     int count = 0;
     catalog_each_table(mine, count_table, &count);
     TRUE(count == 2);
-    catalog_overlay_drop_table(mine, 20000);
-    catalog_overlay_drop_table(mine, 4711); /* not there */
+    overlay_delete(mine, META_PREFIX_TABLE, 20000, 4);
+    overlay_delete(mine, META_PREFIX_TABLE, 4711, 4); /* not there */
     TRUE(catalog_table_by_id(mine, 20000) == NULL);
     TRUE(catalog_index(mine, 16385, slice_str("a_pkey"), NULL) == NULL);
     Sherd__V1__SequenceDesc s = SHERD__V1__SEQUENCE_DESC__INIT;
@@ -237,18 +259,18 @@ static void overlay_body(struct fiber *f, struct world_node *n)
     s.id = 30000;
     s.schema_id = 16385;
     s.name = name;
-    catalog_overlay_put_sequence(mine, &s);
+    overlay_put(mine, META_PREFIX_SEQ, 30000, 8, &s);
     TRUE(catalog_sequence(mine, 16385, slice_str("s")) == catalog_sequence_by_id(mine, 30000));
-    catalog_overlay_drop_sequence(mine, 30000);
+    overlay_delete(mine, META_PREFIX_SEQ, 30000, 8);
     TRUE(catalog_sequence_by_id(mine, 30000) == NULL);
     Sherd__V1__SchemaDesc schema = SHERD__V1__SCHEMA_DESC__INIT;
     schema.id = 30001;
     schema.database_id = 16384;
     schema.name = name;
     schema.owner = name;
-    catalog_overlay_put_schema(mine, &schema);
+    overlay_put(mine, META_PREFIX_SCHEMA, 30001, 4, &schema);
     TRUE(catalog_schema(mine, 16384, slice_str("s"))->id == 30001);
-    catalog_overlay_drop_schema(mine, 30001);
+    overlay_delete(mine, META_PREFIX_SCHEMA, 30001, 4);
     TRUE(catalog_schema(mine, 16384, slice_str("s")) == NULL);
     buf_deinit(&key);
     catalog_unref(mine);
