@@ -206,7 +206,6 @@ static bool reaches_itself(const struct edges *e, struct txn_id id, uint8_t *see
             for (size_t k = 0; k < e->count; k++) {
                 if (seen[k] == 0 && txn_id_eq(e->items[k].waiter, e->items[i].holder)) {
                     seen[k] = 1;
-                    changed = true;
                 }
             }
             changed = true;

@@ -182,7 +182,9 @@ void work_read_span(struct work *w, const struct key_span *span, uint64_t from, 
         w->spans = mem_realloc(w->spans, w->span_cap * sizeof(*w->spans));
     }
     uint8_t *bytes = mem_alloc(span->start.len + end.len + 1);
-    memcpy(bytes, span->start.data, span->start.len);
+    if (span->start.len != 0) { /* a span may begin at the first key of all */
+        memcpy(bytes, span->start.data, span->start.len);
+    }
     if (end.len != 0) {
         memcpy(bytes + span->start.len, end.data, end.len);
     }
