@@ -32,6 +32,10 @@ struct status *router_create(struct fiber *f, const struct router_options *o, st
     r->m_statements = metric_counter("sherd_sql_statements_total", NULL, "statements executed");
     r->m_errors =
         metric_counter("sherd_sql_errors_total", NULL, "statements that ended in an error");
+    r->m_replays =
+        metric_counter("sherd_txn_replays_total", NULL, "transactions run again after a conflict");
+    r->m_replays_failed = metric_counter("sherd_txn_replays_failed_total", NULL,
+                                         "replays that gave other results, or met conflicts again");
     r->plans = plan_cache_create();
     txn_register(r);
     *out = r;

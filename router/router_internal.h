@@ -32,7 +32,7 @@ struct router {
     struct cond background_done;
 
     struct metric *m_commits, *m_aborts, *m_unknown, *m_retries, *m_refreshes, *m_statements,
-        *m_errors;
+        *m_errors, *m_replays, *m_replays_failed;
 };
 
 /*

@@ -518,6 +518,7 @@ struct status *copy_statement(struct fiber *f, struct session *s, struct parsed 
     TRY_GOTO(plan_copy(f, &exec.env, p, i, plan_arena, &spec, &target, &query), out);
     TRY_GOTO(session_need_txn(s, false, !spec.is_from), out);
     s->block_has_query = true;
+    replay_give_up(s); /* the client's data is gone, or not digested */
     TRY_GOTO(txn_statement_begin(f, s->txn), out);
     exec.txn = s->txn;
     exec.txn_now_us = s->txn_now_us;

@@ -4,7 +4,8 @@
  * A statement that met a conflict is run again by the router as long as nothing of it has reached
  * the client: in an implicit transaction with a new transaction, in a block after a refresh of the
  * snapshot (W4). Results of an implicit writing statement are therefore kept until its commit is
- * done.
+ * done. What is left, in a transaction of several statements, is to run all of it again (replay.c);
+ * a statement that has sent rows then leaves out as many, if they are the same.
  */
 #include "session_internal.h"
 
@@ -20,7 +21,6 @@
 #define RETRIES_MAX 30
 #define SCHEMA_WAIT_MS                                                                             \
     60000 /* how long a statement waits for a schema change that keeps its table */
-
 
 struct status *send_text_row(struct fiber *f, struct sink *sink, const char *column,
                              const char *value)
@@ -76,10 +76,17 @@ struct run {
     const struct datum *params;
     int nparams;
     struct sink *sink;
-    bool is_only;  /* the one statement of its implicit transaction */
-    bool has_sent; /* something reached the sink: no retry */
+    bool is_only;      /* the one statement of its implicit transaction */
+    bool has_sent;     /* something reached the sink: no retry */
+    bool is_different; /* run again, it gave other rows than were sent */
     bool want_columns;
     uint64_t affected, sent;
+    int64_t now_us;
+    struct replay_step *step; /* kept for a replay, or NULL */
+    struct digest digest;     /* of the rows that this attempt gave */
+    uint64_t given;           /* rows that it gave */
+    uint64_t again;           /* of them the first so many were sent by an earlier attempt ... */
+    struct digest expected;   /* ... with this digest */
 };
 
 static void exec_init(struct run *x, struct catalog *c, struct arena *a, struct exec *out)
@@ -92,22 +99,66 @@ static void exec_init(struct run *x, struct catalog *c, struct arena *a, struct 
     out->params = x->params;
     out->nparams = x->nparams;
     out->txn_now_us = s->txn_now_us;
-    out->stmt_now_us = session_wall_us(s);
+    out->stmt_now_us = x->now_us;
     out->is_last = x->is_only && !plan_is_read_only(x->plan);
 }
 
-static struct status *send_batch(struct fiber *f, struct run *x, const struct batch *b)
+/* Rows first..first+n-1 of b; cols has room for b->ncols. */
+static struct batch batch_part(const struct batch *b, int first, int n, struct datum **cols)
 {
+    struct batch part = *b;
+    for (int c = 0; c < b->ncols; c++) {
+        cols[c] = b->cols[c] + first;
+    }
+    part.cols = cols;
+    part.nrows = n;
+    return part;
+}
+
+/* Digests the rows that an earlier attempt has sent and leaves them out. */
+static struct status *skip_sent(struct run *x, const struct batch *b, int *out_first)
+{
+    int r = 0;
+    for (; r < b->nrows && x->given < x->again; r++) {
+        digest_row(&x->digest, b, r);
+        if (++x->given == x->again && !digest_eq(&x->digest, &x->expected)) {
+            x->is_different = true;
+            return replay_differs();
+        }
+    }
+    *out_first = r;
+    return NULL;
+}
+
+static struct status *send_batch(struct fiber *f, struct run *x, struct arena *a,
+                                 const struct batch *b)
+{
+    int first = 0;
+    if (x->step != NULL) {
+        TRY(skip_sent(x, b, &first));
+        for (int r = first; r < b->nrows; r++) {
+            digest_row(&x->digest, b, r);
+            x->given++;
+        }
+    }
+    if (x->sink == NULL || (first > 0 && first == b->nrows)) {
+        return NULL;
+    }
     x->has_sent = true;
-    x->sent += (uint64_t)b->nrows;
-    return x->sink->rows(f, x->sink, b);
+    x->sent += (uint64_t)(b->nrows - first);
+    if (first == 0) {
+        return x->sink->rows(f, x->sink, b);
+    }
+    struct batch part =
+        batch_part(b, first, b->nrows - first, ARENA_ARRAY(a, struct datum *, b->ncols));
+    return x->sink->rows(f, x->sink, &part);
 }
 
 static struct status *send_columns(struct fiber *f, struct run *x)
 {
     const struct plan_column *cols;
     int n = plan_columns(x->plan, &cols);
-    if (n > 0 && x->want_columns) {
+    if (n > 0 && x->want_columns && x->sink != NULL) {
         x->want_columns = false;
         return x->sink->columns(f, x->sink, cols, n);
     }
@@ -121,6 +172,9 @@ static struct status *attempt(struct fiber *f, struct run *x, struct catalog *c,
     struct exec exec;
     TRY(session_need_txn(s, x->is_only, x->is_only && plan_is_read_only(x->plan)));
     s->block_has_query = true;
+    replay_rewind(s, x->step);
+    x->digest = (struct digest){0};
+    x->given = 0;
     exec_init(x, c, a, &exec);
     TRY(txn_statement_begin(f, s->txn));
     struct op *op = NULL;
@@ -149,7 +203,7 @@ static struct status *attempt(struct fiber *f, struct run *x, struct catalog *c,
         }
         st = send_columns(f, x);
         if (st == NULL) {
-            st = send_batch(f, x, b);
+            st = send_batch(f, x, a, b);
         }
         if (st == NULL) {
             st = fiber_check(f);
@@ -163,7 +217,11 @@ static struct status *attempt(struct fiber *f, struct run *x, struct catalog *c,
     }
     TRY(send_columns(f, x));
     for (int i = 0; i < nkept; i++) {
-        TRY(send_batch(f, x, kept[i]));
+        TRY(send_batch(f, x, a, kept[i]));
+    }
+    if (x->given < x->again) {
+        x->is_different = true;
+        return replay_differs();
     }
     return NULL;
 }
@@ -196,12 +254,11 @@ static struct status *wait_newer_catalog(struct fiber *f, struct session *s,
                        "the table ends it.");
 }
 
-static struct status *run_plan(struct fiber *f, struct run *x, bool *out_replan)
+/* Attempts until one succeeds or the client has to hear of it. *out_replan: it has not run, the
+ * plan is of an old version. */
+static struct status *run_tries(struct fiber *f, struct run *x, struct catalog *c, bool *out_replan)
 {
     struct session *s = x->s;
-    *out_replan = false;
-    metric_add(s->router->m_statements, 1);
-    struct catalog *c = catalog_current(s->router->catalog);
     struct arena *a = arena_create(0);
     struct status *st;
     for (int tries = 0;; tries++) {
@@ -244,8 +301,55 @@ static struct status *run_plan(struct fiber *f, struct run *x, bool *out_replan)
             }
         }
     }
+    replay_rewind(s, NULL);
     arena_destroy(a);
+    return st;
+}
+
+static void command_digest(struct digest *d, const struct plan *plan, uint64_t affected)
+{
+    char tag[64];
+    command_tag(plan, affected, 0, tag, sizeof(tag)); /* the rows are in the digest */
+    digest_text(d, tag);
+}
+
+static struct status *run_plan(struct fiber *f, struct run *x, bool *out_replan)
+{
+    struct session *s = x->s;
+    *out_replan = false;
+    metric_add(s->router->m_statements, 1);
+    x->now_us = session_wall_us(s);
+    if (!x->is_only) {
+        x->step = replay_plan(s, x->plan, x->params, x->nparams, x->now_us);
+        s->replay.under_way = x->step;
+    }
+    struct catalog *c = catalog_current(s->router->catalog);
+    struct status *st = run_tries(f, x, c, out_replan);
+    while (st != NULL && x->step != NULL && !x->is_different) {
+        if (x->given > x->again) { /* all rows that it gave were sent */
+            x->expected = x->digest;
+            x->again = x->given;
+        }
+        st = replay_run(f, s, st);
+        if (st != NULL) {
+            break;
+        }
+        x->affected = 0;
+        st = run_tries(f, x, c, out_replan);
+    }
     catalog_unref(c);
+    if (x->step != NULL) {
+        x->step->rows = -1;
+        x->step->result = x->digest;
+        if (st != NULL) {
+            replay_failed(s, x->step, st);
+        } else if (*out_replan) {
+            replay_forget_last(s);
+        } else {
+            command_digest(&x->step->result, x->plan, x->affected);
+        }
+    }
+    s->replay.under_way = NULL;
     return st;
 }
 
@@ -326,6 +430,7 @@ static struct status *run_ddl(struct fiber *f, struct session *s, struct parsed 
                 "Run the statement outside of BEGIN ... COMMIT.");
         }
         TRY(session_need_txn(s, false, false));
+        replay_give_up(s);
         TRY(txn_statement_begin(f, s->txn));
     } else {
         TRY(session_end_implicit(f, s)); /* what came before in the same query */
@@ -926,11 +1031,31 @@ struct portal *session_portal(struct session *s, struct slice name)
     return p;
 }
 
+/* It is read no further: its step, if it is kept, has to stand without it. */
+static void portal_finish(struct portal *p, bool is_end)
+{
+    op_close(p->op);
+    p->op = NULL;
+    p->pending = NULL;
+    p->is_done = true;
+    struct replay_step *x = p->step;
+    p->step = NULL;
+    if (x == NULL) {
+        return;
+    }
+    x->portal = NULL;
+    x->rows = is_end ? -1 : p->rows_sent;
+    x->result = p->digest;
+    if (is_end) {
+        command_digest(&x->result, p->plan, p->exec.rows_affected);
+    }
+}
+
 void portal_free(struct fiber *f, struct session *s, struct portal *p)
 {
     (void)f;
     HASH_DEL(s->portals, p);
-    op_close(p->op);
+    portal_finish(p, false);
     if (p->exec.env.catalog != NULL) {
         catalog_unref(p->exec.env.catalog);
     }
@@ -1002,56 +1127,179 @@ struct status *session_bind(struct fiber *f, struct session *s, struct slice por
     return NULL;
 }
 
+/* Opens the portal's operator tree, at the beginning, in the transaction of now. */
+static struct status *portal_open(struct fiber *f, struct session *s, struct portal *p)
+{
+    TRY(session_need_txn(s, false, false));
+    s->block_has_query = true;
+    op_close(p->op);
+    p->op = NULL;
+    p->pending = NULL;
+    p->digest = (struct digest){0};
+    if (p->exec.env.catalog != NULL) {
+        catalog_unref(p->exec.env.catalog);
+    }
+    struct run x = {
+        .s = s, .plan = p->plan, .params = p->params, .nparams = p->nparams, .now_us = p->now_us};
+    exec_init(&x, catalog_current(s->router->catalog), p->arena, &p->exec);
+    replay_rewind(s, p->step);
+    TRY(txn_statement_begin(f, s->txn));
+    return plan_open(f, p->plan, &p->exec, &p->op);
+}
+
+/* The next rows, at most `most`; *out NULL: that was all. They stay valid until the next call. */
+static struct status *portal_read(struct fiber *f, struct portal *p, int64_t most,
+                                  struct batch *out, bool *out_done)
+{
+    *out_done = p->op == NULL;
+    if (p->pending == NULL && p->op != NULL) {
+        TRY(op_next(f, p->op, &p->pending));
+        p->pending_at = 0;
+        *out_done = p->pending == NULL;
+    }
+    if (*out_done) {
+        return NULL;
+    }
+    const struct batch *b = p->pending;
+    int64_t n = b->nrows - p->pending_at;
+    n = n < most ? n : most;
+    struct datum **cols = p->cols;
+    if (cols == NULL) {
+        cols = p->cols = ARENA_ARRAY(p->arena, struct datum *, b->ncols + 1);
+    }
+    *out = batch_part(b, p->pending_at, (int)n, cols);
+    p->pending_at += (int)n;
+    if (p->pending_at == b->nrows) {
+        p->pending = NULL;
+    }
+    for (int r = 0; p->step != NULL && r < n; r++) {
+        digest_row(&p->digest, out, r);
+    }
+    return NULL;
+}
+
+/* A replay has come to the portal's step: as far as the client has read it. */
+static struct status *portal_again(struct fiber *f, struct session *s, struct portal *p)
+{
+    TRY(portal_open(f, s, p));
+    for (int64_t left = p->rows_sent; left > 0;) {
+        struct batch b;
+        bool is_end;
+        TRY(portal_read(f, p, left, &b, &is_end));
+        if (is_end) {
+            return replay_differs();
+        }
+        left -= b.nrows;
+    }
+    return NULL;
+}
+
+/* What a closed portal had been read of. */
+static struct status *rows_again(struct fiber *f, struct session *s, struct replay_step *x)
+{
+    struct catalog *c = catalog_current(s->router->catalog);
+    struct arena *a = arena_create(0);
+    struct run run = {
+        .s = s, .plan = x->plan, .params = x->params, .nparams = x->nparams, .now_us = x->now_us};
+    struct exec exec;
+    struct op *op = NULL;
+    int64_t left = x->rows;
+    struct status *st = NULL;
+    TRY_GOTO(session_need_txn(s, false, false), out);
+    exec_init(&run, c, a, &exec);
+    replay_rewind(s, x);
+    TRY_GOTO(txn_statement_begin(f, s->txn), out);
+    TRY_GOTO(plan_open(f, x->plan, &exec, &op), out);
+    while (left > 0) {
+        struct batch *b = NULL;
+        if (op != NULL) {
+            TRY_GOTO(op_next(f, op, &b), out);
+        }
+        if (b == NULL) {
+            st = replay_differs();
+            goto out;
+        }
+        for (int r = 0; r < b->nrows && left > 0; r++, left--) {
+            digest_row(&x->result, b, r);
+        }
+    }
+out:
+    op_close(op);
+    arena_destroy(a);
+    catalog_unref(c);
+    return st;
+}
+
+struct status *execute_step(struct fiber *f, struct session *s, struct replay_step *x)
+{
+    if (x->portal != NULL) {
+        struct status *st = portal_again(f, s, x->portal);
+        x->result = x->portal->digest;
+        return st;
+    }
+    if (x->rows >= 0) {
+        return rows_again(f, s, x);
+    }
+    struct run run = {.s = s,
+                      .plan = x->plan,
+                      .params = x->params,
+                      .nparams = x->nparams,
+                      .now_us = x->now_us,
+                      .step = x};
+    bool replan = false;
+    struct catalog *c = catalog_current(s->router->catalog);
+    struct status *st = run_tries(f, &run, c, &replan);
+    catalog_unref(c);
+    x->result = run.digest;
+    if (st == NULL && replan) {
+        return replay_differs();
+    }
+    if (st == NULL) {
+        command_digest(&x->result, x->plan, run.affected);
+    }
+    return st;
+}
+
 /* A portal that is read in pieces holds its operator tree open between calls. */
 static struct status *portal_pieces(struct fiber *f, struct session *s, struct portal *p,
                                     int64_t max_rows, struct sink *sink, bool *out_suspended)
 {
     *out_suspended = false;
+    struct status *st = NULL;
     if (!p->is_open) {
-        TRY(session_need_txn(s, false, false));
-        s->block_has_query = true;
-        struct run x = {.s = s, .plan = p->plan, .params = p->params, .nparams = p->nparams};
-        exec_init(&x, catalog_current(s->router->catalog), p->arena, &p->exec);
-        TRY(txn_statement_begin(f, s->txn));
-        p->is_open = true;
         metric_add(s->router->m_statements, 1);
-        TRY(plan_open(f, p->plan, &p->exec, &p->op));
+        p->is_open = true;
+        p->now_us = session_wall_us(s);
+        p->step = replay_plan(s, p->plan, p->params, p->nparams, p->now_us);
+        if (p->step != NULL) {
+            p->step->portal = p;
+        }
+        st = portal_open(f, s, p);
     }
     int64_t left = max_rows;
     uint64_t sent = 0;
-    while (p->op != NULL && !p->is_done) {
-        if (p->pending == NULL) {
-            TRY(op_next(f, p->op, &p->pending));
-            p->pending_at = 0;
-            if (p->pending == NULL) {
-                p->is_done = true;
-                break;
-            }
+    while (!p->is_done) {
+        struct batch b;
+        bool is_end = false;
+        if (st == NULL) {
+            st = portal_read(f, p, left, &b, &is_end);
         }
-        struct batch *b = p->pending;
-        int n = b->nrows - p->pending_at;
-        if (n > left) {
-            n = (int)left;
+        if (st != NULL) {
+            TRY(replay_run(f, s, st)); /* which has opened the portal anew */
+            st = NULL;
+            continue;
         }
-        if (n > 0) {
-            struct batch part = *b;
-            struct datum *cols_small[64];
-            struct datum **cols = b->ncols <= 64
-                                      ? cols_small
-                                      : arena_alloc(p->arena, sizeof(*cols) * (size_t)b->ncols);
-            for (int c = 0; c < b->ncols; c++) {
-                cols[c] = b->cols[c] + p->pending_at;
-            }
-            part.cols = cols;
-            part.nrows = n;
-            TRY(sink->rows(f, sink, &part));
-            p->pending_at += n;
-            left -= n;
-            sent += (uint64_t)n;
-            p->rows_sent += n;
+        if (is_end) {
+            break;
         }
-        if (p->pending_at == b->nrows) {
-            p->pending = NULL;
+        p->rows_sent += b.nrows;
+        left -= b.nrows;
+        sent += (uint64_t)b.nrows;
+        if (p->step != NULL) {
+            p->step->result = p->digest;
+        }
+        if (b.nrows > 0) {
+            TRY(sink->rows(f, sink, &b));
         }
         if (left == 0) {
             *out_suspended = true;
@@ -1060,6 +1308,7 @@ static struct status *portal_pieces(struct fiber *f, struct session *s, struct p
     }
     char tag[64];
     command_tag(p->plan, p->exec.rows_affected, sent, tag, sizeof(tag));
+    portal_finish(p, true);
     return sink->complete(f, sink, tag);
 }
 
@@ -1070,6 +1319,9 @@ struct status *execute_portal(struct fiber *f, struct session *s, struct portal 
     *out_suspended = false;
     bool expects_sync = s->expects_sync;
     s->expects_sync = false;
+    if (s->is_failed && p->plan != NULL) {
+        return failed_block();
+    }
     if (q->index < 0 && q->parsed != NULL) {
         return sink->empty(f, sink);
     }

@@ -145,6 +145,13 @@ static void void_if_altered(struct sequence_block *b, const struct catalog *c)
 static struct status *nextval(struct session *s, const struct catalog *c,
                               const Sherd__V1__SequenceDesc *d, struct datum *out)
 {
+    int64_t again;
+    if (replay_draw(s, d->id, &again)) {
+        sequence_state(s, d->id)->value = again;
+        s->last_sequence = d->id;
+        *out = datum_int(again);
+        return NULL;
+    }
     struct sequence_block *b = block_of(s->router, d->id);
     void_if_altered(b, c);
     if (b->left == 0) {
@@ -163,6 +170,7 @@ static struct status *nextval(struct session *s, const struct catalog *c,
         b->next += b->increment;
     }
     s->last_sequence = d->id;
+    replay_drawn(s, d->id, q->value);
     *out = datum_int(q->value);
     return NULL;
 }
@@ -244,6 +252,7 @@ struct status *session_function(struct session *s, const struct plan_env *env,
             return nextval(s, env->catalog, d, out);
         }
         if (is_named(func, "setval")) {
+            replay_give_up(s);
             return setval(s, d, args, nargs, out);
         }
         struct session_sequence *q = NULL;
@@ -310,7 +319,11 @@ struct status *session_function(struct session *s, const struct plan_env *env,
     }
     if (is_named(func, "current_setting") || is_named(func, "set_config")) {
         char *name = arena_strndup(a, args[0].p, args[0].len);
+        if (s->replay.is_running && s->replay.has_set) {
+            return replay_differs(); /* what it was then is not known any more */
+        }
         if (is_named(func, "set_config")) {
+            replay_give_up(s);
             TRY(session_set(s, datum_slice(&args[0]),
                             args[1].is_null ? slice_str("") : datum_slice(&args[1])));
         }

@@ -99,6 +99,7 @@ void session_close(struct fiber *f, struct session *s)
         mem_free(q);
     }
     settings_deinit(s);
+    replay_deinit(s);
     for (int i = 0; i < s->savepoint_count; i++) {
         mem_free(s->savepoints[i].name);
     }
@@ -237,7 +238,9 @@ struct status *session_need_txn(struct session *s, bool is_single_statement, boo
     }
     o.lock_timeout_ms = settings_ms(s, "lock_timeout");
     s->txn = txn_begin(s->router, &o);
-    s->txn_now_us = session_wall_us(s);
+    if (!s->in_block) {
+        s->txn_now_us = session_wall_us(s); /* of a block: BEGIN's */
+    }
     return NULL;
 }
 
@@ -253,9 +256,11 @@ static void block_end(struct session *s, bool committed)
 {
     s->in_block = false;
     s->is_failed = false;
+    s->is_doomed = false;
     s->is_implicit_block = false;
     s->block_has_query = false;
     drop_savepoints(s, 0);
+    replay_clear(s);
     settings_txn_end(s, committed);
 }
 
@@ -270,13 +275,15 @@ void session_drop_txn(struct fiber *f, struct session *s)
 
 static struct status *commit(struct fiber *f, struct session *s)
 {
-    struct status *st = NULL;
-    if (s->txn != NULL) {
+    while (s->txn != NULL) {
         struct txn *t = s->txn;
         s->txn = NULL;
-        st = txn_commit(f, t);
+        struct status *st = txn_commit(f, t);
+        if (st != NULL) {
+            TRY(replay_run(f, s, st)); /* then it is to be committed anew */
+        }
     }
-    return st;
+    return NULL;
 }
 
 struct status *session_end_implicit(struct fiber *f, struct session *s)
@@ -286,6 +293,7 @@ struct status *session_end_implicit(struct fiber *f, struct session *s)
     }
     s->is_implicit_block = false;
     struct status *st = commit(f, s);
+    replay_clear(s);
     settings_txn_end(s, st == NULL);
     return st;
 }
@@ -300,6 +308,7 @@ void session_failed(struct fiber *f, struct session *s)
     s->is_implicit_block = false;
     session_close_portals(f, s);
     session_drop_txn(f, s);
+    replay_clear(s);
     settings_txn_end(s, false);
 }
 
@@ -464,6 +473,7 @@ struct status *session_txn_statement(struct fiber *f, struct session *s, const v
             mem_realloc(s->savepoints, sizeof(*s->savepoints) * (size_t)(s->savepoint_count + 1));
         s->savepoints[s->savepoint_count].name = mem_strdup(x->savepoint_name);
         s->savepoints[s->savepoint_count++].id = txn_savepoint(s->txn);
+        replay_savepoint(s, REPLAY_SAVEPOINT, s->savepoints[s->savepoint_count - 1].id);
         return sink->complete(f, sink, "SAVEPOINT");
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_RELEASE: {
         if (s->is_failed) {
@@ -490,7 +500,17 @@ struct status *session_txn_statement(struct fiber *f, struct session *s, const v
                               x->savepoint_name);
         }
         session_close_portals(f, s);
-        TRY(txn_rollback_to(f, s->txn, s->savepoints[at].id));
+        if (s->is_doomed) {
+            return replay_differs();
+        }
+        for (;;) {
+            st = txn_rollback_to(f, s->txn, s->savepoints[at].id);
+            if (st == NULL) {
+                break;
+            }
+            TRY(replay_run(f, s, st));
+        }
+        replay_savepoint(s, REPLAY_ROLLBACK_TO, s->savepoints[at].id);
         s->is_failed = false;
         drop_savepoints(s, at + 1);
         return sink->complete(f, sink, "ROLLBACK");

@@ -1,5 +1,5 @@
-/* A session's state: session.c (life, transactions), execute.c (statements), settings.c,
- * prepared.c, copy.c. */
+/* A session's state: session.c (life, transactions), execute.c (statements), replay.c (what the
+ * transaction has run, to run it again), settings.c, copy.c. */
 #ifndef ROUTER_SESSION_SESSION_INTERNAL_H
 #define ROUTER_SESSION_SESSION_INTERNAL_H
 
@@ -27,8 +27,49 @@ struct prepared {
     int index; /* of the statement in parsed; -1 = empty query */
     type_oid *param_types;
     int nparams;
-    int refs;       /* the session and its portals */
+    int refs; /* the session and its portals */
     UT_hash_handle hh;
+};
+
+/* ---- what a transaction has run so far (replay.c) ---- */
+
+struct digest { /* of what was sent */
+    uint64_t low, high;
+};
+
+enum replay_kind { REPLAY_PLAN, REPLAY_SAVEPOINT, REPLAY_ROLLBACK_TO };
+
+struct replay_drawn {
+    uint64_t sequence;
+    int64_t value;
+};
+
+struct replay_step {
+    struct replay_step *next;
+    enum replay_kind kind;
+    struct plan *plan;
+    const struct datum *params;
+    int nparams;
+    int64_t now_us;             /* statement_timestamp() */
+    struct digest result;       /* rows, then the tag or the error */
+    int64_t rows;               /* of a portal: how many were read; -1 = all */
+    struct portal *portal;      /* being read: a replay opens it anew */
+    struct replay_drawn *drawn; /* nextval() in order */
+    int drawn_count, drawn_cap;
+    uint64_t savepoint;
+};
+
+struct replay {
+    struct arena *arena;
+    struct replay_step *first, *last;
+    int count;
+    int attempts;
+    bool is_given_up; /* something of it cannot be run again */
+    bool is_running;
+    bool has_set;                  /* a setting was changed in the transaction */
+    struct replay_step *under_way; /* the statement that runs for the client now */
+    struct replay_step *drawing;   /* the one that nextval() belongs to */
+    int drawn_at;
 };
 
 struct portal {
@@ -47,6 +88,10 @@ struct portal {
     bool is_open;
     bool is_done;
     int64_t rows_sent;
+    struct datum **cols;      /* of the piece given last */
+    int64_t now_us;           /* statement_timestamp() */
+    struct digest digest;     /* of the rows read */
+    struct replay_step *step; /* while it is being read; NULL = not kept */
     UT_hash_handle hh;
 };
 
@@ -93,6 +138,7 @@ struct session {
     struct txn *txn;
     bool in_block;          /* BEGIN was said */
     bool is_failed;         /* in_block: only ROLLBACK is accepted */
+    bool is_doomed;         /* in_block: and no savepoint can be returned to */
     bool is_implicit_block; /* several statements of one simple query, or before Sync */
     bool expects_sync;
     enum txn_isolation next_isolation; /* SET TRANSACTION / BEGIN options of the block */
@@ -101,6 +147,7 @@ struct session {
     int64_t txn_now_us;
     struct session_savepoint *savepoints;
     int savepoint_count;
+    struct replay replay;
 
     struct fiber *running;   /* what a cancel ends */
     uint64_t outer_deadline; /* of the front end's call, kept during a statement */
@@ -170,6 +217,36 @@ struct status *send_text_row(struct fiber *f, struct sink *sink, const char *col
                              const char *value) STATUS_MUST_CHECK;
 void portal_free(struct fiber *f, struct session *s, struct portal *p);
 void prepared_unref(struct prepared *p);
+
+/* Runs a step again without sending; leaves what it gives in x->result. */
+struct status *execute_step(struct fiber *f, struct session *s,
+                            struct replay_step *x) STATUS_MUST_CHECK;
+
+/* ---- replay.c ---- */
+#define IDLE_ARENA_BYTES 65536
+void digest_row(struct digest *d, const struct batch *b, int row);
+void digest_text(struct digest *d, const char *text);
+bool digest_eq(const struct digest *a, const struct digest *b);
+/* Keeps a statement that is about to run. NULL: not kept, the transaction is not replayed. */
+struct replay_step *replay_plan(struct session *s, struct plan *plan, const struct datum *params,
+                                int nparams, int64_t now_us);
+void replay_savepoint(struct session *s, enum replay_kind kind, uint64_t id);
+/* The statement ended with st, which the client hears. */
+void replay_failed(struct session *s, struct replay_step *x, const struct status *st);
+void replay_give_up(struct session *s);
+void replay_forget_last(struct session *s); /* the step added last has not run */
+void replay_clear(struct session *s);       /* the transaction has ended */
+void replay_deinit(struct session *s);
+/* nextval(): before each run of a step; then values drawn before come again. x NULL: not kept. */
+void replay_rewind(struct session *s, struct replay_step *x);
+bool replay_draw(struct session *s, uint64_t sequence, int64_t *out);
+void replay_drawn(struct session *s, uint64_t sequence, int64_t value);
+/* After a conflict: rolls back and runs all kept steps but the one under way again. NULL: the new
+ * transaction stands where the old one stood, cause is freed. Else what the client is to hear
+ * (cause, or a cancel), and the transaction is gone. */
+struct status *replay_run(struct fiber *f, struct session *s,
+                          struct status *cause) STATUS_MUST_CHECK;
+struct status *replay_differs(void);
 
 /* ---- copy.c ---- */
 struct status *copy_statement(struct fiber *f, struct session *s, struct parsed *p, int i,

@@ -467,6 +467,7 @@ struct status *settings_statement(struct fiber *f, struct session *s, const void
     switch (n->node_case) {
     case PG_QUERY__NODE__NODE_VARIABLE_SET_STMT:
         TRY(set_statement(s, n->variable_set_stmt));
+        s->replay.has_set = s->replay.first != NULL;
         return sink->complete(
             f, sink,
             n->variable_set_stmt->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET ||
