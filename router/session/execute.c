@@ -37,8 +37,7 @@ struct status *send_text_row(struct fiber *f, struct sink *sink, const char *col
     return st;
 }
 
-static void command_tag(const struct plan *p, uint64_t affected, uint64_t sent, char *out,
-                        size_t size)
+void execute_tag(const struct plan *p, uint64_t affected, uint64_t sent, char *out, size_t size)
 {
     switch (plan_tag(p)) {
     case PLAN_INSERT:
@@ -70,26 +69,7 @@ static struct batch *copy_batch(struct arena *a, const struct batch *b)
     return out;
 }
 
-struct run {
-    struct session *s;
-    struct plan *plan;
-    const struct datum *params;
-    int nparams;
-    struct sink *sink;
-    bool is_only;      /* the one statement of its implicit transaction */
-    bool has_sent;     /* something reached the sink: no retry */
-    bool is_different; /* run again, it gave other rows than were sent */
-    bool want_columns;
-    uint64_t affected, sent;
-    int64_t now_us;
-    struct replay_step *step; /* kept for a replay, or NULL */
-    struct digest digest;     /* of the rows that this attempt gave */
-    uint64_t given;           /* rows that it gave */
-    uint64_t again;           /* of them the first so many were sent by an earlier attempt ... */
-    struct digest expected;   /* ... with this digest */
-};
-
-static void exec_init(struct run *x, struct catalog *c, struct arena *a, struct exec *out)
+void execute_init(struct run *x, struct catalog *c, struct arena *a, struct exec *out)
 {
     struct session *s = x->s;
     *out = (struct exec){0};
@@ -103,8 +83,7 @@ static void exec_init(struct run *x, struct catalog *c, struct arena *a, struct 
     out->is_last = x->is_only && !plan_is_read_only(x->plan);
 }
 
-/* Rows first..first+n-1 of b; cols has room for b->ncols. */
-static struct batch batch_part(const struct batch *b, int first, int n, struct datum **cols)
+struct batch execute_batch_part(const struct batch *b, int first, int n, struct datum **cols)
 {
     struct batch part = *b;
     for (int c = 0; c < b->ncols; c++) {
@@ -150,7 +129,7 @@ static struct status *send_batch(struct fiber *f, struct run *x, struct arena *a
         return x->sink->rows(f, x->sink, b);
     }
     struct batch part =
-        batch_part(b, first, b->nrows - first, ARENA_ARRAY(a, struct datum *, b->ncols));
+        execute_batch_part(b, first, b->nrows - first, ARENA_ARRAY(a, struct datum *, b->ncols));
     return x->sink->rows(f, x->sink, &part);
 }
 
@@ -175,7 +154,7 @@ static struct status *attempt(struct fiber *f, struct run *x, struct catalog *c,
     replay_rewind(s, x->step);
     x->digest = (struct digest){0};
     x->given = 0;
-    exec_init(x, c, a, &exec);
+    execute_init(x, c, a, &exec);
     TRY(txn_statement_begin(f, s->txn));
     struct op *op = NULL;
     struct status *st = plan_open(f, x->plan, &exec, &op);
@@ -256,7 +235,7 @@ static struct status *wait_newer_catalog(struct fiber *f, struct session *s,
 
 /* Attempts until one succeeds or the client has to hear of it. *out_replan: it has not run, the
  * plan is of an old version. */
-static struct status *run_tries(struct fiber *f, struct run *x, struct catalog *c, bool *out_replan)
+struct status *execute_tries(struct fiber *f, struct run *x, struct catalog *c, bool *out_replan)
 {
     struct session *s = x->s;
     struct arena *a = arena_create(0);
@@ -306,14 +285,14 @@ static struct status *run_tries(struct fiber *f, struct run *x, struct catalog *
     return st;
 }
 
-static void command_digest(struct digest *d, const struct plan *plan, uint64_t affected)
+void execute_digest(struct digest *d, const struct plan *plan, uint64_t affected)
 {
     char tag[64];
-    command_tag(plan, affected, 0, tag, sizeof(tag)); /* the rows are in the digest */
+    execute_tag(plan, affected, 0, tag, sizeof(tag)); /* the rows are in the digest */
     digest_text(d, tag);
 }
 
-static struct status *run_plan(struct fiber *f, struct run *x, bool *out_replan)
+struct status *execute_plan(struct fiber *f, struct run *x, bool *out_replan)
 {
     struct session *s = x->s;
     *out_replan = false;
@@ -324,7 +303,7 @@ static struct status *run_plan(struct fiber *f, struct run *x, bool *out_replan)
         s->replay.under_way = x->step;
     }
     struct catalog *c = catalog_current(s->router->catalog);
-    struct status *st = run_tries(f, x, c, out_replan);
+    struct status *st = execute_tries(f, x, c, out_replan);
     while (st != NULL && x->step != NULL && !x->is_different) {
         if (x->given > x->again) { /* all rows that it gave were sent */
             x->expected = x->digest;
@@ -335,7 +314,7 @@ static struct status *run_plan(struct fiber *f, struct run *x, bool *out_replan)
             break;
         }
         x->affected = 0;
-        st = run_tries(f, x, c, out_replan);
+        st = execute_tries(f, x, c, out_replan);
     }
     catalog_unref(c);
     if (x->step != NULL) {
@@ -346,7 +325,7 @@ static struct status *run_plan(struct fiber *f, struct run *x, bool *out_replan)
         } else if (*out_replan) {
             replay_forget_last(s);
         } else {
-            command_digest(&x->step->result, x->plan, x->affected);
+            execute_digest(&x->step->result, x->plan, x->affected);
         }
     }
     s->replay.under_way = NULL;
@@ -381,7 +360,7 @@ static struct status *run_query(struct fiber *f, struct session *s, struct slice
         struct run x = {
             .s = s, .plan = plan, .sink = sink, .is_only = is_only, .want_columns = true};
         bool replan;
-        st = run_plan(f, &x, &replan);
+        st = execute_plan(f, &x, &replan);
         if (st == NULL && replan && tries < RETRIES_MAX) {
             plan_unref(plan);
             continue;
@@ -391,7 +370,7 @@ static struct status *run_query(struct fiber *f, struct session *s, struct slice
         }
         if (st == NULL) {
             char tag[64];
-            command_tag(plan, x.affected, x.sent, tag, sizeof(tag));
+            execute_tag(plan, x.affected, x.sent, tag, sizeof(tag));
             st = sink->complete(f, sink, tag);
         }
         plan_unref(plan);
@@ -399,14 +378,14 @@ static struct status *run_query(struct fiber *f, struct session *s, struct slice
     }
 }
 
-static struct status *failed_block(void)
+struct status *execute_failed_block(void)
 {
     return status_sql(
         INVALID, "25P02",
         "current transaction is aborted, commands ignored until end of transaction block");
 }
 
-static bool ends_block(const struct parsed *p, int i)
+bool execute_ends_block(const struct parsed *p, int i)
 {
     if (parsed_kind(p, i) != STMT_TXN) {
         return false;
@@ -492,8 +471,8 @@ static struct status *execute_prepared_statement(struct fiber *f, struct session
 struct status *execute_statement(struct fiber *f, struct session *s, struct slice sql,
                                  struct parsed *p, int i, struct sink *sink, bool is_only)
 {
-    if (s->is_failed && !ends_block(p, i)) {
-        return failed_block();
+    if (s->is_failed && !execute_ends_block(p, i)) {
+        return execute_failed_block();
     }
     const PgQuery__Node *n = parsed_node(p, i);
     switch (parsed_kind(p, i)) {
@@ -609,11 +588,11 @@ static struct status *run_shape(struct fiber *f, struct session *s, struct slice
                         .is_only = !s->in_block,
                         .want_columns = true};
         bool replan;
-        st = run_plan(f, &x, &replan);
+        st = execute_plan(f, &x, &replan);
         *out_done = st != NULL || !replan;
         if (st == NULL && *out_done) {
             char tag[64];
-            command_tag(plan, x.affected, x.sent, tag, sizeof(tag));
+            execute_tag(plan, x.affected, x.sent, tag, sizeof(tag));
             st = sink->complete(f, sink, tag);
         }
         plan_unref(plan);
@@ -625,7 +604,7 @@ static struct status *run_shape(struct fiber *f, struct session *s, struct slice
 
 /* ---- simple query ---- */
 
-static void enter(struct fiber *f, struct session *s, struct sink *sink)
+void execute_enter(struct fiber *f, struct session *s, struct sink *sink)
 {
     s->running = f;
     s->sink = sink;
@@ -640,7 +619,7 @@ static void enter(struct fiber *f, struct session *s, struct sink *sink)
     }
 }
 
-static struct status *leave(struct fiber *f, struct session *s, struct status *st)
+struct status *execute_leave(struct fiber *f, struct session *s, struct status *st)
 {
     s->running = NULL;
     s->sink = NULL;
@@ -675,10 +654,10 @@ static struct status *simple(struct fiber *f, struct session *s, struct slice sq
         struct run x = {
             .s = s, .plan = cached, .sink = sink, .is_only = !s->in_block, .want_columns = true};
         bool replan;
-        struct status *st = run_plan(f, &x, &replan);
+        struct status *st = execute_plan(f, &x, &replan);
         if (st == NULL && !replan) {
             char tag[64];
-            command_tag(cached, x.affected, x.sent, tag, sizeof(tag));
+            execute_tag(cached, x.affected, x.sent, tag, sizeof(tag));
             st = sink->complete(f, sink, tag);
         }
         plan_unref(cached);
@@ -705,8 +684,8 @@ static struct status *simple(struct fiber *f, struct session *s, struct slice sq
 struct status *session_simple(struct fiber *f, struct session *s, struct slice sql,
                               struct sink *sink)
 {
-    enter(f, s, sink);
-    return leave(f, s, simple(f, s, sql, sink));
+    execute_enter(f, s, sink);
+    return execute_leave(f, s, simple(f, s, sql, sink));
 }
 
 /* ---- prepared statements ---- */
@@ -761,8 +740,7 @@ int prepared_columns(const struct prepared *p, const struct plan_column **out)
     return 0;
 }
 
-/* Makes or renews the plan of a prepared statement. */
-static struct status *plan_prepared(struct fiber *f, struct session *s, struct prepared *p)
+struct status *prepared_plan(struct fiber *f, struct session *s, struct prepared *p)
 {
     if (p->kind != STMT_QUERY && p->kind != STMT_EXPLAIN) {
         return NULL;
@@ -864,11 +842,11 @@ static struct status *prepare(struct fiber *f, struct session *s, struct slice n
         }
         p->index = n == 0 ? -1 : 0;
         p->kind = n == 0 ? STMT_NOOP : parsed_kind(p->parsed, 0);
-        if (s->is_failed && n > 0 && !ends_block(p->parsed, 0)) {
-            st = failed_block();
+        if (s->is_failed && n > 0 && !execute_ends_block(p->parsed, 0)) {
+            st = execute_failed_block();
             goto out;
         }
-        TRY_GOTO(plan_prepared(f, s, p), out);
+        TRY_GOTO(prepared_plan(f, s, p), out);
     }
     if (name.len == 0) {
         session_close_prepared(s, name);
@@ -883,8 +861,8 @@ out:
 struct status *session_prepare(struct fiber *f, struct session *s, struct slice name,
                                struct slice sql, const type_oid *param_types, int nparams)
 {
-    enter(f, s, s->sink);
-    return leave(f, s, prepare(f, s, name, sql, param_types, nparams));
+    execute_enter(f, s, s->sink);
+    return execute_leave(f, s, prepare(f, s, name, sql, param_types, nparams));
 }
 
 /* ---- PREPARE, EXECUTE ---- */
@@ -939,13 +917,13 @@ static struct status *run_prepared(struct fiber *f, struct session *s, struct pr
                     .is_only = is_only,
                     .want_columns = true};
     bool replan;
-    struct status *st = run_plan(f, &x, &replan);
+    struct status *st = execute_plan(f, &x, &replan);
     if (st == NULL && replan) {
         st = status_new(CONFLICT, "the table was changed while the statement ran");
     }
     if (st == NULL) {
         char tag[64];
-        command_tag(x.plan, x.affected, x.sent, tag, sizeof(tag));
+        execute_tag(x.plan, x.affected, x.sent, tag, sizeof(tag));
         st = sink->complete(f, sink, tag);
     }
     plan_unref(x.plan);
@@ -961,7 +939,7 @@ static struct status *execute_prepared_statement(struct fiber *f, struct session
     if (p == NULL) {
         return status_sql(NOT_FOUND, "26000", "prepared statement \"%s\" does not exist", x->name);
     }
-    TRY(plan_prepared(f, s, p));
+    TRY(prepared_plan(f, s, p));
     if (p->plan == NULL) {
         return status_new(UNSUPPORTED, "EXECUTE of this kind of statement is not supported");
     }
@@ -1012,352 +990,4 @@ static struct status *execute_prepared_statement(struct fiber *f, struct session
     }
     arena_destroy(a);
     return st;
-}
-
-/* ---- portals ---- */
-
-struct arena *session_bind_arena(struct session *s)
-{
-    if (s->bind_arena == NULL) {
-        s->bind_arena = arena_create(0);
-    }
-    return s->bind_arena;
-}
-
-struct portal *session_portal(struct session *s, struct slice name)
-{
-    struct portal *p = NULL;
-    HASH_FIND(hh, s->portals, name.data, name.len, p);
-    return p;
-}
-
-/* It is read no further: its step, if it is kept, has to stand without it. */
-static void portal_finish(struct portal *p, bool is_end)
-{
-    op_close(p->op);
-    p->op = NULL;
-    p->pending = NULL;
-    p->is_done = true;
-    struct replay_step *x = p->step;
-    p->step = NULL;
-    if (x == NULL) {
-        return;
-    }
-    x->portal = NULL;
-    x->rows = is_end ? -1 : p->rows_sent;
-    x->result = p->digest;
-    if (is_end) {
-        command_digest(&x->result, p->plan, p->exec.rows_affected);
-    }
-}
-
-void portal_free(struct fiber *f, struct session *s, struct portal *p)
-{
-    (void)f;
-    HASH_DEL(s->portals, p);
-    portal_finish(p, false);
-    if (p->exec.env.catalog != NULL) {
-        catalog_unref(p->exec.env.catalog);
-    }
-    plan_unref(p->plan);
-    prepared_unref(p->prepared);
-    arena_destroy(p->arena); /* the portal itself lies in it */
-}
-
-void session_close_portal(struct fiber *f, struct session *s, struct slice name)
-{
-    struct portal *p = session_portal(s, name);
-    if (p != NULL) {
-        portal_free(f, s, p);
-    }
-}
-
-int portal_columns(const struct portal *p, const struct plan_column **out)
-{
-    return prepared_columns(p->prepared, out);
-}
-
-int portal_formats(const struct portal *p, const int16_t **out)
-{
-    *out = p->formats;
-    return p->nformats;
-}
-
-struct status *session_bind(struct fiber *f, struct session *s, struct slice portal,
-                            struct prepared *p, const struct datum *params, int nparams,
-                            const int16_t *formats, int nformats)
-{
-    if (s->is_failed && !(p->parsed != NULL && p->index >= 0 && ends_block(p->parsed, p->index))) {
-        return failed_block();
-    }
-    if (nparams != p->nparams) {
-        return status_sql(
-            INVALID, "08P01",
-            "bind message supplies %d parameters, but prepared statement \"%s\" requires %d",
-            nparams, p->name, p->nparams);
-    }
-    struct portal *old = session_portal(s, portal);
-    if (old != NULL) {
-        if (portal.len > 0) {
-            return status_sql(ALREADY_EXISTS, "42P03", "cursor \"%.*s\" already exists",
-                              (int)portal.len, portal.data);
-        }
-        portal_free(f, s, old);
-    }
-    TRY(plan_prepared(f, s, p));
-    struct arena *a = session_bind_arena(s);
-    s->bind_arena = NULL; /* the portal's now */
-    struct portal *x = ARENA_NEW(a, struct portal);
-    x->arena = a;
-    x->name = arena_strndup(a, portal.data, portal.len);
-    x->prepared = p;
-    p->refs++;
-    x->plan = p->plan != NULL ? plan_ref(p->plan) : NULL;
-    x->params = arena_alloc(a, sizeof(*params) * (size_t)(nparams + 1));
-    if (nparams > 0) {
-        memcpy(x->params, params, sizeof(*params) * (size_t)nparams);
-    }
-    x->nparams = nparams;
-    x->formats = arena_alloc(a, sizeof(*formats) * (size_t)(nformats + 1));
-    if (nformats > 0) {
-        memcpy(x->formats, formats, sizeof(*formats) * (size_t)nformats);
-    }
-    x->nformats = nformats;
-    HASH_ADD_KEYPTR(hh, s->portals, x->name, portal.len, x);
-    return NULL;
-}
-
-/* Opens the portal's operator tree, at the beginning, in the transaction of now. */
-static struct status *portal_open(struct fiber *f, struct session *s, struct portal *p)
-{
-    TRY(session_need_txn(s, false, false));
-    s->block_has_query = true;
-    op_close(p->op);
-    p->op = NULL;
-    p->pending = NULL;
-    p->digest = (struct digest){0};
-    if (p->exec.env.catalog != NULL) {
-        catalog_unref(p->exec.env.catalog);
-    }
-    struct run x = {
-        .s = s, .plan = p->plan, .params = p->params, .nparams = p->nparams, .now_us = p->now_us};
-    exec_init(&x, catalog_current(s->router->catalog), p->arena, &p->exec);
-    replay_rewind(s, p->step);
-    TRY(txn_statement_begin(f, s->txn));
-    return plan_open(f, p->plan, &p->exec, &p->op);
-}
-
-/* The next rows, at most `most`; *out NULL: that was all. They stay valid until the next call. */
-static struct status *portal_read(struct fiber *f, struct portal *p, int64_t most,
-                                  struct batch *out, bool *out_done)
-{
-    *out_done = p->op == NULL;
-    if (p->pending == NULL && p->op != NULL) {
-        TRY(op_next(f, p->op, &p->pending));
-        p->pending_at = 0;
-        *out_done = p->pending == NULL;
-    }
-    if (*out_done) {
-        return NULL;
-    }
-    const struct batch *b = p->pending;
-    int64_t n = b->nrows - p->pending_at;
-    n = n < most ? n : most;
-    struct datum **cols = p->cols;
-    if (cols == NULL) {
-        cols = p->cols = ARENA_ARRAY(p->arena, struct datum *, b->ncols + 1);
-    }
-    *out = batch_part(b, p->pending_at, (int)n, cols);
-    p->pending_at += (int)n;
-    if (p->pending_at == b->nrows) {
-        p->pending = NULL;
-    }
-    for (int r = 0; p->step != NULL && r < n; r++) {
-        digest_row(&p->digest, out, r);
-    }
-    return NULL;
-}
-
-/* A replay has come to the portal's step: as far as the client has read it. */
-static struct status *portal_again(struct fiber *f, struct session *s, struct portal *p)
-{
-    TRY(portal_open(f, s, p));
-    for (int64_t left = p->rows_sent; left > 0;) {
-        struct batch b;
-        bool is_end;
-        TRY(portal_read(f, p, left, &b, &is_end));
-        if (is_end) {
-            return replay_differs();
-        }
-        left -= b.nrows;
-    }
-    return NULL;
-}
-
-/* What a closed portal had been read of. */
-static struct status *rows_again(struct fiber *f, struct session *s, struct replay_step *x)
-{
-    struct catalog *c = catalog_current(s->router->catalog);
-    struct arena *a = arena_create(0);
-    struct run run = {
-        .s = s, .plan = x->plan, .params = x->params, .nparams = x->nparams, .now_us = x->now_us};
-    struct exec exec;
-    struct op *op = NULL;
-    int64_t left = x->rows;
-    struct status *st = NULL;
-    TRY_GOTO(session_need_txn(s, false, false), out);
-    exec_init(&run, c, a, &exec);
-    replay_rewind(s, x);
-    TRY_GOTO(txn_statement_begin(f, s->txn), out);
-    TRY_GOTO(plan_open(f, x->plan, &exec, &op), out);
-    while (left > 0) {
-        struct batch *b = NULL;
-        if (op != NULL) {
-            TRY_GOTO(op_next(f, op, &b), out);
-        }
-        if (b == NULL) {
-            st = replay_differs();
-            goto out;
-        }
-        for (int r = 0; r < b->nrows && left > 0; r++, left--) {
-            digest_row(&x->result, b, r);
-        }
-    }
-out:
-    op_close(op);
-    arena_destroy(a);
-    catalog_unref(c);
-    return st;
-}
-
-struct status *execute_step(struct fiber *f, struct session *s, struct replay_step *x)
-{
-    if (x->portal != NULL) {
-        struct status *st = portal_again(f, s, x->portal);
-        x->result = x->portal->digest;
-        return st;
-    }
-    if (x->rows >= 0) {
-        return rows_again(f, s, x);
-    }
-    struct run run = {.s = s,
-                      .plan = x->plan,
-                      .params = x->params,
-                      .nparams = x->nparams,
-                      .now_us = x->now_us,
-                      .step = x};
-    bool replan = false;
-    struct catalog *c = catalog_current(s->router->catalog);
-    struct status *st = run_tries(f, &run, c, &replan);
-    catalog_unref(c);
-    x->result = run.digest;
-    if (st == NULL && replan) {
-        return replay_differs();
-    }
-    if (st == NULL) {
-        command_digest(&x->result, x->plan, run.affected);
-    }
-    return st;
-}
-
-/* A portal that is read in pieces holds its operator tree open between calls. */
-static struct status *portal_pieces(struct fiber *f, struct session *s, struct portal *p,
-                                    int64_t max_rows, struct sink *sink, bool *out_suspended)
-{
-    *out_suspended = false;
-    struct status *st = NULL;
-    if (!p->is_open) {
-        metric_add(s->router->m_statements, 1);
-        p->is_open = true;
-        p->now_us = session_wall_us(s);
-        p->step = replay_plan(s, p->plan, p->params, p->nparams, p->now_us);
-        if (p->step != NULL) {
-            p->step->portal = p;
-        }
-        st = portal_open(f, s, p);
-    }
-    int64_t left = max_rows;
-    uint64_t sent = 0;
-    while (!p->is_done) {
-        struct batch b;
-        bool is_end = false;
-        if (st == NULL) {
-            st = portal_read(f, p, left, &b, &is_end);
-        }
-        if (st != NULL) {
-            TRY(replay_run(f, s, st)); /* which has opened the portal anew */
-            st = NULL;
-            continue;
-        }
-        if (is_end) {
-            break;
-        }
-        p->rows_sent += b.nrows;
-        left -= b.nrows;
-        sent += (uint64_t)b.nrows;
-        if (p->step != NULL) {
-            p->step->result = p->digest;
-        }
-        if (b.nrows > 0) {
-            TRY(sink->rows(f, sink, &b));
-        }
-        if (left == 0) {
-            *out_suspended = true;
-            return NULL;
-        }
-    }
-    char tag[64];
-    command_tag(p->plan, p->exec.rows_affected, sent, tag, sizeof(tag));
-    portal_finish(p, true);
-    return sink->complete(f, sink, tag);
-}
-
-struct status *execute_portal(struct fiber *f, struct session *s, struct portal *p,
-                              int64_t max_rows, struct sink *sink, bool *out_suspended)
-{
-    struct prepared *q = p->prepared;
-    *out_suspended = false;
-    bool expects_sync = s->expects_sync;
-    s->expects_sync = false;
-    if (s->is_failed && p->plan != NULL) {
-        return failed_block();
-    }
-    if (q->index < 0 && q->parsed != NULL) {
-        return sink->empty(f, sink);
-    }
-    if (p->plan == NULL) {
-        if (p->is_done) {
-            return status_sql(INVALID, "55000", "portal \"%s\" cannot be run", p->name);
-        }
-        p->is_done = true;
-        return execute_statement(f, s, slice_str(q->sql), q->parsed, q->index, sink, false);
-    }
-    if (max_rows > 0 || p->is_open) {
-        return portal_pieces(f, s, p, max_rows > 0 ? max_rows : INT64_MAX, sink, out_suspended);
-    }
-    if (p->is_done) {
-        return sink->complete(f, sink, "SELECT 0");
-    }
-    p->is_done = true;
-    struct run x = {.s = s,
-                    .plan = p->plan,
-                    .params = p->params,
-                    .nparams = p->nparams,
-                    .sink = sink,
-                    .is_only = !s->in_block && expects_sync && s->txn == NULL};
-    bool replan;
-    TRY(run_plan(f, &x, &replan));
-    if (replan) {
-        return status_new(CONFLICT, "the table was changed while the statement ran");
-    }
-    char tag[64];
-    command_tag(p->plan, x.affected, x.sent, tag, sizeof(tag));
-    return sink->complete(f, sink, tag);
-}
-
-struct status *session_execute(struct fiber *f, struct session *s, struct portal *p,
-                               int64_t max_rows, struct sink *sink, bool *out_suspended)
-{
-    enter(f, s, sink);
-    return leave(f, s, execute_portal(f, s, p, max_rows, sink, out_suspended));
 }

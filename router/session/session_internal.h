@@ -1,5 +1,5 @@
-/* A session's state: session.c (life, transactions), execute.c (statements), replay.c (what the
- * transaction has run, to run it again), settings.c, copy.c. */
+/* A session's state: session.c (life, transactions), execute.c (statements), portals.c, replay.c
+ * (what the transaction has run, to run it again), settings.c, copy.c. */
 #ifndef ROUTER_SESSION_SESSION_INTERNAL_H
 #define ROUTER_SESSION_SESSION_INTERNAL_H
 
@@ -207,17 +207,52 @@ const char *settings_default(size_t i);
 bool settings_is_fixed(size_t i);
 
 /* ---- execute.c ---- */
+struct run {
+    struct session *s;
+    struct plan *plan;
+    const struct datum *params;
+    int nparams;
+    struct sink *sink;
+    bool is_only;      /* the one statement of its implicit transaction */
+    bool has_sent;     /* something reached the sink: no retry */
+    bool is_different; /* run again, it gave other rows than were sent */
+    bool want_columns;
+    uint64_t affected, sent;
+    int64_t now_us;
+    struct replay_step *step; /* kept for a replay, or NULL */
+    struct digest digest;     /* of the rows that this attempt gave */
+    uint64_t given;           /* rows that it gave */
+    uint64_t again;           /* of them the first so many were sent by an earlier attempt ... */
+    struct digest expected;   /* ... with this digest */
+};
+
+void execute_init(struct run *x, struct catalog *c, struct arena *a, struct exec *out);
+/* Runs x->plan; results go to the sink, conflicts are retried. */
+struct status *execute_plan(struct fiber *f, struct run *x, bool *out_replan) STATUS_MUST_CHECK;
+/* Without the replay of the transaction. */
+struct status *execute_tries(struct fiber *f, struct run *x, struct catalog *c,
+                             bool *out_replan) STATUS_MUST_CHECK;
+void execute_tag(const struct plan *p, uint64_t affected, uint64_t sent, char *out, size_t size);
+void execute_digest(struct digest *d, const struct plan *plan, uint64_t affected);
+/* Rows first..first+n-1 of b; cols has room for b->ncols. */
+struct batch execute_batch_part(const struct batch *b, int first, int n, struct datum **cols);
+struct status *execute_failed_block(void);
+bool execute_ends_block(const struct parsed *p, int i);
+void execute_enter(struct fiber *f, struct session *s, struct sink *sink);
+struct status *execute_leave(struct fiber *f, struct session *s,
+                             struct status *st) STATUS_MUST_CHECK;
+/* Makes or renews the plan of a prepared statement. */
+struct status *prepared_plan(struct fiber *f, struct session *s,
+                             struct prepared *p) STATUS_MUST_CHECK;
 struct status *execute_statement(struct fiber *f, struct session *s, struct slice sql,
                                  struct parsed *p, int i, struct sink *sink,
                                  bool is_only) STATUS_MUST_CHECK;
-struct status *execute_portal(struct fiber *f, struct session *s, struct portal *p,
-                              int64_t max_rows, struct sink *sink,
-                              bool *out_suspended) STATUS_MUST_CHECK;
 struct status *send_text_row(struct fiber *f, struct sink *sink, const char *column,
                              const char *value) STATUS_MUST_CHECK;
-void portal_free(struct fiber *f, struct session *s, struct portal *p);
 void prepared_unref(struct prepared *p);
 
+/* ---- portals.c ---- */
+void portal_free(struct fiber *f, struct session *s, struct portal *p);
 /* Runs a step again without sending; leaves what it gives in x->result. */
 struct status *execute_step(struct fiber *f, struct session *s,
                             struct replay_step *x) STATUS_MUST_CHECK;
