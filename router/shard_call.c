@@ -169,7 +169,9 @@ struct status *shard_call(struct fiber *f, struct router *r, uint64_t shard_id, 
             return st;
         }
         uint64_t hint = st->code == STATUS_NOT_LEADER ? rpc_leader_hint(st) : 0;
-        if (hint == node && m == RPC_SHARD_WRITE) {
+        bool names_term =
+            m == RPC_SHARD_WRITE && ((const Sherd__V1__WriteRequest *)request)->expect_term != 0;
+        if (hint == node && names_term) {
             return st; /* it leads, but in another term than the request names */
         }
         if (loop_clock_ns(r->loop) >= give_up) {
