@@ -9,6 +9,11 @@
  * ones are as many as the setting asks for, so nothing shrinks for lack of nodes. The number is
  * odd: two voters bear no more failures than one.
  *
+ * Reference tables (PLACEMENT_REFERENCE). The shard of one has voters like every other, and a
+ * learner on each further shard node, as far as a group has room: it gets the log and does not slow
+ * commits down. Such a learner stands until a voter is wanted; of other shards it becomes a voter
+ * or goes. When the table is gone its shard is one like any other.
+ *
  * The order between group and map: a learner stands in the map before it is in the group, a voter
  * is removed from the group before it leaves the map: a replica that the map does not name may be
  * destroyed.
@@ -152,16 +157,10 @@ static struct status *replica_drop(struct fiber *f, struct place *p, Sherd__V1__
     return NULL;
 }
 
-static struct status *learner_advance(struct fiber *f, struct place *p, Sherd__V1__ShardDesc *d,
-                                      size_t at)
+/* Makes the replica and adds it to its group: it gets the log from then on. */
+static struct status *learner_start(struct fiber *f, struct place *p, Sherd__V1__ShardDesc *d,
+                                    const Sherd__V1__ReplicaDesc *r)
 {
-    Sherd__V1__ReplicaDesc *r = d->replicas[at];
-    if (!node_is_good(p, r->node_id)) {
-        return replica_drop(f, p, d, at);
-    }
-    if (!node_is_ready(p, r->node_id)) {
-        return NULL;
-    }
     Sherd__V1__CreateReplicaRequest create = SHERD__V1__CREATE_REPLICA_REQUEST__INIT;
     void *reply;
     struct slice packed = pb_pack_in(d, p->arena);
@@ -176,13 +175,36 @@ static struct status *learner_advance(struct fiber *f, struct place *p, Sherd__V
     } else if (st != NULL) {
         return st;
     }
-    TRY(change(f, p, d, ADD_LEARNER, r->replica_id, r->node_id));
+    return change(f, p, d, ADD_LEARNER, r->replica_id, r->node_id);
+}
+
+static struct status *learner_promote(struct fiber *f, struct place *p, Sherd__V1__ShardDesc *d,
+                                      Sherd__V1__ReplicaDesc *r)
+{
+    if (!node_is_ready(p, r->node_id)) {
+        return NULL;
+    }
+    TRY(learner_start(f, p, d, r));
     TRY(change(f, p, d, PROMOTE, r->replica_id, r->node_id));
     r->role = SHERD__V1__REPLICA_ROLE__REPLICA_VOTER;
     TRY(desc_put(f, p, d));
     LOGI("scheduler", "shard %" PRIu64 " has a new voter on node %" PRIu64, d->shard_id,
          r->node_id);
     return NULL;
+}
+
+/* By its node's last heartbeat it gets the log. */
+static bool learner_stands(const struct place *p, const Sherd__V1__ShardDesc *d,
+                           const Sherd__V1__ReplicaDesc *r)
+{
+    const struct meta_node_seen *seen = meta_node_seen(p->sched->server, r->node_id);
+    for (size_t i = 0; seen != NULL && i < seen->replica_count; i++) {
+        const Sherd__V1__ReplicaStatus *have = &seen->replicas[i];
+        if (have->shard_id == d->shard_id && have->replica_id == r->replica_id) {
+            return have->applied > 0;
+        }
+    }
+    return false;
 }
 
 static bool has_replica_on(const Sherd__V1__ShardDesc *d, uint64_t node_id)
@@ -193,6 +215,24 @@ static bool has_replica_on(const Sherd__V1__ShardDesc *d, uint64_t node_id)
         }
     }
     return false;
+}
+
+static bool is_voter(const Sherd__V1__ReplicaDesc *r)
+{
+    return r->role == SHERD__V1__REPLICA_ROLE__REPLICA_VOTER;
+}
+
+static bool is_reference(const Sherd__V1__ShardDesc *d)
+{
+    return d->placement == SHERD__V1__PLACEMENT__PLACEMENT_REFERENCE;
+}
+
+/* The shard of a reference table that was dropped. */
+static bool has_lost_table(const struct place *p, const Sherd__V1__ShardDesc *d)
+{
+    return is_reference(d) &&
+           (d->range == NULL || d->range->start.len != 4 ||
+            !sched_table_exists(p->sched->server, get_u32(d->range->start.data)));
 }
 
 /* The node that should get the next replica: another locality first, then the fewest replicas. */
@@ -221,7 +261,7 @@ static Sherd__V1__NodeDesc *node_choose(const struct place *p, const Sherd__V1__
 }
 
 static struct status *learner_add(struct fiber *f, struct place *p, Sherd__V1__ShardDesc *d,
-                                  const Sherd__V1__NodeDesc *n)
+                                  const Sherd__V1__NodeDesc *n, Sherd__V1__ReplicaDesc **out)
 {
     Sherd__V1__ReplicaDesc *r = ARENA_NEW(p->arena, Sherd__V1__ReplicaDesc);
     Sherd__V1__ReplicaDesc **all =
@@ -233,8 +273,8 @@ static struct status *learner_add(struct fiber *f, struct place *p, Sherd__V1__S
     memcpy(all, d->replicas, d->n_replicas * sizeof(*all));
     all[d->n_replicas++] = r;
     d->replicas = all;
-    TRY(desc_put(f, p, d));
-    return learner_advance(f, p, d, d->n_replicas - 1);
+    *out = r;
+    return desc_put(f, p, d);
 }
 
 /* How many voters it should have with the nodes there are: odd, and not more than the setting. */
@@ -248,28 +288,79 @@ static uint32_t voters_wanted(const struct place *p)
     return n > 0 && n % 2 == 0 ? n - 1 : n;
 }
 
+/* What the replicas of a shard are, by the nodes they are on. */
+struct health {
+    uint32_t good_voters;
+    size_t lost;         /* index of a voter on a lost node; SIZE_MAX: none, as of those below */
+    size_t lost_learner; /* a learner on a lost node */
+    size_t learner;      /* a learner on a good one */
+    size_t waiting;      /* one that does not get the log yet */
+};
+
+static struct health health_of(const struct place *p, const Sherd__V1__ShardDesc *d)
+{
+    struct health h = {
+        .lost = SIZE_MAX, .lost_learner = SIZE_MAX, .learner = SIZE_MAX, .waiting = SIZE_MAX};
+    for (size_t i = d->n_replicas; i-- > 0;) {
+        const Sherd__V1__ReplicaDesc *r = d->replicas[i];
+        bool is_good = node_is_good(p, r->node_id);
+        if (is_voter(r)) {
+            h.good_voters += is_good;
+            h.lost = is_good ? h.lost : i;
+        } else if (!is_good) {
+            h.lost_learner = i;
+        } else {
+            h.learner = i;
+            h.waiting = learner_stands(p, d, r) ? h.waiting : i;
+        }
+    }
+    return h;
+}
+
+/* A reference table's learners: on every node that can have one. */
+static struct status *learners_spread(struct fiber *f, struct place *p, Sherd__V1__ShardDesc *d,
+                                      const struct health *h)
+{
+    Sherd__V1__ReplicaDesc *r;
+    if (h->waiting != SIZE_MAX) {
+        r = d->replicas[h->waiting];
+        return node_is_ready(p, r->node_id) ? learner_start(f, p, d, r) : NULL;
+    }
+    const Sherd__V1__NodeDesc *n = d->n_replicas < GROUP_REPLICAS_MAX ? node_choose(p, d) : NULL;
+    if (n == NULL) {
+        return NULL;
+    }
+    TRY(learner_add(f, p, d, n, &r));
+    TRY(learner_start(f, p, d, r));
+    LOGI("scheduler", "shard %" PRIu64 " has a learner on node %" PRIu64, d->shard_id, r->node_id);
+    return NULL;
+}
+
 static struct status *shard_repair(struct fiber *f, struct place *p, Sherd__V1__ShardDesc *d)
 {
-    uint32_t good = 0;
-    size_t lost = SIZE_MAX;
-    for (size_t i = 0; i < d->n_replicas; i++) {
-        if (d->replicas[i]->role != SHERD__V1__REPLICA_ROLE__REPLICA_VOTER) {
-            return learner_advance(f, p, d, i);
+    if (has_lost_table(p, d)) {
+        d->placement = SHERD__V1__PLACEMENT__PLACEMENT_DEFAULT;
+        return desc_put(f, p, d);
+    }
+    struct health h = health_of(p, d);
+    if (h.lost_learner != SIZE_MAX) {
+        return replica_drop(f, p, d, h.lost_learner);
+    }
+    if (h.good_voters < voters_wanted(p)) {
+        Sherd__V1__ReplicaDesc *r = h.learner != SIZE_MAX ? d->replicas[h.learner] : NULL;
+        if (r == NULL && d->n_replicas < GROUP_REPLICAS_MAX) {
+            const Sherd__V1__NodeDesc *n = node_choose(p, d);
+            TRY(n == NULL ? NULL : learner_add(f, p, d, n, &r));
         }
-        if (node_is_good(p, d->replicas[i]->node_id)) {
-            good++;
-        } else {
-            lost = i;
-        }
+        return r == NULL ? NULL : learner_promote(f, p, d, r);
     }
-    if (good < voters_wanted(p) && d->n_replicas < GROUP_REPLICAS_MAX) {
-        const Sherd__V1__NodeDesc *n = node_choose(p, d);
-        return n == NULL ? NULL : learner_add(f, p, d, n);
+    if (h.lost != SIZE_MAX && h.good_voters >= p->target && d->n_replicas > 2) {
+        return replica_drop(f, p, d, h.lost);
     }
-    if (lost != SIZE_MAX && good >= p->target && d->n_replicas > 2) {
-        return replica_drop(f, p, d, lost);
+    if (is_reference(d)) {
+        return learners_spread(f, p, d, &h);
     }
-    return NULL;
+    return h.learner != SIZE_MAX ? replica_drop(f, p, d, h.learner) : NULL;
 }
 
 /* ---- all shards ---- */
@@ -283,15 +374,13 @@ static struct place place_make(struct meta_sched *m)
 /* Would shard_repair() do anything? Cheap: most passes end here. */
 static bool needs_repair(const struct place *p, const Sherd__V1__ShardDesc *d)
 {
-    uint32_t good = 0;
-    for (size_t i = 0; i < d->n_replicas; i++) {
-        if (d->replicas[i]->role != SHERD__V1__REPLICA_ROLE__REPLICA_VOTER ||
-            !node_is_good(p, d->replicas[i]->node_id)) {
-            return true;
-        }
-        good++;
+    struct health h = health_of(p, d);
+    if (h.lost != SIZE_MAX || h.lost_learner != SIZE_MAX || h.good_voters < voters_wanted(p)) {
+        return true;
     }
-    return good < voters_wanted(p);
+    return is_reference(d) ? h.waiting != SIZE_MAX || has_lost_table(p, d) ||
+                                 (d->n_replicas < GROUP_REPLICAS_MAX && node_choose(p, d) != NULL)
+                           : h.learner != SIZE_MAX;
 }
 
 struct status *sched_repair(struct fiber *f, struct meta_sched *m)
@@ -383,8 +472,7 @@ static const Sherd__V1__ReplicaDesc *move_target(const struct place *p, const st
         to = p->view->nodes[l->least]->address->node_id;
     }
     for (size_t i = 0; to != 0 && i < d->n_replicas; i++) {
-        if (d->replicas[i]->node_id == to &&
-            d->replicas[i]->role == SHERD__V1__REPLICA_ROLE__REPLICA_VOTER) {
+        if (d->replicas[i]->node_id == to && is_voter(d->replicas[i])) {
             return d->replicas[i];
         }
     }

@@ -163,6 +163,15 @@ Sherd__V1__ShardDesc *sched_shard_desc(struct meta_server *s, struct arena *a, u
     return fs.found;
 }
 
+bool sched_table_exists(struct meta_server *s, uint32_t table_id)
+{
+    struct buf key = {0};
+    meta_key(&key, META_PREFIX_TABLE, table_id, 4);
+    bool exists = omap_get(&s->fsm.map, buf_slice(&key)) != NULL;
+    buf_deinit(&key);
+    return exists;
+}
+
 struct sched_shard *sched_shard_get(struct meta_sched *m, uint64_t shard_id)
 {
     struct sched_shard *ss;

@@ -88,6 +88,9 @@ struct status *sched_check(struct fiber *f, struct meta_sched *m) STATUS_MUST_CH
 struct status *sched_put_shard(struct fiber *f, struct meta_sched *m, const Sherd__V1__ShardDesc *d,
                                uint64_t epoch, bool *out_done) STATUS_MUST_CHECK;
 
+/* The catalog has the table. */
+bool sched_table_exists(struct meta_server *s, uint32_t table_id);
+
 /* Removes the job; no error when it is gone. */
 struct status *sched_job_drop(struct fiber *f, struct meta_sched *m,
                               uint64_t job_id) STATUS_MUST_CHECK;

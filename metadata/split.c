@@ -17,6 +17,9 @@
  *
  * A pre-split works from the last border down: the left shard, whose leader is known and at work,
  * is then the same in all of its splits.
+ *
+ * Two kinds of range are kept whole: that of a reference table, and a bucket of a hash-sharded
+ * table that others are co-located with (their rows lie behind its own, so a cut would part them).
  */
 #include "scheduler.h"
 
@@ -305,6 +308,63 @@ static struct status *split_do(struct fiber *f, struct meta_sched *m, struct sli
     return st;
 }
 
+/* ---- what is kept whole ---- */
+
+/* sql/codec.h: table id | index id 1 | bucket. */
+static void bucket_key(struct buf *out, uint32_t table_id, uint32_t bucket)
+{
+    buf_clear(out);
+    buf_put_u32(out, table_id);
+    buf_put_u32(out, 1);
+    buf_put_u16(out, (uint16_t)bucket);
+}
+
+struct find_colocated {
+    uint32_t table_id;
+    struct arena *arena;
+    bool found;
+};
+
+static bool find_colocated(void *ctx, struct omap_entry *e)
+{
+    struct find_colocated *x = ctx;
+    void *message;
+    if (!status_consume(pb_unpack(&sherd__v1__table_desc__descriptor, x->arena, omap_entry_value(e),
+                                  &message))) {
+        x->found = ((Sherd__V1__TableDesc *)message)->colocate_with == x->table_id;
+    }
+    return !x->found;
+}
+
+/* Where to cut when the middle of the shard is at this key; empty: nowhere. */
+static struct slice border_near(struct meta_sched *m, const Sherd__V1__ShardDesc *d,
+                                struct slice key, struct arena *a)
+{
+    static const size_t head = 4 + 4 + 2;
+    if (key.len < head || get_u32(key.data + 4) != 1) {
+        return key;
+    }
+    struct find_colocated x = {.table_id = get_u32(key.data), .arena = a};
+    omap_scan_prefix(&m->server->fsm.map, slice_str(META_PREFIX_TABLE), find_colocated, &x);
+    if (!x.found) {
+        return key;
+    }
+    uint32_t bucket = get_u16(key.data + 8);
+    struct slice start = pb_slice(d->range->start);
+    struct slice end = pb_slice(d->range->end);
+    struct buf b = {0};
+    struct slice border = slice_make(NULL, 0);
+    for (uint32_t i = 0; i < 2 && border.len == 0; i++) {
+        bucket_key(&b, x.table_id, bucket + 1 - i);
+        if (slice_cmp(buf_slice(&b), start) > 0 &&
+            (end.len == 0 || slice_cmp(buf_slice(&b), end) < 0)) {
+            border = arena_copy(a, buf_slice(&b));
+        }
+    }
+    buf_deinit(&b);
+    return border;
+}
+
 /* ---- jobs ---- */
 
 static struct status *job_presplit(struct fiber *f, struct meta_sched *m,
@@ -318,15 +378,68 @@ static struct status *job_presplit(struct fiber *f, struct meta_sched *m,
     struct buf key = {0};
     struct status *st = NULL;
     for (uint32_t bucket = job->buckets; bucket-- > 1 && st == NULL;) {
-        /* sql/codec.h: table id | index id 1 | bucket. */
-        buf_clear(&key);
-        buf_put_u32(&key, job->table_id);
-        buf_put_u32(&key, 1);
-        buf_put_u16(&key, (uint16_t)bucket);
+        bucket_key(&key, job->table_id, bucket);
         st = split_do(f, m, buf_slice(&key), 0, job->buckets - 1 - bucket, a);
     }
     buf_deinit(&key);
     return st != NULL ? st : sched_job_drop(f, m, job->id);
+}
+
+struct reference_op {
+    struct meta_op op;
+    const Sherd__V1__JobDesc *job;
+    struct slice key; /* first of the table */
+    struct arena *arena;
+};
+
+/* The table's shard gets its placement, and the job goes. */
+static struct status *reference_evaluate(struct meta_op *base, struct meta_batch *b)
+{
+    struct reference_op *op = CONTAINER_OF(base, struct reference_op, op);
+    Sherd__V1__ShardDesc *d;
+    TRY(shard_at(&b->work, op->key, op->arena, &d));
+    struct buf key = {0};
+    if (slice_eq(pb_slice(d->range->start), op->key)) {
+        d->placement = SHERD__V1__PLACEMENT__PLACEMENT_REFERENCE;
+        d->epoch++;
+        meta_key_shard(&key, op->key);
+        meta_batch_put(b, buf_slice(&key), pb_pack_in(d, op->arena));
+        buf_clear(&key);
+    }
+    meta_key(&key, META_PREFIX_JOB, op->job->id, 8);
+    meta_batch_delete(b, buf_slice(&key));
+    buf_deinit(&key);
+    return NULL;
+}
+
+static struct status *job_reference(struct fiber *f, struct meta_sched *m,
+                                    const Sherd__V1__JobDesc *job, struct arena *a)
+{
+    if (!sched_table_exists(m->server, job->table_id)) {
+        return sched_job_drop(f, m, job->id);
+    }
+    struct buf start = {0};
+    struct buf end = {0};
+    buf_put_u32(&start, job->table_id);
+    buf_put_u32(&end, job->table_id + 1);
+    struct status *st = split_do(f, m, buf_slice(&end), 0, 0, a);
+    if (st == NULL) {
+        st = split_do(f, m, buf_slice(&start), 0, 0, a);
+    }
+    if (st == NULL) {
+        struct reference_op *op = meta_op_create(sizeof(*op), reference_evaluate);
+        op->job = job;
+        op->key = arena_copy(a, buf_slice(&start));
+        op->arena = a;
+        st = meta_submit(f, m->server, &op->op);
+        if (st == NULL) {
+            mem_free(op);
+            st = sched_check(f, m);
+        }
+    }
+    buf_deinit(&start);
+    buf_deinit(&end);
+    return st;
 }
 
 static struct status *job_split(struct fiber *f, struct meta_sched *m,
@@ -357,6 +470,8 @@ static struct status *job_run(struct fiber *f, struct meta_sched *m, const Sherd
         return job_presplit(f, m, job, a);
     case SHERD__V1__JOB_KIND__JOB_SPLIT:
         return job_split(f, m, job, a);
+    case SHERD__V1__JOB_KIND__JOB_REFERENCE:
+        return job_reference(f, m, job, a);
     default:
         return NULL; /* other jobs are others' */
     }
@@ -396,10 +511,8 @@ static struct status *split_large(struct fiber *f, struct meta_sched *m,
     request.shard_id = d->shard_id;
     TRY(sched_call_leader(f, m, d, RPC_SHARD_SPLIT_POINT, &request, SPLIT_CALL_MS, a, &message));
     const Sherd__V1__SplitPointReply *reply = message;
-    if (reply->key.len == 0) {
-        return NULL;
-    }
-    return split_do(f, m, pb_slice(reply->key), 0, 0, a);
+    struct slice key = border_near(m, d, pb_slice(reply->key), a);
+    return key.len == 0 ? NULL : split_do(f, m, key, 0, 0, a);
 }
 
 struct status *sched_split_by_size(struct fiber *f, struct meta_sched *m)
@@ -425,7 +538,9 @@ struct status *sched_split_by_size(struct fiber *f, struct meta_sched *m)
     if (large != NULL) {
         large->split_ns = now;
         Sherd__V1__ShardDesc *d = sched_shard_desc(m->server, a, large->shard_id);
-        st = d == NULL ? NULL : split_large(f, m, d, a);
+        bool is_whole = d == NULL || d->range == NULL ||
+                        d->placement == SHERD__V1__PLACEMENT__PLACEMENT_REFERENCE;
+        st = is_whole ? NULL : split_large(f, m, d, a);
     }
     arena_destroy(a);
     return st;

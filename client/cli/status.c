@@ -210,14 +210,19 @@ static void print_nodes(const status_reply *r)
     table_finish(t, false);
 }
 
+static const char *placement_name(const shard_desc *s)
+{
+    return s->placement == SHERD__V1__PLACEMENT__PLACEMENT_REFERENCE ? "reference" : "default";
+}
+
 static void print_shards(const status_reply *r)
 {
     static const struct table_format format = {0};
     struct table *t = table_create(&format, stdout);
-    static const char *titles[] = {"shard", "start", "end",  "epoch",   "leader",
-                                   "nodes", "lag",   "size", "prepared"};
+    static const char *titles[] = {"shard", "start", "end",  "epoch",    "leader",
+                                   "nodes", "lag",   "size", "prepared", "placement"};
     for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]); i++) {
-        table_column(t, titles[i], i == 0 || i == 3 || i == 4 || i >= 6);
+        table_column(t, titles[i], i == 0 || i == 3 || i == 4 || (i >= 6 && i < 9));
     }
     for (size_t i = 0; i < r->n_shards; i++) {
         const shard_desc *s = r->shards[i];
@@ -237,6 +242,7 @@ static void print_shards(const status_reply *r)
         cell_number(t, v.lag);
         cell_text(t, bytes_text(v.bytes, text, sizeof(text)));
         cell_number(t, v.prepared);
+        cell_text(t, placement_name(s));
     }
     table_finish(t, false);
 }
@@ -331,8 +337,8 @@ static void json_shard(const status_reply *r, const shard_desc *s)
     printf(",\"end\":");
     json_key(s->range == NULL ? none : s->range->end);
     printf(",\"epoch\":%" PRIu64 ",\"leader\":%" PRIu64 ",\"lag\":%" PRIu64 ",\"bytes\":%" PRIu64
-           ",\"prepared\":%u,\"replicas\":[",
-           s->epoch, v.leader, v.lag, v.bytes, v.prepared);
+           ",\"prepared\":%u,\"placement\":\"%s\",\"replicas\":[",
+           s->epoch, v.leader, v.lag, v.bytes, v.prepared, placement_name(s));
     for (size_t i = 0; i < s->n_replicas; i++) {
         bool is_learner = s->replicas[i]->role == SHERD__V1__REPLICA_ROLE__REPLICA_LEARNER;
         printf("%s{\"replica\":%" PRIu64 ",\"node\":%" PRIu64 ",\"learner\":%s}", i == 0 ? "" : ",",

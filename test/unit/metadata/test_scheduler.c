@@ -24,6 +24,7 @@
 struct fake_replica {
     uint64_t id, node;
     bool is_voter, is_created;
+    bool is_added; /* gets the log */
 };
 
 struct fake {
@@ -125,8 +126,8 @@ static void fake_from_desc(struct fake *k, const Sherd__V1__ShardDesc *d)
     buf_put(&k->start, d->range->start.data, d->range->start.len);
     buf_put(&k->end, d->range->end.data, d->range->end.len);
     for (size_t i = 0; i < d->n_replicas; i++) {
-        k->replicas[k->count++] =
-            (struct fake_replica){d->replicas[i]->replica_id, d->replicas[i]->node_id, true, true};
+        k->replicas[k->count++] = (struct fake_replica){d->replicas[i]->replica_id,
+                                                        d->replicas[i]->node_id, true, true, true};
         if (d->replicas[i]->replica_id == 1) { /* the lowest id stands for election first */
             k->leader = d->replicas[i]->node_id;
         }
@@ -212,7 +213,7 @@ static struct status *handle_create(struct fiber *f, struct rpc_context *ctx, co
     }
     assert_true(r->replica_id > k->replica_id_max); /* never reused */
     k->replica_id_max = r->replica_id;
-    k->replicas[k->count++] = (struct fake_replica){r->replica_id, n->id, false, true};
+    k->replicas[k->count++] = (struct fake_replica){r->replica_id, n->id, false, true, false};
     *out_reply = empty(ctx);
     return maybe_lost();
 }
@@ -238,9 +239,11 @@ static struct status *handle_change(struct fiber *f, struct rpc_context *ctx, co
         assert_non_null(p);
         assert_true(p->is_created);
         assert_int_equal(p->node, r->node_id);
+        p->is_added = true;
         return maybe_lost();
     case 2:
         assert_non_null(p);
+        assert_true(p->is_added);
         p->is_voter = true;
         return maybe_lost();
     case 3:
@@ -341,6 +344,7 @@ static void beat_once(struct fiber *f, struct world_node *n)
             rs->term = k->term;
             rs->bytes = k->bytes;
             rs->last = 10;
+            rs->applied = k->replicas[p].is_added ? 10 : 0;
             r.replicas[r.n_replicas++] = rs;
         }
     }
@@ -398,7 +402,7 @@ static void begin(uint64_t seed, size_t nodes, size_t voters)
     first->count = nodes >= 3 ? 3 : 1;
     first->replica_id_max = first->count;
     for (size_t i = 0; i < first->count; i++) {
-        first->replicas[i] = (struct fake_replica){i + 1, i + 1, true, true};
+        first->replicas[i] = (struct fake_replica){i + 1, i + 1, true, true, true};
     }
     for (uint64_t i = 1; i <= nodes; i++) {
         world_boot(&w, i);
@@ -475,6 +479,7 @@ static struct {
     char key[64];
     size_t key_len;
     struct buf value;
+    bool is_delete;
 } put_what;
 
 static void put_run(struct fiber *f, struct world_node *n)
@@ -488,22 +493,41 @@ static void put_run(struct fiber *f, struct world_node *n)
     put.value.data = put_what.value.data;
     put.value.len = put_what.value.len;
     r.puts = puts;
-    r.n_puts = 1;
+    r.n_puts = put_what.is_delete ? 0 : 1;
+    r.deletes = &put.key;
+    r.n_deletes = put_what.is_delete ? 1 : 0;
     OK(meta_txn(f, n->client, &r, &ok, NULL));
     assert_true(ok);
 }
 
-static void put_message(const char *prefix, uint64_t id, const void *message)
+/* message NULL: deletes the key. */
+static void put_sized(const char *prefix, uint64_t id, int id_bytes, const void *message)
 {
     struct buf key = {0};
-    meta_key(&key, prefix, id, 8);
+    meta_key(&key, prefix, id, id_bytes);
     memcpy(put_what.key, key.data, key.len);
     put_what.key_len = key.len;
+    put_what.is_delete = message == NULL;
     buf_clear(&put_what.value);
-    pb_pack(message, &put_what.value);
+    if (message != NULL) {
+        pb_pack(message, &put_what.value);
+    }
     buf_deinit(&key);
     world_spawn(&w, observer, put_run);
     world_run(&w, 30 * SECOND);
+}
+
+static void put_message(const char *prefix, uint64_t id, const void *message)
+{
+    put_sized(prefix, id, 8, message);
+}
+
+static void put_table(uint32_t id, uint32_t colocate_with)
+{
+    Sherd__V1__TableDesc t = SHERD__V1__TABLE_DESC__INIT;
+    t.id = id;
+    t.colocate_with = colocate_with;
+    put_sized(META_PREFIX_TABLE, id, 4, &t);
 }
 
 static void put_presplit(uint64_t id, uint32_t table, uint32_t buckets)
@@ -812,7 +836,7 @@ static void a_large_shard_is_split(void **state)
     w.on_boot = on_boot;
     fakes[0] = (struct fake){
         .shard_id = 2, .term = 1, .count = 1, .replica_id_max = 1, .bytes = 100ull << 20};
-    fakes[0].replicas[0] = (struct fake_replica){1, 1, true, true};
+    fakes[0].replicas[0] = (struct fake_replica){1, 1, true, true, true};
     fake_count = 1;
     observer = 1;
     world_boot(&w, 1);
@@ -822,6 +846,129 @@ static void a_large_shard_is_split(void **state)
     world_advance(&w, 5 * SECOND);
     look();
     assert_int_equal(shard_count, 2);
+    end();
+}
+
+static void slice_of_table(uint32_t id, uint8_t key[4])
+{
+    set_u32(key, id);
+}
+
+static const struct shard_info *shard_of_table(uint32_t id)
+{
+    uint8_t key[4];
+    slice_of_table(id, key);
+    return shard_map_find(w.nodes[observer].client, slice_make(key, 4));
+}
+
+/* Voters and learners of the table's shard, and that it is the table's alone. */
+static void reference_is(uint32_t id, size_t voters, size_t learners)
+{
+    const struct shard_info *s = shard_of_table(id);
+    uint8_t start[4], end[4];
+    slice_of_table(id, start);
+    slice_of_table(id + 1, end);
+    assert_true(slice_eq(s->start, slice_make(start, 4)));
+    assert_true(slice_eq(s->end, slice_make(end, 4)));
+    assert_int_equal(s->placement, SHERD__V1__PLACEMENT__PLACEMENT_REFERENCE);
+    struct fake *k = fake_find(s->shard_id);
+    size_t v = 0;
+    for (size_t i = 0; i < s->replica_count; i++) {
+        struct fake_replica *r = replica_find(k, s->replicas[i].replica_id);
+        assert_non_null(r);
+        assert_true(r->is_added);
+        assert_int_equal(r->is_voter, s->replicas[i].is_voter);
+        v += r->is_voter;
+    }
+    assert_int_equal(v, voters);
+    assert_int_equal(s->replica_count, voters + learners);
+    assert_int_equal(k->count, voters + learners);
+}
+
+static void a_reference_table_is_on_every_node(void **state)
+{
+    (void)state;
+    begin(21, 5, 3);
+    observer = 1;
+    world_advance(&w, 2 * SECOND);
+    put_table(20000, 0);
+    Sherd__V1__JobDesc job = SHERD__V1__JOB_DESC__INIT;
+    char none[] = "";
+    job.id = 900;
+    job.kind = SHERD__V1__JOB_KIND__JOB_REFERENCE;
+    job.table_id = 20000;
+    job.error = none;
+    lose_reply_percent = 10;
+    put_message(META_PREFIX_JOB, 900, &job);
+    world_advance(&w, 5 * SECOND);
+    lose_reply_percent = 0;
+    world_advance(&w, 2 * SECOND);
+    look();
+    assert_int_equal(jobs_left(), 0);
+    assert_int_equal(shard_count, 3);
+    reference_is(20000, 3, 2);
+    replicas_agree(2, 3); /* the others are as they were */
+    replicas_agree(shard_of_table(20001)->shard_id, 3);
+    /* A voter is lost: a learner, which has the data, takes its place. */
+    uint64_t reference = shard_of_table(20000)->shard_id;
+    world_kill(&w, 3, 100);
+    world_advance(&w, 15 * SECOND);
+    look();
+    assert_false(has_node(reference, 3));
+    reference_is(20000, 3, 1);
+    /* It comes back, and gets a learner. */
+    world_boot(&w, 3);
+    world_advance(&w, 5 * SECOND);
+    look();
+    reference_is(20000, 3, 2);
+    /* Without its table the shard is one like any other. */
+    put_sized(META_PREFIX_TABLE, 20000, 4, NULL);
+    world_advance(&w, 5 * SECOND);
+    look();
+    assert_int_equal(shard_of_table(20000)->placement, SHERD__V1__PLACEMENT__PLACEMENT_DEFAULT);
+    replicas_agree(reference, 3);
+    end();
+}
+
+/* A bucket that several tables share is not split by size; a bucket of one table is. */
+static void shared_buckets_are_not_cut(void **state)
+{
+    (void)state;
+    fakes_clear();
+    is_beating = true;
+    split_calls = 0;
+    world_init(&w, 22, 1, 1);
+    w.scheduler = true;
+    w.shard_max_mb = 64;
+    w.on_boot = on_boot;
+    fakes[0] = (struct fake){.shard_id = 2, .term = 1, .count = 1, .replica_id_max = 1};
+    fakes[0].replicas[0] = (struct fake_replica){1, 1, true, true, true};
+    fake_count = 1;
+    observer = 1;
+    world_boot(&w, 1);
+    world_advance(&w, 2 * SECOND);
+    put_table(20000, 0);
+    put_table(20001, 20000);
+    put_table(20002, 0);
+    put_presplit(900, 20000, 4);
+    put_presplit(901, 20002, 4);
+    world_advance(&w, 3 * SECOND);
+    look();
+    assert_int_equal(shard_count, 7);
+    size_t calls = split_calls;
+    for (uint32_t table = 20000; table <= 20002; table += 2) {
+        struct buf key = {0};
+        buf_put_u32(&key, table);
+        buf_put_u32(&key, 1);
+        buf_put_u16(&key, 2);
+        const struct shard_info *s = shard_map_find(w.nodes[1].client, buf_slice(&key));
+        fake_find(s->shard_id)->bytes = (table == 20000 ? 120ull : 100ull) << 20;
+        buf_deinit(&key);
+    }
+    world_advance(&w, 5 * SECOND);
+    look();
+    assert_int_equal(shard_count, 8);
+    assert_int_equal(split_calls, calls + 1);
     end();
 }
 
@@ -845,6 +992,8 @@ int main(void)
         cmocka_unit_test(leaders_are_spread),
         cmocka_unit_test(former_incarnations_are_fenced_in_every_shard),
         cmocka_unit_test(a_large_shard_is_split),
+        cmocka_unit_test(a_reference_table_is_on_every_node),
+        cmocka_unit_test(shared_buckets_are_not_cut),
     };
     log_set_level(getenv("VERBOSE") != NULL ? LOG_INFO : LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
