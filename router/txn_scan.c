@@ -468,8 +468,11 @@ static void ordered_close(struct op *op)
 }
 
 /* Do all of the table's and the index's keys of this scan lie in one shard? */
-static bool is_colocated(struct scan *sc)
+static bool is_in_one_shard(struct scan *sc)
 {
+    if (sc->fr.is_apart) {
+        return false;
+    }
     struct meta_client *meta = sc->t->router->meta;
     uint8_t first[8], last[8];
     set_u32(first, sc->fr.table_id);
@@ -509,7 +512,7 @@ static struct status *scan_start(struct fiber *f, struct scan *sc)
 {
     struct txn *t = sc->t;
     sc->is_cut = true;
-    if (sc->fr.is_lookup && sc->is_ordered && !is_colocated(sc)) {
+    if (sc->fr.is_lookup && sc->is_ordered && !is_in_one_shard(sc)) {
         sc->ordered = ordered_lookup_create(sc);
         return NULL;
     }
@@ -519,7 +522,7 @@ static struct status *scan_start(struct fiber *f, struct scan *sc)
                     sc->fr.lock == LOCK_NONE && !sc->fr.is_lookup && t->start == 0 &&
                     t->part_count == 0;
     if (sc->fr.is_lookup && is_single && t->options.implicit && t->single_scan && t->start == 0 &&
-        t->part_count == 0 && is_colocated(sc)) {
+        t->part_count == 0 && is_in_one_shard(sc)) {
         sc->is_latest = true;
     }
     if (!sc->is_latest) {

@@ -57,6 +57,12 @@ void key_put_bucket(struct buf *out, uint16_t bucket)
     buf_put_u16(out, bucket);
 }
 
+void key_put_colocated(struct buf *out, uint32_t table_id, uint32_t index_id)
+{
+    buf_put_u8(out, KEY_COLOCATED);
+    key_prefix(out, table_id, index_id);
+}
+
 /* ---- values into keys ---- */
 
 static void put_escaped(struct buf *out, const uint8_t *p, size_t len)

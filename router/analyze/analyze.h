@@ -199,5 +199,17 @@ struct status *index_prefix_key(const Sherd__V1__TableDesc *t, const Sherd__V1__
                                 struct buf *out) STATUS_MUST_CHECK;
 struct key_column index_key_column(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexColumn *ic);
 bool index_has_bucket(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix);
+/* How many leading columns of the index make its bucket; 0 = it has none. */
+int index_hash_columns(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix);
+/* What stands before the columns of a key. hashed: the key bytes of the columns that make the
+ * bucket, if there is one. */
+void index_head(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix, struct slice hashed,
+                struct buf *out);
+/* All keys of the index: ascending, disjoint; in the arena. */
+struct key_span *index_spans(struct arena *a, const Sherd__V1__TableDesc *t,
+                             const Sherd__V1__IndexDesc *ix, int *out_n);
+/* Where keys of the table may lie: of a co-located one its part of the buckets, and last (as of
+ * every table) what begins with its id. */
+struct key_span *table_ranges(struct arena *a, const Sherd__V1__TableDesc *t, int *out_n);
 
 #endif

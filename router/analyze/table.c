@@ -4,8 +4,9 @@
  *
  * Key of a row in an index: table id, index id, [bucket], the index's columns, then the primary
  * key's columns when the index is not unique or one of its columns is NULL. Only the primary index
- * of a hash-sharded table has a bucket: the hash of its key columns. Secondary indexes are sharded
- * by range.
+ * of a hash-sharded table has a bucket: the hash of its leading key columns. Secondary indexes are
+ * sharded by range. A co-located table's rows lie in the buckets of the other table (codec.h), its
+ * secondary indexes under its own id.
  */
 #include "analyze.h"
 
@@ -79,29 +80,108 @@ bool index_has_bucket(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc 
     return ix->primary && t->sharding == SHERD__V1__SHARDING__SHARDING_HASH && t->hash_buckets > 0;
 }
 
-static void put_columns(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix, int n,
-                        const struct datum *values, struct buf *out)
+int index_hash_columns(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix)
 {
-    for (int i = 0; i < n; i++) {
-        struct key_column kc = index_key_column(t, ix->columns[i]);
-        key_put_datum(out, &kc, &values[i]);
+    if (!index_has_bucket(t, ix)) {
+        return 0;
     }
+    return t->hash_columns != 0 ? (int)t->hash_columns : (int)ix->n_columns;
+}
+
+static void put_bucket_head(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix,
+                            uint32_t bucket, struct buf *out)
+{
+    bool is_colocated = t->colocate_with != 0;
+    /* The other table has had its primary key from the start: index 1. */
+    key_prefix(out, is_colocated ? t->colocate_with : t->id, is_colocated ? 1 : ix->index_id);
+    key_put_bucket(out, (uint16_t)bucket);
+    if (is_colocated) {
+        key_put_colocated(out, t->id, ix->index_id);
+    }
+}
+
+void index_head(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix, struct slice hashed,
+                struct buf *out)
+{
+    if (index_has_bucket(t, ix)) {
+        put_bucket_head(t, ix, key_hash_bucket(hashed, (uint16_t)t->hash_buckets), out);
+    } else {
+        key_prefix(out, t->id, ix->index_id);
+    }
+}
+
+static struct slice copy_out(struct arena *a, struct buf *b)
+{
+    struct slice s = arena_copy(a, buf_slice(b));
+    buf_clear(b);
+    return s;
+}
+
+struct key_span *index_spans(struct arena *a, const Sherd__V1__TableDesc *t,
+                             const Sherd__V1__IndexDesc *ix, int *out_n)
+{
+    struct buf b = {0};
+    bool has_bucket = index_has_bucket(t, ix);
+    int n = has_bucket ? (int)t->hash_buckets : 1;
+    struct key_span *spans = ARENA_ARRAY(a, struct key_span, n);
+    for (int i = 0; i < n; i++) {
+        if (!has_bucket) {
+            key_prefix(&b, t->id, ix->index_id);
+            spans[i].start = copy_out(a, &b);
+            key_prefix(&b, t->id, ix->index_id + 1);
+        } else {
+            put_bucket_head(t, ix, (uint32_t)i, &b);
+            spans[i].start = arena_copy(a, buf_slice(&b));
+            if (t->colocate_with != 0) {
+                bool has_end = key_prefix_end(&b);
+                ASSERT(has_end); /* ids are not all 0xFF */
+            } else {
+                buf_put_u8(&b, KEY_COLOCATED); /* behind it are others' rows */
+            }
+        }
+        spans[i].end = copy_out(a, &b);
+    }
+    buf_deinit(&b);
+    *out_n = n;
+    return spans;
+}
+
+struct key_span *table_ranges(struct arena *a, const Sherd__V1__TableDesc *t, int *out_n)
+{
+    int n = 0;
+    struct key_span *rows = NULL;
+    if (t->colocate_with != 0) {
+        rows = index_spans(a, t, t->indexes[0], &n);
+    }
+    struct key_span *all = ARENA_ARRAY(a, struct key_span, n + 1);
+    if (n > 0) {
+        memcpy(all, rows, (size_t)n * sizeof(*all));
+    }
+    struct buf b = {0};
+    buf_put_u32(&b, t->id);
+    all[n].start = copy_out(a, &b);
+    buf_put_u32(&b, t->id + 1);
+    all[n].end = copy_out(a, &b);
+    buf_deinit(&b);
+    *out_n = n + 1;
+    return all;
 }
 
 struct status *index_prefix_key(const Sherd__V1__TableDesc *t, const Sherd__V1__IndexDesc *ix,
                                 int n, const struct datum *values, struct buf *out)
 {
-    key_prefix(out, t->id, ix->index_id);
-    if (!index_has_bucket(t, ix)) {
-        put_columns(t, ix, n, values, out);
-        return NULL;
-    }
-    if (n != (int)ix->n_columns) {
+    int nhashed = index_hash_columns(t, ix);
+    if (n < nhashed) {
         return status_new(INTERNAL, "part of a hashed key has no bucket");
     }
     struct buf cols = {0};
-    put_columns(t, ix, n, values, &cols);
-    key_put_bucket(out, key_hash_bucket(buf_slice(&cols), (uint16_t)t->hash_buckets));
+    size_t hashed = 0;
+    for (int i = 0; i < n; i++) {
+        struct key_column kc = index_key_column(t, ix->columns[i]);
+        key_put_datum(&cols, &kc, &values[i]);
+        hashed = i + 1 == nhashed ? cols.len : hashed;
+    }
+    index_head(t, ix, slice_make(cols.data, hashed), out);
     buf_put_slice(out, buf_slice(&cols));
     buf_deinit(&cols);
     return NULL;

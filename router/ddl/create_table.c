@@ -1,4 +1,4 @@
-/* CREATE TABLE: columns, constraints, sharding options. */
+/* CREATE TABLE: columns and constraints. The primary key is index 1. */
 #include "ddl.h"
 
 #include "router_internal.h"
@@ -11,7 +11,6 @@
 #include <strings.h>
 
 #define COLUMNS_MAX 1600
-#define HASH_SHARDS_MAX 1024
 
 static struct status *duplicate_column(const Sherd__V1__TableDesc *t, const char *name)
 {
@@ -200,7 +199,7 @@ static struct status *key_constraint(struct ddl *d, Sherd__V1__TableDesc *t,
     ix->primary = is_primary;
     ix->unique = true;
     ix->constraint = true;
-    ix->index_id = t->next_index_id++;
+    ix->index_id = is_primary ? PRIMARY_INDEX_ID : t->next_index_id++;
     TRY(key_columns(d, t, c->n_keys, c->keys, column, ix));
     return claim_index_name(d, t, ix, c->conname, is_primary ? "pkey" : "key");
 }
@@ -521,72 +520,6 @@ struct status *constraint_from_def(struct ddl *d, Sherd__V1__TableDesc *t,
     }
 }
 
-/* ---- WITH (...) ---- */
-
-static struct status *with_options(struct ddl *d, Sherd__V1__TableDesc *t, size_t n,
-                                   PgQuery__Node **options)
-{
-    bool is_noticed = false;
-    int64_t shards = 0;
-    for (size_t i = 0; i < n; i++) {
-        const PgQuery__DefElem *e = options[i]->def_elem;
-        char text[128] = "";
-        int64_t number = 0;
-        const PgQuery__Node *arg = e->arg;
-        if (arg != NULL && arg->node_case == PG_QUERY__NODE__NODE_STRING) {
-            snprintf(text, sizeof(text), "%s", arg->string->sval);
-            number = strtoll(text, NULL, 10);
-        } else if (arg != NULL && arg->node_case == PG_QUERY__NODE__NODE_INTEGER) {
-            number = arg->integer->ival;
-            snprintf(text, sizeof(text), "%lld", (long long)number);
-        } else if (arg != NULL && arg->node_case == PG_QUERY__NODE__NODE_TYPE_NAME) {
-            const PgQuery__TypeName *tn = arg->type_name;
-            snprintf(text, sizeof(text), "%s", node_str(tn->names[tn->n_names - 1]));
-        }
-        if (strcmp(e->defname, "sharding") == 0) {
-            if (strcasecmp(text, "hash") == 0) {
-                t->sharding = SHERD__V1__SHARDING__SHARDING_HASH;
-            } else if (strcasecmp(text, "range") == 0) {
-                t->sharding = SHERD__V1__SHARDING__SHARDING_RANGE;
-            } else if (strcasecmp(text, "reference") == 0) {
-                return status_hint(
-                    status_new(UNSUPPORTED, "reference tables are not supported yet"),
-                    "Leave the option out: a small table is in one shard.");
-            } else {
-                return status_hint(status_new(INVALID, "invalid value for sharding: \"%s\"", text),
-                                   "Use 'range' or 'hash'.");
-            }
-        } else if (strcmp(e->defname, "shards") == 0) {
-            if (number < 1 || number > HASH_SHARDS_MAX) {
-                return status_new(INVALID, "shards must be between 1 and %d", HASH_SHARDS_MAX);
-            }
-            shards = number;
-        } else if (strcmp(e->defname, "colocate_with") == 0) {
-            return status_hint(status_new(UNSUPPORTED, "colocate_with is not supported yet"),
-                               "Tables without the sharding option share a shard until they grow.");
-        } else if (strcmp(e->defname, "fillfactor") == 0 ||
-                   strncmp(e->defname, "autovacuum", 10) == 0 ||
-                   strcmp(e->defname, "parallel_workers") == 0 ||
-                   strcmp(e->defname, "toast_tuple_target") == 0 ||
-                   strcmp(e->defname, "user_catalog_table") == 0) {
-            if (!is_noticed) {
-                ddl_notice(d, "storage parameter \"%s\" is accepted and has no effect", e->defname);
-                is_noticed = true;
-            }
-        } else {
-            return status_hint(status_new(INVALID, "unrecognized parameter \"%s\"", e->defname),
-                               "sharding, shards and PostgreSQL's storage parameters are known.");
-        }
-    }
-    if (t->sharding == SHERD__V1__SHARDING__SHARDING_HASH) {
-        t->hash_buckets = shards > 0 ? (uint32_t)shards : 4;
-    } else if (shards > 0) {
-        return status_hint(status_new(INVALID, "shards is for hash sharding"),
-                           "Add sharding = 'hash'.");
-    }
-    return NULL;
-}
-
 /* ---- the statement ---- */
 
 static struct status *hidden_key(struct ddl *d, Sherd__V1__TableDesc *t)
@@ -597,7 +530,7 @@ static struct status *hidden_key(struct ddl *d, Sherd__V1__TableDesc *t)
     c->not_null = true;
     t->hidden_primary_key = true;
     Sherd__V1__IndexDesc *ix = add_index(d, t);
-    ix->index_id = t->next_index_id++;
+    ix->index_id = PRIMARY_INDEX_ID;
     ix->primary = ix->unique = true;
     uint32_t oid;
     TRY(ddl_allocate(d, 1, &oid));
@@ -665,17 +598,6 @@ static struct status *check_expressions(struct ddl *d, const Sherd__V1__TableDes
     return NULL;
 }
 
-static void request_presplit(struct ddl *d, const Sherd__V1__TableDesc *t, uint64_t job_id)
-{
-    Sherd__V1__JobDesc *j = ARENA_NEW(d->a, Sherd__V1__JobDesc);
-    sherd__v1__job_desc__init(j);
-    j->id = job_id;
-    j->kind = SHERD__V1__JOB_KIND__JOB_PRESPLIT;
-    j->table_id = t->id;
-    j->buckets = t->hash_buckets;
-    ddl_put(d, key_id8(d, "job/", job_id), j);
-}
-
 struct status *ddl_create_table(struct ddl *d, const PgQuery__CreateStmt *s)
 {
     d->tag = "CREATE TABLE";
@@ -704,12 +626,13 @@ struct status *ddl_create_table(struct ddl *d, const PgQuery__CreateStmt *s)
     t->schema_id = schema;
     t->name = arena_strdup(d->a, name);
     t->owner = arena_strndup(d->a, d->x->env.user.data, d->x->env.user.len);
-    t->next_index_id = 1;
+    t->next_index_id = PRIMARY_INDEX_ID + 1;
     struct slice name_key = key_rel_name(d, t->database_id, schema, name);
     ddl_must_not_exist(d, name_key);
     ddl_put_bytes(d, name_key, rel_value(d, 'r', t->id));
     ddl_compare(d, key_id4(d, "schema/", schema));
-    TRY(with_options(d, t, s->n_options, s->options));
+    const Sherd__V1__TableDesc *near;
+    TRY(sharding_options(d, t, s->n_options, s->options, &near));
     /* Columns first: constraints of one may name another. Column constraints that make indexes come
      * in order. */
     for (size_t i = 0; i < s->n_table_elts; i++) {
@@ -736,11 +659,10 @@ struct status *ddl_create_table(struct ddl *d, const PgQuery__CreateStmt *s)
         TRY(hidden_key(d, t));
     }
     primary_first(t);
+    TRY(sharding_colocate(d, t, near));
     TRY(check_expressions(d, t));
     t->version = 1;
     ddl_put(d, key_id4(d, "table/", t->id), t);
-    if (t->sharding == SHERD__V1__SHARDING__SHARDING_HASH && t->hash_buckets > 1) {
-        request_presplit(d, t, ids + 1);
-    }
+    sharding_request(d, t, ids + 1);
     return ddl_commit(d);
 }

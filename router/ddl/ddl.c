@@ -506,6 +506,20 @@ struct status *reference(struct ddl *d, uint32_t ref_table_id, uint32_t by)
     return NULL;
 }
 
+struct status *ddl_touch(struct ddl *d, const Sherd__V1__TableDesc *t)
+{
+    struct slice key = key_id4(d, "table/", t->id);
+    if (is_taken_in_change(d, key)) {
+        return NULL;
+    }
+    Sherd__V1__TableDesc *next;
+    TRY(copy_table(d, t, &next));
+    next->version++;
+    ddl_compare(d, key);
+    ddl_put(d, key, next);
+    return NULL;
+}
+
 struct status *unreference(struct ddl *d, uint32_t ref_table_id, const Sherd__V1__TableDesc *by)
 {
     const Sherd__V1__TableDesc *old = catalog_table_by_id(d->catalog, ref_table_id);

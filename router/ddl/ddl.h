@@ -97,6 +97,26 @@ struct status *reference(struct ddl *d, uint32_t ref_table_id, uint32_t by) STAT
 struct status *unreference(struct ddl *d, uint32_t ref_table_id,
                            const Sherd__V1__TableDesc *by) STATUS_MUST_CHECK;
 
+/* Makes the change exclude every other change of the table: compared and put, its version raised.
+ * Nothing to do when the change puts it already. */
+struct status *ddl_touch(struct ddl *d, const Sherd__V1__TableDesc *t) STATUS_MUST_CHECK;
+
+/* ---- how a table is sharded (sharding.c) ---- */
+#define PRIMARY_INDEX_ID 1u /* of a table with its primary key from the start */
+/* WITH (...). *out_near: the table of colocate_with, or NULL. */
+struct status *sharding_options(struct ddl *d, Sherd__V1__TableDesc *t, size_t n,
+                                PgQuery__Node **options,
+                                const Sherd__V1__TableDesc **out_near) STATUS_MUST_CHECK;
+/* Once the primary key is known: places t with near. Nothing when near is NULL. */
+struct status *sharding_colocate(struct ddl *d, Sherd__V1__TableDesc *t,
+                                 const Sherd__V1__TableDesc *near) STATUS_MUST_CHECK;
+/* Adds to the change the job that makes the table's shards, if it needs any. */
+void sharding_request(struct ddl *d, const Sherd__V1__TableDesc *t, uint64_t job_id);
+/* A table that is co-located with t; NULL: none. is_gone tells of tables that go too. */
+const Sherd__V1__TableDesc *sharding_dependent(struct ddl *d, const Sherd__V1__TableDesc *t,
+                                               bool (*is_gone)(const void *ctx, uint32_t table_id),
+                                               const void *ctx);
+
 /* ---- work on rows ---- */
 /* Every shard that has keys of the table refuses versions below `version` from now on. */
 struct status *fence_table(struct ddl *d, uint32_t table_id, uint64_t version) STATUS_MUST_CHECK;

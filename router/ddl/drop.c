@@ -37,8 +37,9 @@ struct dropped {
     int count;
 };
 
-static bool is_dropped(const struct dropped *x, uint32_t id)
+static bool is_dropped(const void *ctx, uint32_t id)
 {
+    const struct dropped *x = ctx;
     for (int i = 0; i < x->count; i++) {
         if (x->ids[i] == id) {
             return true;
@@ -86,6 +87,22 @@ static struct status *detach_referrers(struct ddl *d, const Sherd__V1__TableDesc
         ddl_put(d, key_id4(d, "table/", by), next);
     }
     return NULL;
+}
+
+/* Rows of co-located tables lie in this one's buckets: CASCADE is no help, they are tables. */
+static struct status *refuse_colocated(struct ddl *d, const Sherd__V1__TableDesc *t,
+                                       const struct dropped *x)
+{
+    const Sherd__V1__TableDesc *other = sharding_dependent(d, t, is_dropped, x);
+    return other == NULL
+               ? NULL
+               : status_hint(
+                     status_detail(
+                         status_sql(CONSTRAINT, "2BP01",
+                                    "cannot drop table %s because other objects depend on it",
+                                    t->name),
+                         "table %s is co-located with table %s", other->name, t->name),
+                     "Drop %s too, in the same statement or before.", other->name);
 }
 
 static struct status *detach_referenced(struct ddl *d, const Sherd__V1__TableDesc *t,
@@ -188,6 +205,7 @@ static struct status *drop_tables(struct ddl *d, const PgQuery__DropStmt *s, boo
     }
     TRY(drop_readers(d, tables, &x, cascade, is_view ? "view" : "table"));
     for (int i = 0; i < x.count; i++) {
+        TRY(refuse_colocated(d, tables[i], &x));
         TRY(detach_referrers(d, tables[i], &x, cascade));
         TRY(detach_referenced(d, tables[i], &x));
     }
@@ -379,6 +397,7 @@ static struct status *drop_schema_contents(struct ddl *d, const Sherd__V1__Schem
         x->ids[x->count++] = here.ids[i];
     }
     for (int i = 0; i < in->count; i++) {
+        TRY(refuse_colocated(d, in->tables[i], x));
         TRY(detach_referrers(d, in->tables[i], x, true));
         TRY(detach_referenced(d, in->tables[i], x));
     }

@@ -1,6 +1,7 @@
 /* Schema changes that touch rows: fences, wiping, validation queries, backfill, re-keying. */
 #include "ddl.h"
 
+#include "analyze/analyze.h"
 #include "router_internal.h"
 
 #include "base/check.h"
@@ -24,34 +25,51 @@ struct shard_list {
 static bool collect(void *ctx, const struct shard_info *s)
 {
     struct shard_list *l = ctx;
+    for (int i = l->count; i-- > 0;) {
+        if (l->ids[i] == s->shard_id) {
+            return true;
+        }
+    }
     if (l->count < SHARDS_MAX) {
         l->ids[l->count++] = s->shard_id;
     }
     return true;
 }
 
-static void table_span(uint32_t table_id, uint32_t index_from, uint32_t index_to, uint8_t start[8],
-                       uint8_t end[8])
+static struct key_span id_range(struct ddl *d, uint32_t table_id, uint32_t index_from,
+                                uint32_t index_to)
 {
+    uint8_t *start = arena_alloc(d->a, 8), *end = arena_alloc(d->a, 8);
     set_u32(start, table_id);
     set_u32(start + 4, index_from);
     set_u32(end, index_to == 0 ? table_id + 1 : table_id);
     set_u32(end + 4, index_to);
+    return (struct key_span){.start = slice_make(start, 8), .end = slice_make(end, 8)};
 }
 
-static struct shard_list *shards_of(struct ddl *d, uint32_t table_id)
+/* Where keys of the table lie. The catalog snapshot of the change knows a table that it drops. */
+static struct key_span *ranges_of(struct ddl *d, uint32_t table_id, int *out_n)
 {
-    struct shard_list *l = ARENA_NEW(d->a, struct shard_list);
-    uint8_t start[8], end[8];
-    table_span(table_id, 0, 0, start, end);
-    shard_map_scan(router_meta(d->router), slice_make(start, 8), slice_make(end, 8), collect, l);
-    return l;
+    const Sherd__V1__TableDesc *t = catalog_table_by_id(d->catalog, table_id);
+    if (t != NULL) {
+        return table_ranges(d->a, t, out_n);
+    }
+    struct key_span *one = ARENA_NEW(d->a, struct key_span);
+    *one = id_range(d, table_id, 0, 0);
+    *out_n = 1;
+    return one;
 }
 
 struct status *fence_table(struct ddl *d, uint32_t table_id, uint64_t version)
 {
+    int n;
+    const struct key_span *ranges = ranges_of(d, table_id, &n);
+    struct shard_list *l = ARENA_NEW(d->a, struct shard_list);
     for (int tries = 0;; tries++) {
-        struct shard_list *l = shards_of(d, table_id);
+        l->count = 0;
+        for (int i = 0; i < n; i++) {
+            shard_map_scan(router_meta(d->router), ranges[i].start, ranges[i].end, collect, l);
+        }
         struct status *st = NULL;
         for (int i = 0; i < l->count && st == NULL; i++) {
             Sherd__V1__FenceRequest q = SHERD__V1__FENCE_REQUEST__INIT;
@@ -70,17 +88,14 @@ struct status *fence_table(struct ddl *d, uint32_t table_id, uint64_t version)
     }
 }
 
-struct status *wipe_keys(struct ddl *d, uint32_t table_id, uint32_t index_from, uint32_t index_to)
+static struct status *wipe_range(struct ddl *d, const struct key_span *s, struct shard_list *l)
 {
-    struct shard_list *l = shards_of(d, table_id);
-    uint8_t start[8], end[8];
-    table_span(table_id, index_from, index_to, start, end);
+    l->count = 0;
+    shard_map_scan(router_meta(d->router), s->start, s->end, collect, l);
     for (int i = 0; i < l->count; i++) {
         Sherd__V1__KeyRange range = SHERD__V1__KEY_RANGE__INIT;
-        range.start.data = start;
-        range.start.len = 8;
-        range.end.data = end;
-        range.end.len = 8;
+        range.start = (ProtobufCBinaryData){s->start.len, (uint8_t *)(uintptr_t)s->start.data};
+        range.end = (ProtobufCBinaryData){s->end.len, (uint8_t *)(uintptr_t)s->end.data};
         Sherd__V1__KeyRange *ranges[1] = {&range};
         Sherd__V1__WipeRequest q = SHERD__V1__WIPE_REQUEST__INIT;
         q.shard_id = l->ids[i];
@@ -88,6 +103,21 @@ struct status *wipe_keys(struct ddl *d, uint32_t table_id, uint32_t index_from, 
         q.ranges = ranges;
         void *reply;
         TRY(shard_call(d->f, d->router, l->ids[i], RPC_SHARD_WIPE, &q, true, d->a, &reply, NULL));
+    }
+    return NULL;
+}
+
+struct status *wipe_keys(struct ddl *d, uint32_t table_id, uint32_t index_from, uint32_t index_to)
+{
+    struct shard_list *l = ARENA_NEW(d->a, struct shard_list);
+    if (index_to != 0) {
+        struct key_span indexes = id_range(d, table_id, index_from, index_to);
+        return wipe_range(d, &indexes, l);
+    }
+    int n;
+    const struct key_span *ranges = ranges_of(d, table_id, &n);
+    for (int i = 0; i < n; i++) {
+        TRY(wipe_range(d, &ranges[i], l));
     }
     return NULL;
 }
@@ -169,6 +199,28 @@ static struct row_column *row_layout(struct arena *a, const Sherd__V1__TableDesc
     return cols;
 }
 
+/* What lies behind the key; all when it is empty. */
+static struct key_span *spans_after(struct arena *a, struct key_span *spans, int *n,
+                                    struct slice after)
+{
+    if (after.len == 0) {
+        return spans;
+    }
+    struct buf b = {0};
+    buf_put_slice(&b, after);
+    buf_put_u8(&b, 0);
+    struct slice start = arena_copy(a, buf_slice(&b));
+    buf_deinit(&b);
+    while (*n > 0 && slice_cmp(spans[0].end, start) <= 0) {
+        spans++;
+        --*n;
+    }
+    if (*n > 0 && slice_cmp(spans[0].start, start) < 0) {
+        spans[0].start = start;
+    }
+    return spans;
+}
+
 /* All columns of the rows from `start` on (the whole primary index when it is empty), with their
  * keys. */
 static struct op *scan_rows(struct arena *a, struct txn *txn, const Sherd__V1__TableDesc *t,
@@ -190,20 +242,7 @@ static struct op *scan_rows(struct arena *a, struct txn *txn, const Sherd__V1__T
     fr.with_key = true;
     fr.limit = limit;
     fr.lock = lock;
-    fr.nspans = 1;
-    fr.spans = ARENA_NEW(a, struct key_span);
-    struct buf b = {0};
-    if (after.len > 0) {
-        buf_put_slice(&b, after);
-        buf_put_u8(&b, 0);
-    } else {
-        key_prefix(&b, t->id, pk->index_id);
-    }
-    fr.spans[0].start = arena_copy(a, buf_slice(&b));
-    buf_clear(&b);
-    key_prefix(&b, t->id, pk->index_id + 1);
-    fr.spans[0].end = arena_copy(a, buf_slice(&b));
-    buf_deinit(&b);
+    fr.spans = spans_after(a, index_spans(a, t, pk, &fr.nspans), &fr.nspans, after);
     return txn_scan(a, txn, &fr, true);
 }
 

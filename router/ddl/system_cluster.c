@@ -2,6 +2,7 @@
 #include "system_internal.h"
 
 #include "../session/session_internal.h"
+#include "analyze/analyze.h"
 
 #include "api/pb.h"
 #include "base/check.h"
@@ -346,12 +347,13 @@ static bool count_shard(void *ctx, const struct shard_info *s)
     return true;
 }
 
-static struct shard_copies shards(struct exec *x, struct slice start, struct slice end)
+static struct shard_copies shards(struct exec *x)
 {
     int n = 0;
-    shard_map_scan(router_meta(x->env.router), start, end, count_shard, &n);
+    struct meta_client *meta = router_meta(x->env.router);
+    shard_map_scan(meta, slice_make(NULL, 0), slice_make(NULL, 0), count_shard, &n);
     struct shard_copies l = {.v = ARENA_ARRAY(x->arena, struct shard_info, n + 1), .a = x->arena};
-    shard_map_scan(router_meta(x->env.router), start, end, see_shard, &l);
+    shard_map_scan(meta, slice_make(NULL, 0), slice_make(NULL, 0), see_shard, &l);
     return l;
 }
 
@@ -364,14 +366,32 @@ static void put_node(struct row_maker *m, uint64_t id)
     }
 }
 
-/* Whether [start, end) has keys of the table. */
-static bool has_table(const struct shard_info *s, uint32_t id)
+/* Where rows and index entries of a table are. */
+struct table_place {
+    const Sherd__V1__TableDesc *table;
+    struct key_span *ranges;
+    int n;
+};
+
+static struct table_place place_of(struct arena *a, const Sherd__V1__TableDesc *t)
 {
-    uint8_t from[4], to[4];
-    set_u32(from, id);
-    set_u32(to, id + 1);
-    return slice_cmp(s->start, slice_make(to, 4)) < 0 &&
-           (s->end.len == 0 || slice_cmp(s->end, slice_make(from, 4)) > 0);
+    struct table_place p = {.table = t};
+    p.ranges = table_ranges(a, t, &p.n);
+    if (t->colocate_with != 0 && t->n_indexes == 1) {
+        p.n--; /* nothing begins with its own id */
+    }
+    return p;
+}
+
+static bool is_placed_in(const struct table_place *p, const struct shard_info *s)
+{
+    for (int i = 0; i < p->n; i++) {
+        if (slice_cmp(s->start, p->ranges[i].end) < 0 &&
+            (s->end.len == 0 || slice_cmp(s->end, p->ranges[i].start) > 0)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 FILL(sherd_shards)
@@ -379,9 +399,16 @@ FILL(sherd_shards)
     FILL_UNUSED(f);
     struct row_maker m;
     rows_begin(&m, x, rows, "pg_catalog", "sherd_shards");
-    struct shard_copies l = shards(x, slice_make(NULL, 0), slice_make(NULL, 0));
+    struct shard_copies l = shards(x);
     struct table_list t = tables_of(m.c, 0, m.a);
     const char **names = ARENA_ARRAY(m.a, const char *, t.n + 1);
+    struct table_place *places = ARENA_ARRAY(m.a, struct table_place, t.n + 1);
+    int nplaces = 0;
+    for (int k = 0; k < t.n; k++) {
+        if (!table_is_view(t.v[k])) {
+            places[nplaces++] = place_of(m.a, t.v[k]);
+        }
+    }
     for (int i = 0; i < l.n; i++) {
         const struct shard_info *s = &l.v[i];
         int64_t voters[9], learners[9];
@@ -394,10 +421,11 @@ FILL(sherd_shards)
                 learners[nlearners++] = node;
             }
         }
-        for (int k = 0; k < t.n; k++) {
-            if (!table_is_view(t.v[k]) && has_table(s, t.v[k]->id)) {
+        for (int k = 0; k < nplaces; k++) {
+            const Sherd__V1__TableDesc *table = places[k].table;
+            if (is_placed_in(&places[k], s)) {
                 names[nnames++] =
-                    arena_printf(m.a, "%s.%s", schema_name(m.c, t.v[k]->schema_id), t.v[k]->name);
+                    arena_printf(m.a, "%s.%s", schema_name(m.c, table->schema_id), table->name);
             }
         }
         put_int(&m, (int64_t)s->shard_id);
@@ -412,6 +440,8 @@ FILL(sherd_shards)
         put_ints(&m, voters, nvoters);
         put_ints(&m, learners, nlearners);
         put_texts(&m, names, nnames);
+        put_text(&m, s->placement == SHERD__V1__PLACEMENT__PLACEMENT_REFERENCE ? "reference"
+                                                                               : "default");
         row_end(&m);
     }
     return NULL;
@@ -423,15 +453,16 @@ FILL(sherd_table_shards)
     struct row_maker m;
     rows_begin(&m, x, rows, "pg_catalog", "sherd_table_shards");
     struct table_list t = tables_of(m.c, m.db, m.a);
+    struct shard_copies l = shards(x);
     for (int i = 0; i < t.n; i++) {
         if (table_is_view(t.v[i])) {
             continue;
         }
-        uint8_t from[4], to[4];
-        set_u32(from, t.v[i]->id);
-        set_u32(to, t.v[i]->id + 1);
-        struct shard_copies l = shards(x, slice_make(from, 4), slice_make(to, 4));
+        struct table_place p = place_of(m.a, t.v[i]);
         for (int k = 0; k < l.n; k++) {
+            if (!is_placed_in(&p, &l.v[k])) {
+                continue;
+            }
             put_text(&m, schema_name(m.c, t.v[i]->schema_id));
             put_text(&m, t.v[i]->name);
             put_oid(&m, t.v[i]->id);

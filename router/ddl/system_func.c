@@ -9,6 +9,7 @@
 #include "system_internal.h"
 
 #include "../session/session_internal.h"
+#include "analyze/analyze.h"
 
 #include "base/check.h"
 #include "base/loop.h"
@@ -449,7 +450,9 @@ static struct status *fn_relation_filenode(struct call *q)
 struct sizes {
     const Sherd__V1__MetaStatusReply *status;
     struct table_list tables;
-    uint32_t table, db; /* whose size: one of the two is not 0 */
+    struct key_span **ranges; /* of each table */
+    int *nranges;             /* 0: a view */
+    uint32_t table, db;       /* whose size: one of the two is not 0 */
     double bytes;
 };
 
@@ -473,11 +476,13 @@ static bool add_shard(void *ctx, const struct shard_info *s)
     int here = 0, wanted = 0;
     for (int i = 0; i < z->tables.n; i++) {
         const Sherd__V1__TableDesc *t = z->tables.v[i];
-        uint8_t from[4], to[4];
-        set_u32(from, t->id);
-        set_u32(to, t->id + 1);
-        if (!table_is_view(t) && slice_cmp(s->start, slice_make(to, 4)) < 0 &&
-            (s->end.len == 0 || slice_cmp(s->end, slice_make(from, 4)) > 0)) {
+        bool is_here = false;
+        for (int k = 0; k < z->nranges[i] && !is_here; k++) {
+            const struct key_span *r = &z->ranges[i][k];
+            is_here = slice_cmp(s->start, r->end) < 0 &&
+                      (s->end.len == 0 || slice_cmp(s->end, r->start) > 0);
+        }
+        if (is_here) {
             here++;
             wanted += t->id == z->table || t->database_id == z->db;
         }
@@ -492,6 +497,13 @@ static struct status *size_of(struct call *q, uint32_t table, uint32_t db)
 {
     struct sizes z = {.table = table, .db = db, .tables = tables_of(q->c, 0, q->a)};
     Sherd__V1__MetaStatusReply *status;
+    z.ranges = ARENA_ARRAY(q->a, struct key_span *, z.tables.n + 1);
+    z.nranges = ARENA_ARRAY(q->a, int, z.tables.n + 1);
+    for (int i = 0; i < z.tables.n; i++) {
+        if (!table_is_view(z.tables.v[i])) {
+            z.ranges[i] = table_ranges(q->a, z.tables.v[i], &z.nranges[i]);
+        }
+    }
     TRY(meta_status(q->f, router_meta(q->x->env.router), q->a, &status));
     z.status = status;
     shard_map_scan(router_meta(q->x->env.router), slice_make(NULL, 0), slice_make(NULL, 0),

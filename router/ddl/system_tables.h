@@ -514,7 +514,8 @@
       C(incarnation, INT8) C(version, TEXT)) \
     T(pg_catalog, sherd_shards, 13901, 'v', sherd_shards, \
       C(shard_id, INT8) C(start_key, BYTEA) C(end_key, BYTEA) C(epoch, INT8) \
-      C(leader_node, INT8) C(replicas, INT8_ARRAY) C(learners, INT8_ARRAY) C(tables, TEXT_ARRAY)) \
+      C(leader_node, INT8) C(replicas, INT8_ARRAY) C(learners, INT8_ARRAY) C(tables, TEXT_ARRAY) \
+      C(placement, TEXT)) \
     T(pg_catalog, sherd_table_shards, 13902, 'v', sherd_table_shards, \
       C(schemaname, NAME) C(tablename, NAME) C(table_id, OID) C(shard_id, INT8) \
       C(leader_node, INT8))

@@ -53,6 +53,7 @@ static struct status *look_up(struct run *r, const struct plan_write *pw,
     fr->schema_version = t->table->version;
     fr->usable_from = ix->usable_from;
     fr->is_lookup = !ix->primary;
+    fr->is_apart = t->table->colocate_with != 0;
     fr->nrow_columns = t->ncolumns;
     fr->row_columns = t->row_columns;
     fr->columns = ARENA_ARRAY(a, int, t->ncolumns + 1);

@@ -235,16 +235,7 @@ struct status *foreign_scan(struct run *r, const struct table_write *t, struct a
         }
     }
     fr.filter = filter;
-    struct buf key = {0};
-    struct key_span span = {0};
-    key_prefix(&key, fk->child->id, primary->index_id);
-    span.start = arena_copy(a, buf_slice(&key));
-    if (key_prefix_end(&key)) {
-        span.end = arena_copy(a, buf_slice(&key));
-    }
-    buf_deinit(&key);
-    fr.spans = &span;
-    fr.nspans = 1;
+    fr.spans = index_spans(a, fk->child, primary, &fr.nspans);
     struct op *op = txn_scan(a, r->x->txn, &fr, false);
     struct batch *b = NULL;
     struct status *st;

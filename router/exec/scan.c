@@ -3,8 +3,10 @@
  * the transaction.
  *
  * Spans are built as prefixes: each leading column with equalities multiplies them, a range ends
- * them. A NULL in a key matches nothing. The value marker of a column (codec.h: 0x05, inverted in a
- * descending one) bounds a range that is open at one end, so that NULLs stay out.
+ * them. What stands before the columns (table, index, bucket) is put in front as soon as the
+ * columns that make the bucket are known. A NULL in a key matches nothing. The value marker of a
+ * column (codec.h: 0x05, inverted in a descending one) bounds a range that is open at one end, so
+ * that NULLs stay out.
  */
 #include "exec.h"
 
@@ -121,7 +123,8 @@ struct span_builder {
     struct arena *a;
     const struct scan *s;
     int nprefixes, cap;
-    struct slice *prefixes; /* columns only; the table's part comes last */
+    int nhashed;            /* columns that make the bucket */
+    struct slice *prefixes; /* whole key bytes once nhashed columns are in them */
 };
 
 static struct status *key_value(struct run *r, struct arena *a, const struct expr *e,
@@ -181,14 +184,10 @@ static struct status *prefixes_times(struct span_builder *b, const struct key_co
 }
 
 /* The index part in front of the column bytes. */
-static struct slice full_key(struct span_builder *b, struct slice cols)
+static struct slice full_key(const struct span_builder *b, struct slice cols)
 {
-    const Sherd__V1__TableDesc *t = b->s->table;
     struct buf buf = {0};
-    key_prefix(&buf, t->id, b->s->index->index_id);
-    if (index_has_bucket(t, b->s->index) && cols.len > 0) {
-        key_put_bucket(&buf, key_hash_bucket(cols, (uint16_t)t->hash_buckets));
-    }
+    index_head(b->s->table, b->s->index, cols, &buf);
     buf_put_slice(&buf, cols);
     struct slice s = arena_copy(b->a, buf_slice(&buf));
     buf_deinit(&buf);
@@ -245,16 +244,16 @@ static struct status *range_spans(struct span_builder *b, const struct span_key 
         struct slice prefix = b->prefixes[p];
         struct key_span s = {0};
         if (has_low) {
-            struct slice key = full_key(b, append_key(b, prefix, kc, &low));
+            struct slice key = append_key(b, prefix, kc, &low);
             s.start = low_inc ? key : key_after(b->a, key);
         } else {
-            s.start = full_key(b, with_byte(b->a, prefix, marker));
+            s.start = with_byte(b->a, prefix, marker);
         }
         if (has_high) {
-            struct slice key = full_key(b, append_key(b, prefix, kc, &high));
+            struct slice key = append_key(b, prefix, kc, &high);
             s.end = high_inc ? key_after(b->a, key) : key;
         } else {
-            s.end = full_key(b, with_byte(b->a, prefix, (uint8_t)(marker + 1)));
+            s.end = with_byte(b->a, prefix, (uint8_t)(marker + 1));
         }
         if (slice_cmp(s.start, s.end) < 0) {
             span_add(out, s);
@@ -266,7 +265,7 @@ static struct status *range_spans(struct span_builder *b, const struct span_key 
 static void prefix_spans(struct span_builder *b, struct span_list *out)
 {
     for (int p = 0; p < b->nprefixes; p++) {
-        struct slice key = full_key(b, b->prefixes[p]);
+        struct slice key = b->prefixes[p];
         struct key_span s = {.start = key, .is_point = b->s->is_point};
         if (s.is_point) {
             uint8_t *end = arena_alloc(b->a, key.len + 1);
@@ -280,16 +279,43 @@ static void prefix_spans(struct span_builder *b, struct span_list *out)
     }
 }
 
+static struct span_builder builder_make(struct run *r, struct arena *a, const struct scan *s)
+{
+    struct slice *empty = ARENA_NEW(a, struct slice);
+    *empty = slice_make("", 0);
+    return (struct span_builder){.r = r,
+                                 .a = a,
+                                 .s = s,
+                                 .nprefixes = 1,
+                                 .prefixes = empty,
+                                 .nhashed = index_hash_columns(s->table, s->index)};
+}
+
+/* The prefixes have `ncolumns` columns now. */
+static void put_heads(struct span_builder *b, int ncolumns)
+{
+    for (int p = 0; ncolumns == b->nhashed && p < b->nprefixes; p++) {
+        b->prefixes[p] = full_key(b, b->prefixes[p]);
+    }
+}
+
 struct status *scan_spans(struct run *r, struct arena *a, const struct scan *s,
                           struct span_list *out)
 {
-    struct slice empty = slice_make("", 0);
-    struct span_builder b = {.r = r, .a = a, .s = s, .nprefixes = 1, .prefixes = &empty};
+    struct span_builder b = builder_make(r, a, s);
     out->a = a;
+    if (b.nhashed > 0 && s->nkeys == 0) {
+        out->spans = index_spans(a, s->table, s->index, &out->n);
+        out->cap = out->n;
+        return NULL;
+    }
+    ASSERT(s->nkeys >= b.nhashed);
+    put_heads(&b, 0);
     for (int i = 0; i < s->nkeys; i++) {
         const struct span_key *k = &s->keys[i];
         struct key_column kc = index_key_column(s->table, s->index->columns[i]);
         if (k->kind == SPAN_RANGE) {
+            ASSERT(i >= b.nhashed);
             TRY(range_spans(&b, k, &kc, out));
             spans_sort(out);
             return NULL;
@@ -309,6 +335,7 @@ struct status *scan_spans(struct run *r, struct arena *a, const struct scan *s,
             values = array_elements(a, &one, &n);
         }
         TRY(prefixes_times(&b, &kc, n, values));
+        put_heads(&b, i + 1);
     }
     prefix_spans(&b, out);
     spans_sort(out);
@@ -327,14 +354,15 @@ struct status *scan_lookup_spans(struct run *r, struct arena *a, const struct sc
     }
     out->a = a;
     for (int i = 0; i < outer->nrows; i++) {
-        struct slice cols = slice_make("", 0);
-        struct span_builder b = {.r = r, .a = a, .s = s, .nprefixes = 1, .prefixes = &cols};
+        struct span_builder b = builder_make(r, a, s);
         bool has_null = false;
+        put_heads(&b, 0);
         for (int k = 0; k < s->nkeys && !has_null; k++) {
             struct key_column kc = index_key_column(s->table, s->index->columns[k]);
             has_null = values[k][i].is_null;
             if (!has_null) {
-                cols = append_key(&b, cols, &kc, &values[k][i]);
+                b.prefixes[0] = append_key(&b, b.prefixes[0], &kc, &values[k][i]);
+                put_heads(&b, k + 1);
             }
         }
         if (!has_null) {

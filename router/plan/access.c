@@ -193,8 +193,9 @@ static bool try_index(struct access *ac, const Sherd__V1__IndexDesc *ix, struct 
         }
     }
     s->is_point = ix->unique && all_eq && s->nkeys == (int)ix->n_columns;
-    if (index_has_bucket(t, ix) && !s->is_point) { /* the bucket needs the whole key */
-        s->nkeys = 0;
+    int hashed = index_hash_columns(t, ix);
+    if (hashed > 0 && (s->nkeys < hashed || s->keys[hashed - 1].kind == SPAN_RANGE)) {
+        s->nkeys = 0; /* no bucket without all of the columns that make it */
         for (int i = 0; i < ac->nconds; i++) {
             used[i] = false;
         }
@@ -230,8 +231,13 @@ static bool gives_order(const struct access *ac, const struct scan *s, int n,
                         const struct rel_sort *sorts, bool *out_reverse)
 {
     const Sherd__V1__IndexDesc *ix = s->index;
-    if (n == 0 || index_has_bucket(ac->table->table, ix)) {
+    if (n == 0) {
         return false;
+    }
+    for (int i = 0; i < index_hash_columns(ac->table->table, ix); i++) {
+        if (i >= s->nkeys || s->keys[i].kind != SPAN_EQ) {
+            return false; /* more than one bucket */
+        }
     }
     size_t c = 0;
     int direction = 0;

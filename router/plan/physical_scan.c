@@ -57,6 +57,7 @@ static void template_init(struct planner *p, struct rel *t, struct scan *s)
     s->fragment.schema_version = t->table->version;
     s->fragment.usable_from = s->index->usable_from;
     s->fragment.is_lookup = !s->index->primary;
+    s->fragment.is_apart = t->table->colocate_with != 0;
     s->fragment.row_columns = table_row_columns(p->a, t->table, &s->fragment.nrow_columns);
     s->fragment.limit = -1;
     s->fragment.lock = t->lock;

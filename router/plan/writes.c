@@ -12,7 +12,8 @@ static const Sherd__V1__IndexDesc *child_index(const Sherd__V1__TableDesc *child
     for (size_t i = 0; i < child->n_indexes; i++) {
         const Sherd__V1__IndexDesc *ix = child->indexes[i];
         bool ok = ix->state == SHERD__V1__INDEX_STATE__INDEX_PUBLIC &&
-                  ix->n_columns >= c->n_ordinals && !index_has_bucket(child, ix) &&
+                  ix->n_columns >= c->n_ordinals &&
+                  (int)c->n_ordinals >= index_hash_columns(child, ix) &&
                   (ix->where_sql == NULL || ix->where_sql[0] == '\0');
         for (size_t k = 0; ok && k < c->n_ordinals; k++) {
             bool found = false;

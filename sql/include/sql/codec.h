@@ -10,9 +10,12 @@
  * bytes), floats by the usual bit trick, text and bytea with 0x00 escaped as 00 FF and ended by 00
  * 01, numeric as sign, exponent and digits so that equal values have equal keys (1.0 = 1.00). A
  * descending column has all its bytes after the marker choice inverted (marker too). Index 1 of a
- * table is its primary key. An index entry's key is: index columns, then, unless the index is
- * unique and none of its columns is NULL, the primary key columns. Its value is the full
- * primary-index key of the row.
+ * table is its primary key. The rows of a table that is co-located with a hash-sharded one lie in
+ * the buckets of that one, behind its own rows, so that corresponding rows share a shard:
+ *   that table's id | 1 | bucket | 0xFF | own table id | own index id | columns
+ * No marker is 0xFF, so [.. bucket, .. bucket | 0xFF) are the first table's own rows. An index
+ * entry's key is: index columns, then, unless the index is unique and none of its columns is NULL,
+ * the primary key columns. Its value is the full primary-index key of the row.
  *
  * Row (value of the primary index): version u8 = 1 | column count varint | null bitmap | values in
  * column order (ordinal 0..n-1); bool/char 1 byte, int2 2, int4/date/float4/oid 4, int8/time/
@@ -35,6 +38,9 @@ struct key_column {
 
 void key_prefix(struct buf *out, uint32_t table_id, uint32_t index_id);
 void key_put_bucket(struct buf *out, uint16_t bucket);
+/* Behind the bucket: of a co-located table, see above. */
+#define KEY_COLOCATED 0xFFu
+void key_put_colocated(struct buf *out, uint32_t table_id, uint32_t index_id);
 void key_put_datum(struct buf *out, const struct key_column *col, const struct datum *d);
 /* Reads one column; bytes are decoded into the arena (numeric comes back without trailing zeros).
  */

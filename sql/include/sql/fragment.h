@@ -47,6 +47,8 @@ struct fragment {
     bool is_lookup; /* index_id is secondary: fetch the row by the entry's value. Entries whose row
                      * lies in another shard come back as keys in the reply, for the router to fetch
                      */
+    bool is_apart;  /* of a lookup: the rows do not lie under the table's id (co-located tables).
+                     * For the router, not sent. */
     bool is_keys_only; /* secondary index: produce no row columns, just the row keys */
     int nrow_columns;  /* layout of the stored row */
     struct row_column *row_columns;

@@ -465,6 +465,14 @@ static struct status *create_table(struct analyzer *z, struct catalog *c,
             t->sharding = SHERD__V1__SHARDING__SHARDING_HASH;
             t->hash_buckets = 8;
         }
+        if (strcmp(d->defname, "colocate_with") == 0) {
+            const Sherd__V1__TableDesc *near =
+                catalog_table(c, SCHEMA, slice_str(node_string(d->arg)));
+            t->sharding = near->sharding;
+            t->hash_buckets = near->hash_buckets;
+            t->hash_columns = (uint32_t)near->indexes[0]->n_columns;
+            t->colocate_with = near->id;
+        }
     }
     c->tables[c->n++] = t;
     c->revision++;
@@ -484,12 +492,7 @@ static struct status *backfill(struct fiber *f, struct catalog *c, struct fake_s
         fr.columns[i] = i;
     }
     struct buf key = {0};
-    key_prefix(&key, t->id, 1);
-    struct key_span span = {.start = arena_copy(a, buf_slice(&key))};
-    key_prefix_end(&key);
-    span.end = arena_copy(a, buf_slice(&key));
-    fr.spans = &span;
-    fr.nspans = 1;
+    fr.spans = index_spans(a, t, t->indexes[0], &fr.nspans);
     struct op *op = txn_scan(a, fake_txn(s), &fr, true);
     struct batch *b;
     struct status *st;

@@ -11,10 +11,15 @@ static const char setup_sql[] =
     "CREATE INDEX u_tid ON u(tid);"
     "CREATE TABLE plain(k int, v text);"
     "CREATE TABLE h(id int PRIMARY KEY, v int) WITH (sharding = 'hash');"
+    "CREATE TABLE hc(hid bigint REFERENCES h(id), n int, w text, PRIMARY KEY (hid, n))"
+    " WITH (colocate_with = 'h');"
+    "CREATE INDEX hc_w ON hc(w);"
     "INSERT INTO t SELECT g, g % 3, 'r' || g FROM generate_series(1, 9) g;"
     "INSERT INTO u SELECT g, g % 4 + 1, g * 10 FROM generate_series(1, 6) g;"
     "INSERT INTO plain VALUES (1, 'one'), (2, 'two'), (NULL, 'none');"
-    "INSERT INTO h SELECT g, g * g FROM generate_series(1, 50) g";
+    "INSERT INTO h SELECT g, g * g FROM generate_series(1, 50) g;"
+    "INSERT INTO hc SELECT g, n, 'w' || g * 10 + n FROM generate_series(1, 20) g, "
+    "generate_series(1, 3) n";
 
 static void selects(void **state)
 {
@@ -69,6 +74,26 @@ static void selects(void **state)
         {"SELECT id FROM h WHERE id = 7", "7"},
         {"SELECT count(*), sum(v) FROM h WHERE id > 40", "10|20785"},
         {"SELECT id FROM h ORDER BY id DESC LIMIT 2", "50\n49"},
+        {"SELECT count(*) FROM h", "50"}, /* and nothing of the rows between its own */
+        {"SELECT count(*) FROM hc", "60"},
+        {"SELECT hid, n, w FROM hc WHERE hid = 7 ORDER BY n DESC", "7|3|w73\n7|2|w72\n7|1|w71"},
+        {"SELECT w FROM hc WHERE hid = 7 AND n > 1 AND n < 3", "w72"},
+        {"SELECT hid, n FROM hc WHERE w = 'w201'", "20|1"},
+        {"SELECT w FROM hc WHERE w > 'w19' ORDER BY w LIMIT 2", "w191\nw192"},
+        {"SELECT h.v, hc.w FROM h JOIN hc ON hc.hid = h.id WHERE h.id = 5 ORDER BY n",
+         "25|w51\n25|w52\n25|w53"},
+        {"SELECT count(*) FROM h JOIN hc ON hc.hid = h.id", "60"},
+        {"INSERT INTO hc VALUES (99, 1, 'x')", "ERROR 23503"},
+        {"DELETE FROM h WHERE id = 7", "ERROR 23503"},
+        {"DELETE FROM h WHERE id = 50", "DELETE 1"},
+        {"INSERT INTO h VALUES (50, 2500)", "INSERT 0 1"},
+        {"INSERT INTO hc VALUES (7, 1, 'x')", "ERROR 23505"},
+        {"INSERT INTO hc VALUES (7, 1, 'x') ON CONFLICT (hid, n) DO UPDATE SET w = 'y' RETURNING w",
+         "y"},
+        {"UPDATE hc SET hid = 8, n = 4 WHERE hid = 7 AND n = 1 RETURNING hid, n", "8|4"},
+        {"SELECT hid, n, w FROM hc WHERE w = 'y'", "8|4|y"},
+        {"DELETE FROM hc WHERE hid = 8", "DELETE 4"},
+        {"SELECT count(*) FROM hc WHERE w LIKE 'w8%'", "0"},
         {"SELECT relname FROM pg_class WHERE relname = 'plain'", "plain"},
         {"SELECT relname FROM pg_catalog.pg_class c JOIN t ON t.id = 1 WHERE c.relname = 'u'", "u"},
     };

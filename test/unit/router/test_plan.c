@@ -5,7 +5,8 @@ static const char setup_sql[] =
     "CREATE TABLE t(id int PRIMARY KEY, a int, b text, c numeric);"
     "CREATE INDEX t_a ON t(a); CREATE UNIQUE INDEX t_b ON t(b);"
     "CREATE TABLE u(x int, y int, z int, PRIMARY KEY (x, y));"
-    "CREATE TABLE h(id bigint PRIMARY KEY, v int) WITH (sharding = 'hash')";
+    "CREATE TABLE h(id bigint PRIMARY KEY, v int) WITH (sharding = 'hash');"
+    "CREATE TABLE hc(hid int, n int, w int, PRIMARY KEY (hid, n)) WITH (colocate_with = 'h')";
 
 #define EXPLAIN "EXPLAIN (COSTS OFF) "
 
@@ -39,7 +40,20 @@ static void index_choice(void **state)
         {EXPLAIN "SELECT * FROM h WHERE id = 7",
          "Point Lookup on h using h_pkey\n  Index Cond: id = 7\n  Spans: 1"},
         {EXPLAIN "SELECT * FROM h WHERE id > 7",
-         "Full Scan on h using h_pkey\n  Shard Filter: (id > 7)\n  Spans: 1"},
+         "Full Scan on h using h_pkey\n  Shard Filter: (id > 7)\n  Spans: 8"},
+        /* Co-located: the bucket comes from the leading columns alone. */
+        {EXPLAIN "SELECT * FROM hc WHERE hid = 7",
+         "Index Range Scan on hc using hc_pkey\n  Index Cond: hid = 7\n  Spans: 1"},
+        {EXPLAIN "SELECT * FROM hc WHERE hid = 7 AND n > 2 ORDER BY n",
+         "Index Range Scan on hc using hc_pkey\n  Index Cond: hid = 7 AND n > 2\n  Spans: 1"},
+        {EXPLAIN "SELECT * FROM hc WHERE hid IN (7, 8) ORDER BY hid, n",
+         "Sort\n  Sort Key: hid, n\n  ->  Index Range Scan on hc using hc_pkey\n        Index "
+         "Cond: "
+         "hid IN (7, 8)\n        Spans: 2"},
+        {EXPLAIN "SELECT * FROM hc WHERE hid > 7",
+         "Full Scan on hc using hc_pkey\n  Shard Filter: (hid > 7)\n  Spans: 8"},
+        {EXPLAIN "SELECT * FROM hc WHERE hid = 7 AND n = 1",
+         "Point Lookup on hc using hc_pkey\n  Index Cond: hid = 7 AND n = 1\n  Spans: 1"},
     };
     RUN_CASES(*state, cases);
 }
