@@ -4,6 +4,11 @@
  * Exactly once: a change that succeeded leaves its request id in the same log entry; a retry finds
  * it, at this leader or a later one, and gets the first answer. A refused one left nothing, so
  * judging it again is right.
+ *
+ * Sequences: routers take blocks of values and may hand them out for META_SEQUENCE_LEASE_MS from
+ * when they asked, by their own clock. A setval answers when every block given before it has run
+ * out: nextval anywhere follows it. The leader remembers when it gave the last block; those of its
+ * predecessors are older than its leadership. Clocks are trusted for their rate only.
  */
 #include "server_impl.h"
 
@@ -182,6 +187,7 @@ struct sequence_op {
     int64_t first;
     int64_t increment;
     uint32_t count;
+    uint64_t quiet_ns; /* set: blocks given before it have run out by then */
 };
 
 /* a + b when it fits. */
@@ -288,10 +294,21 @@ out:
     return st;
 }
 
+/* The lease with what a clock's rate and a turn of the loop may add. */
+#define SEQUENCE_LEASE_NS ((uint64_t)META_SEQUENCE_LEASE_MS * 1020000u + 10000000u)
+
 static struct status *sequence_evaluate(struct meta_op *base, struct meta_batch *b)
 {
     struct sequence_op *op = CONTAINER_OF(base, struct sequence_op, op);
     const Sherd__V1__MetaSequenceRequest *r = op->request;
+    struct meta_server *s = base->server;
+    uint64_t *given_ns = &s->sequence_ns[r->sequence_id % META_SEQUENCE_SLOTS];
+    if (r->set) {
+        uint64_t last = *given_ns > s->leader_since_ns ? *given_ns : s->leader_since_ns;
+        op->quiet_ns = last + SEQUENCE_LEASE_NS;
+    } else {
+        *given_ns = loop_clock_ns(s->loop);
+    }
     if (r->set && meta_batch_request(b, r->request_id) !=
                       0) { /* done before: setval() returns its argument */
         op->first = r->value;
@@ -320,7 +337,12 @@ struct status *meta_handle_sequence(struct fiber *f, struct rpc_context *ctx, co
     reply->first = op->first;
     reply->increment = op->increment;
     reply->count = op->count;
+    uint64_t now = loop_clock_ns(s->loop);
+    uint64_t wait_ns = op->quiet_ns > now ? op->quiet_ns - now : 0;
     mem_free(op);
+    if (wait_ns > 0) {
+        TRY(fiber_sleep(f, wait_ns));
+    }
     *out_reply = reply;
     return NULL;
 }

@@ -14,6 +14,7 @@
 #define METADATA_SERVER_IMPL_H
 
 #include "fsm.h"
+#include "meta_limits.h"
 #include "metadata/client.h"
 #include "metadata/server.h"
 #include "tso.h"
@@ -86,6 +87,9 @@ struct meta_server {
     uint64_t tso_asked_ns;
     struct timer tso_timer;
     struct cond tso_cond;
+
+    /* When values of a sequence were last given out by this leader, by its id modulo the size. */
+    uint64_t sequence_ns[META_SEQUENCE_SLOTS];
 
     struct meta_node_seen *seen;
     size_t seen_count;

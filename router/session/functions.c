@@ -4,9 +4,9 @@
  *
  * Sequences: a router takes blocks of values from the metadata group and hands them out to its
  * sessions, in order. A block is one value for whoever inserts by hand, and doubles up to BLOCK_MAX
- * while blocks are used up quickly, so that a bulk load pays one Raft round for many rows. Values
- * of a block are lost when the router stops (PostgreSQL loses up to 32 in a crash), and another
- * router's setval() is seen when the block is used up.
+ * while blocks are used up quickly, so that a bulk load pays one Raft round for many rows. A block
+ * is good for META_SEQUENCE_LEASE_MS; setval() returns when all older ones have run out, so
+ * nextval() anywhere follows it. What is left of a block then, or when the router stops, is lost.
  */
 #include "session_internal.h"
 
@@ -109,12 +109,12 @@ void sequence_blocks_free(struct router *r)
 static struct status *block_fetch(struct session *s, const Sherd__V1__SequenceDesc *d,
                                   struct sequence_block *b)
 {
-    uint64_t now = loop_now_ns(s->router->loop);
+    uint64_t now = loop_clock_ns(s->router->loop); /* before the request: the lease begins */
     bool is_quick = b->fetched_ns != 0 && now - b->fetched_ns < ms_to_ns(BLOCK_QUICK_MS);
     b->size = !is_quick ? 1 : b->size < BLOCK_MAX ? b->size * 2 : BLOCK_MAX;
     Sherd__V1__MetaSequenceRequest r = SHERD__V1__META_SEQUENCE_REQUEST__INIT;
     r.sequence_id = d->id;
-    r.count = (int64_t)b->size > d->cache ? b->size : (uint32_t)d->cache;
+    r.count = b->size;
     int64_t first, increment;
     uint32_t count;
     TRY(meta_sequence(fiber_current(), s->router->meta, &r, &first, &increment, &count));
@@ -128,6 +128,15 @@ static struct status *block_fetch(struct session *s, const Sherd__V1__SequenceDe
     b->left = count;
     b->fetched_ns = now;
     return NULL;
+}
+
+/* Values left that a call that began at `since` may hand out: it may be older than a setval that
+ * was done while it waits. */
+static bool has_values(struct session *s, const struct sequence_block *b, uint64_t since)
+{
+    return b->left > 0 &&
+           (b->fetched_ns >= since ||
+            loop_clock_ns(s->router->loop) - b->fetched_ns < ms_to_ns(META_SEQUENCE_LEASE_MS));
 }
 
 static void void_if_altered(struct sequence_block *b, const struct catalog *c)
@@ -154,15 +163,13 @@ static struct status *nextval(struct session *s, const struct catalog *c,
     }
     struct sequence_block *b = block_of(s->router, d->id);
     void_if_altered(b, c);
-    if (b->left == 0) {
+    uint64_t since = loop_clock_ns(s->router->loop);
+    while (!has_values(s, b, since)) {
         TRY(fmutex_lock(fiber_current(),
                         &b->mutex)); /* one fetches, the others wait for its block */
-        struct status *st = b->left == 0 ? block_fetch(s, d, b) : NULL;
+        struct status *st = has_values(s, b, since) ? NULL : block_fetch(s, d, b);
         fmutex_unlock(&b->mutex);
         TRY(st);
-        if (b->left == 0) {
-            return nextval(s, c, d, out); /* those who were quicker took it all */
-        }
     }
     struct session_sequence *q = sequence_state(s, d->id);
     q->value = b->next;

@@ -97,6 +97,10 @@ enum meta_id_kind {
 };
 struct status *meta_allocate(struct fiber *f, struct meta_client *c, enum meta_id_kind kind,
                              uint32_t count, uint64_t *out_first) STATUS_MUST_CHECK;
+/* Values may be handed out until META_SEQUENCE_LEASE_MS after this call began, no longer: a setval
+ * (request->set) returns when all blocks given before it have run out, so that nextval anywhere
+ * follows it. */
+#define META_SEQUENCE_LEASE_MS 500u
 struct status *meta_sequence(struct fiber *f, struct meta_client *c,
                              const Sherd__V1__MetaSequenceRequest *request, int64_t *out_first,
                              int64_t *out_increment, uint32_t *out_count) STATUS_MUST_CHECK;

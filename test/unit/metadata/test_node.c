@@ -247,6 +247,42 @@ static void sequences_body(struct fiber *f, struct world_node *n)
     status_free(st);
 }
 
+/* setval answers when the values that were given out before may not be used any more. */
+static void setval_body(struct fiber *f, struct world_node *n)
+{
+    const uint64_t lease_ns = META_SEQUENCE_LEASE_MS * MS;
+    struct meta_client *c = n->client;
+    int64_t v, inc;
+    uint32_t got;
+    sequence_put(f, c, 20001, 1, 1, 1000000, false);
+    sequence_put(f, c, 20002, 1, 1, 1000000, false);
+    Sherd__V1__MetaSequenceRequest set = SHERD__V1__META_SEQUENCE_REQUEST__INIT;
+    set.sequence_id = 20001;
+    set.set = true;
+    set.value = 500;
+    set.called = true;
+    /* A predecessor's blocks are not known: they are as old as this leader at least. */
+    OK(fiber_sleep(f, 2 * lease_ns));
+    uint64_t begun = loop_now_ns(n->loop);
+    OK(next(f, c, 20001, 100, &v, &got));
+    assert_true(loop_now_ns(n->loop) - begun < lease_ns / 2);
+    OK(meta_sequence(f, c, &set, &v, &inc, &got));
+    assert_true(loop_now_ns(n->loop) - begun > lease_ns);
+    OK(next(f, c, 20001, 1, &v, &got));
+    assert_int_equal(v, 501);
+    /* Another sequence, of which nothing was taken, does not wait. */
+    set.sequence_id = 20002;
+    begun = loop_now_ns(n->loop);
+    OK(meta_sequence(f, c, &set, &v, &inc, &got));
+    assert_true(loop_now_ns(n->loop) - begun < lease_ns / 2);
+}
+
+static void setval_waits_for_values_given_out(void **state)
+{
+    (void)state;
+    with_node(setval_body);
+}
+
 static void sequences_count_end_and_cycle(void **state)
 {
     (void)state;
@@ -502,6 +538,7 @@ int main(void)
         cmocka_unit_test(a_repeated_request_gets_the_first_answer),
         cmocka_unit_test(timestamps_rise_and_follow_the_clock),
         cmocka_unit_test(sequences_count_end_and_cycle),
+        cmocka_unit_test(setval_waits_for_values_given_out),
         cmocka_unit_test(a_node_joins_with_its_data_only),
         cmocka_unit_test(heartbeats_give_liveness_and_watermark),
         cmocka_unit_test(a_large_space_comes_in_pages),
