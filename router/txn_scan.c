@@ -49,6 +49,7 @@ struct scan {
     bool is_ordered;
     bool is_cut;
     bool is_latest;
+    uint64_t snapshot; /* READ COMMITTED: the statement's, also when it is read on after others */
     int64_t rows_left; /* of the limit; -1 = no limit */
     int cuts;
     struct list parts;
@@ -198,7 +199,7 @@ static struct status *fetch(struct fiber *f, struct scan *sc, struct scan_part *
         q.ts = p->latest_ts; /* 0 for the first page */
         q.expect_term = p->latest_term;
     } else {
-        q.ts = t->start;
+        q.ts = sc->snapshot != 0 ? sc->snapshot : t->start;
     }
     struct fragment fr = sc->fr;
     fr.spans = p->spans;
@@ -534,6 +535,7 @@ static struct status *scan_start(struct fiber *f, struct scan *sc)
             return status_new(
                 CONFLICT, "could not serialize access: the index is newer than the snapshot");
         }
+        sc->snapshot = t->options.isolation == TXN_READ_COMMITTED ? t->start : 0;
     }
     if (!is_single && !sc->is_ordered && sc->rows_left < 0) {
         fetch_parallel(f, sc);

@@ -207,6 +207,9 @@ struct status *plan_statement(struct fiber *f, const struct plan_env *env, const
                               int i, const type_oid *param_types, int nparams, struct plan **out)
 {
     const PgQuery__Node *n = parsed_node(p, i);
+    if (n->node_case == PG_QUERY__NODE__NODE_DECLARE_CURSOR_STMT) {
+        n = n->declare_cursor_stmt->query;
+    }
     return plan_node(f, env, (const char *)parsed_sql(p).data, n, param_types, nparams, out);
 }
 

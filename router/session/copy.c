@@ -516,6 +516,9 @@ struct status *copy_statement(struct fiber *f, struct session *s, struct parsed 
     char tag[64];
     struct status *st = NULL;
     TRY_GOTO(plan_copy(f, &exec.env, p, i, plan_arena, &spec, &target, &query), out);
+    if (spec.is_from) {
+        TRY_GOTO(session_may_write(s, "COPY FROM"), out);
+    }
     TRY_GOTO(session_need_txn(s, false, !spec.is_from), out);
     s->block_has_query = true;
     replay_give_up(s); /* the client's data is gone, or not digested */

@@ -292,10 +292,30 @@ void execute_digest(struct digest *d, const struct plan *plan, uint64_t affected
     digest_text(d, tag);
 }
 
+struct status *execute_may_write(struct session *s, const struct plan *p)
+{
+    if (plan_is_read_only(p)) {
+        return NULL;
+    }
+    switch (plan_tag(p)) {
+    case PLAN_INSERT:
+        return session_may_write(s, "INSERT");
+    case PLAN_UPDATE:
+        return session_may_write(s, "UPDATE");
+    case PLAN_DELETE:
+        return session_may_write(s, "DELETE");
+    case PLAN_EXPLAIN:
+        return session_may_write(s, "EXPLAIN ANALYZE of a write");
+    default:
+        return session_may_write(s, "SELECT FOR UPDATE");
+    }
+}
+
 struct status *execute_plan(struct fiber *f, struct run *x, bool *out_replan)
 {
     struct session *s = x->s;
     *out_replan = false;
+    TRY(execute_may_write(s, x->plan));
     metric_add(s->router->m_statements, 1);
     x->now_us = session_wall_us(s);
     if (!x->is_only) {
@@ -400,6 +420,14 @@ bool execute_ends_block(const struct parsed *p, int i)
 static struct status *run_ddl(struct fiber *f, struct session *s, struct parsed *p, int i,
                               struct sink *sink)
 {
+    const PgQuery__Node *node = parsed_node(p, i);
+    bool is_create = node->node_case == PG_QUERY__NODE__NODE_CREATEDB_STMT;
+    if ((is_create || node->node_case == PG_QUERY__NODE__NODE_DROPDB_STMT) &&
+        (session_in_txn(s) || s->txn != NULL)) {
+        return status_sql(INVALID, "25001", "%s DATABASE cannot run inside a transaction block",
+                          is_create ? "CREATE" : "DROP");
+    }
+    TRY(session_may_write(s, "a schema change"));
     if (s->in_block) {
         const PgQuery__Node *n = parsed_node(p, i);
         if (n->node_case != PG_QUERY__NODE__NODE_TRUNCATE_STMT) {
@@ -488,6 +516,10 @@ struct status *execute_statement(struct fiber *f, struct session *s, struct slic
     case STMT_COPY:
         return copy_statement(f, s, p, i, sink);
     case STMT_NOOP:
+        if (n->node_case == PG_QUERY__NODE__NODE_VACUUM_STMT && n->vacuum_stmt->is_vacuumcmd &&
+            (session_in_txn(s) || s->txn != NULL)) {
+            return status_sql(INVALID, "25001", "VACUUM cannot run inside a transaction block");
+        }
         return sink->complete(f, sink, noop_tag(n));
     case STMT_PREPARE:
         if (n->node_case == PG_QUERY__NODE__NODE_PREPARE_STMT) {
@@ -513,8 +545,7 @@ struct status *execute_statement(struct fiber *f, struct session *s, struct slic
         }
         return execute_prepared_statement(f, s, n, sink, is_only && !s->in_block);
     case STMT_CURSOR:
-        return status_hint(status_new(UNSUPPORTED, "SQL cursors are not supported"),
-                           "Use the extended protocol's portals: drivers call it fetch size.");
+        return cursor_statement(f, s, sql, p, i, sink);
     case STMT_UNSUPPORTED:
         break;
     }
@@ -696,6 +727,7 @@ void prepared_unref(struct prepared *p)
         return;
     }
     plan_unref(p->plan);
+    plan_unref(p->fetched);
     parsed_free(p->parsed);
     mem_free(p->param_types);
     mem_free(p->name);
@@ -731,6 +763,9 @@ int prepared_columns(const struct prepared *p, const struct plan_column **out)
         .name = "setting", .type = TYPE_TEXT, .typmod = -1};
     if (p->plan != NULL) {
         return plan_columns(p->plan, out);
+    }
+    if (p->fetched != NULL) {
+        return plan_columns(p->fetched, out);
     }
     *out = &show_column;
     if (p->kind == STMT_SET && p->index >= 0) {
@@ -845,6 +880,9 @@ static struct status *prepare(struct fiber *f, struct session *s, struct slice n
         if (s->is_failed && n > 0 && !execute_ends_block(p->parsed, 0)) {
             st = execute_failed_block();
             goto out;
+        }
+        if (p->kind == STMT_CURSOR) {
+            p->fetched = cursor_fetch_plan(s, parsed_node(p->parsed, 0));
         }
         TRY_GOTO(prepared_plan(f, s, p), out);
     }

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "sql/array.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define BLOCK_MAX 512
@@ -255,6 +256,11 @@ struct status *session_function(struct session *s, const struct plan_env *env,
     if (is_named(func, "nextval") || is_named(func, "currval") || is_named(func, "setval")) {
         const Sherd__V1__SequenceDesc *d;
         TRY(find_sequence(s, env, func, &args[0], &d));
+        if (!is_named(func, "currval")) {
+            char what[32];
+            snprintf(what, sizeof(what), "%s()", func->name);
+            TRY(session_may_write(s, what));
+        }
         if (is_named(func, "nextval")) {
             return nextval(s, env->catalog, d, out);
         }
@@ -331,8 +337,9 @@ struct status *session_function(struct session *s, const struct plan_env *env,
         }
         if (is_named(func, "set_config")) {
             replay_give_up(s);
-            TRY(session_set(s, datum_slice(&args[0]),
-                            args[1].is_null ? slice_str("") : datum_slice(&args[1])));
+            TRY(settings_set_config(s, datum_slice(&args[0]),
+                                    args[1].is_null ? slice_str("") : datum_slice(&args[1]),
+                                    nargs > 2 && args[2].i != 0));
         }
         const char *v = session_setting(s, name);
         if (v == NULL) {

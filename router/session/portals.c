@@ -254,13 +254,16 @@ struct status *execute_step(struct fiber *f, struct session *s, struct replay_st
     return st;
 }
 
-/* A portal that is read in pieces holds its operator tree open between calls. */
-static struct status *portal_pieces(struct fiber *f, struct session *s, struct portal *p,
-                                    int64_t max_rows, struct sink *sink, bool *out_suspended)
+/* A portal that is read in pieces holds its operator tree open between calls. sink NULL: the rows
+ * are passed over. *out_end: no more are there. */
+struct status *portal_fetch(struct fiber *f, struct session *s, struct portal *p, int64_t max_rows,
+                            struct sink *sink, uint64_t *out_count, bool *out_end)
 {
-    *out_suspended = false;
     struct status *st = NULL;
+    *out_count = 0;
+    *out_end = false;
     if (!p->is_open) {
+        TRY(execute_may_write(s, p->plan));
         metric_add(s->router->m_statements, 1);
         p->is_open = true;
         p->now_us = session_wall_us(s);
@@ -270,39 +273,46 @@ static struct status *portal_pieces(struct fiber *f, struct session *s, struct p
         }
         st = portal_open(f, s, p);
     }
-    int64_t left = max_rows;
-    uint64_t sent = 0;
-    while (!p->is_done) {
+    for (int64_t left = max_rows; !p->is_done && (left > 0 || st != NULL);) {
         struct batch b;
-        bool is_end = false;
         if (st == NULL) {
-            st = portal_read(f, p, left, &b, &is_end);
+            st = portal_read(f, p, left, &b, out_end);
         }
         if (st != NULL) {
             TRY(replay_run(f, s, st)); /* which has opened the portal anew */
             st = NULL;
             continue;
         }
-        if (is_end) {
-            break;
+        if (*out_end) {
+            portal_finish(p, true);
+            return NULL;
         }
         p->rows_sent += b.nrows;
         left -= b.nrows;
-        sent += (uint64_t)b.nrows;
+        *out_count += (uint64_t)b.nrows;
         if (p->step != NULL) {
             p->step->result = p->digest;
         }
-        if (b.nrows > 0) {
+        if (b.nrows > 0 && sink != NULL) {
             TRY(sink->rows(f, sink, &b));
         }
-        if (left == 0) {
-            *out_suspended = true;
-            return NULL;
-        }
+    }
+    *out_end = p->is_done;
+    return NULL;
+}
+
+static struct status *portal_pieces(struct fiber *f, struct session *s, struct portal *p,
+                                    int64_t max_rows, struct sink *sink, bool *out_suspended)
+{
+    uint64_t sent;
+    bool is_end;
+    TRY(portal_fetch(f, s, p, max_rows, sink, &sent, &is_end));
+    *out_suspended = !is_end;
+    if (!is_end) {
+        return NULL;
     }
     char tag[64];
     execute_tag(p->plan, p->exec.rows_affected, sent, tag, sizeof(tag));
-    portal_finish(p, true);
     return sink->complete(f, sink, tag);
 }
 
@@ -354,4 +364,35 @@ struct status *session_execute(struct fiber *f, struct session *s, struct portal
 {
     execute_enter(f, s, sink);
     return execute_leave(f, s, execute_portal(f, s, p, max_rows, sink, out_suspended));
+}
+
+/* ---- for cursors.c ---- */
+
+void portal_declare(struct session *s, struct slice name, struct slice sql, struct plan *plan)
+{
+    struct prepared *p = MEM_NEW(struct prepared);
+    p->refs = 1;
+    p->name = mem_strdup("");
+    p->sql = mem_strndup(sql.data, sql.len);
+    p->kind = STMT_QUERY;
+    p->plan = plan;
+    struct arena *a = arena_create(0);
+    struct portal *x = ARENA_NEW(a, struct portal);
+    x->arena = a;
+    x->name = arena_strndup(a, name.data, name.len);
+    x->prepared = p;
+    x->plan = plan_ref(plan);
+    x->is_cursor = true;
+    HASH_ADD_KEYPTR(hh, s->portals, x->name, name.len, x);
+}
+
+void portal_close_cursors(struct fiber *f, struct session *s)
+{
+    struct portal *p, *tmp;
+    HASH_ITER(hh, s->portals, p, tmp)
+    {
+        if (p->is_cursor) {
+            portal_free(f, s, p);
+        }
+    }
 }

@@ -98,6 +98,7 @@ void session_close(struct fiber *f, struct session *s)
         HASH_DEL(s->sequences, q);
         mem_free(q);
     }
+    settings_txn_end(s, false);
     settings_deinit(s);
     replay_deinit(s);
     for (int i = 0; i < s->savepoint_count; i++) {
@@ -225,17 +226,13 @@ struct status *session_need_txn(struct session *s, bool is_single_statement, boo
     if (s->txn != NULL) {
         return NULL;
     }
-    struct txn_options o = {0};
-    if (s->in_block) {
-        o.isolation = s->next_isolation;
-        o.read_only = s->next_read_only;
-        o.deferrable = s->next_deferrable;
-    } else {
-        o.isolation = settings_isolation(s, "default_transaction_isolation");
-        const char *ro = session_setting(s, "default_transaction_read_only");
-        o.read_only = read_only || (ro != NULL && strcmp(ro, "on") == 0);
-        o.implicit = is_single_statement;
-    }
+    struct session_modes m = settings_modes(s);
+    struct txn_options o = {
+        .isolation = m.isolation,
+        .read_only = m.read_only || (read_only && !s->in_block),
+        .deferrable = m.deferrable,
+        .implicit = is_single_statement && !s->in_block,
+    };
     o.lock_timeout_ms = settings_ms(s, "lock_timeout");
     s->txn = txn_begin(s->router, &o);
     if (!s->in_block) {
@@ -252,16 +249,22 @@ static void drop_savepoints(struct session *s, int keep)
     s->savepoint_count = keep;
 }
 
+static void txn_is_over(struct session *s, bool committed)
+{
+    s->is_implicit_block = false;
+    s->block_has_query = false;
+    s->has_modes = false;
+    replay_clear(s);
+    settings_txn_end(s, committed);
+}
+
 static void block_end(struct session *s, bool committed)
 {
     s->in_block = false;
     s->is_failed = false;
     s->is_doomed = false;
-    s->is_implicit_block = false;
-    s->block_has_query = false;
+    txn_is_over(s, committed);
     drop_savepoints(s, 0);
-    replay_clear(s);
-    settings_txn_end(s, committed);
 }
 
 void session_drop_txn(struct fiber *f, struct session *s)
@@ -291,10 +294,8 @@ struct status *session_end_implicit(struct fiber *f, struct session *s)
     if (s->in_block) {
         return NULL;
     }
-    s->is_implicit_block = false;
     struct status *st = commit(f, s);
-    replay_clear(s);
-    settings_txn_end(s, st == NULL);
+    txn_is_over(s, st == NULL);
     return st;
 }
 
@@ -305,11 +306,9 @@ void session_failed(struct fiber *f, struct session *s)
         s->is_failed = true;
         return;
     }
-    s->is_implicit_block = false;
     session_close_portals(f, s);
     session_drop_txn(f, s);
-    replay_clear(s);
-    settings_txn_end(s, false);
+    txn_is_over(s, false);
 }
 
 void session_expect_sync(struct session *s)
@@ -327,46 +326,81 @@ struct status *session_sync(struct fiber *f, struct session *s)
     return session_end_implicit(f, s);
 }
 
-static struct status *apply_modes(struct session *s, size_t n, PgQuery__Node **options)
+static struct status *too_late(const char *what)
 {
+    return status_sql(INVALID, "25001", "%s", what);
+}
+
+/* One option; m is what it changes. */
+static struct status *apply_mode(struct session *s, const PgQuery__DefElem *d,
+                                 struct session_modes *m)
+{
+    const char *text = "";
+    bool is_on = false;
+    if (d->arg != NULL && d->arg->node_case == PG_QUERY__NODE__NODE_A_CONST) {
+        const PgQuery__AConst *c = d->arg->a_const;
+        if (c->val_case == PG_QUERY__A__CONST__VAL_SVAL) {
+            text = c->sval->sval;
+        }
+        is_on = (c->val_case == PG_QUERY__A__CONST__VAL_IVAL && c->ival->ival != 0) ||
+                (c->val_case == PG_QUERY__A__CONST__VAL_BOOLVAL && c->boolval->boolval);
+    }
+    bool is_sub = s->savepoint_count > 0;
+    if (strcmp(d->defname, "transaction_isolation") == 0) {
+        enum txn_isolation i;
+        if (!settings_parse_isolation(slice_str(text), &i)) {
+            return status_sql(INVALID, "22023",
+                              "invalid value for parameter \"transaction_isolation\": \"%s\"",
+                              text);
+        }
+        if (i != m->isolation && s->block_has_query) {
+            return too_late("SET TRANSACTION ISOLATION LEVEL must be called before any query");
+        }
+        if (i != m->isolation && is_sub) {
+            return too_late(
+                "SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction");
+        }
+        m->isolation = i;
+    } else if (strcmp(d->defname, "transaction_read_only") == 0) {
+        if (!is_on && m->read_only && is_sub) {
+            return too_late(
+                "cannot set transaction read-write mode inside a read-only transaction");
+        }
+        if (!is_on && m->read_only && s->block_has_query) {
+            return too_late("transaction read-write mode must be set before any query");
+        }
+        m->read_only = is_on;
+    } else if (strcmp(d->defname, "transaction_deferrable") == 0) {
+        if (is_sub) {
+            return too_late(
+                "SET TRANSACTION [NOT] DEFERRABLE cannot be called within a subtransaction");
+        }
+        if (s->block_has_query) {
+            return too_late("SET TRANSACTION [NOT] DEFERRABLE must be called before any query");
+        }
+        m->deferrable = is_on;
+    }
+    return NULL;
+}
+
+struct status *session_apply_modes(struct session *s, size_t n, void *options)
+{
+    PgQuery__Node **o = options;
+    s->modes = settings_modes(s);
+    s->has_modes = true;
     for (size_t i = 0; i < n; i++) {
-        if (options[i]->node_case != PG_QUERY__NODE__NODE_DEF_ELEM) {
-            continue;
-        }
-        const PgQuery__DefElem *d = options[i]->def_elem;
-        const PgQuery__Node *arg = d->arg;
-        const char *text = "";
-        int64_t number = 0;
-        if (arg != NULL && arg->node_case == PG_QUERY__NODE__NODE_A_CONST) {
-            if (arg->a_const->val_case == PG_QUERY__A__CONST__VAL_SVAL) {
-                text = arg->a_const->sval->sval;
-            } else if (arg->a_const->val_case == PG_QUERY__A__CONST__VAL_IVAL) {
-                number = arg->a_const->ival->ival;
-            } else if (arg->a_const->val_case == PG_QUERY__A__CONST__VAL_BOOLVAL) {
-                number = arg->a_const->boolval->boolval;
-            }
-        }
-        if (strcmp(d->defname, "transaction_isolation") == 0) {
-            if (s->block_has_query) {
-                return status_sql(
-                    INVALID, "25001",
-                    "SET TRANSACTION ISOLATION LEVEL must be called before any query");
-            }
-            if (!settings_parse_isolation(slice_str(text), &s->next_isolation)) {
-                return status_new(
-                    INVALID, "invalid value for parameter \"transaction_isolation\": \"%s\"", text);
-            }
-        } else if (strcmp(d->defname, "transaction_read_only") == 0) {
-            if (number == 0 && s->next_read_only && s->block_has_query) {
-                return status_sql(INVALID, "25001",
-                                  "transaction read-write mode must be set before any query");
-            }
-            s->next_read_only = number != 0;
-        } else if (strcmp(d->defname, "transaction_deferrable") == 0) {
-            s->next_deferrable = number != 0;
+        if (o[i]->node_case == PG_QUERY__NODE__NODE_DEF_ELEM) {
+            TRY(apply_mode(s, o[i]->def_elem, &s->modes));
         }
     }
     return NULL;
+}
+
+struct status *session_may_write(struct session *s, const char *what)
+{
+    return !settings_modes(s).read_only
+               ? NULL
+               : status_sql(INVALID, "25006", "cannot execute %s in a read-only transaction", what);
 }
 
 static int find_savepoint(const struct session *s, const char *name)
@@ -379,7 +413,7 @@ static int find_savepoint(const struct session *s, const char *name)
     return -1;
 }
 
-static void warn(struct session *s, const char *sqlstate, const char *text)
+void session_warn(struct session *s, const char *sqlstate, const char *text)
 {
     session_notice(s, status_sql(INVALID, sqlstate, "%s", text), "WARNING");
 }
@@ -387,15 +421,10 @@ static void warn(struct session *s, const char *sqlstate, const char *text)
 static struct status *begin_block(struct session *s, const PgQuery__TransactionStmt *x)
 {
     if (s->in_block) {
-        warn(s, "25001", "there is already a transaction in progress");
+        session_warn(s, "25001", "there is already a transaction in progress");
         return NULL;
     }
-    s->next_isolation = settings_isolation(s, "default_transaction_isolation");
-    const char *ro = session_setting(s, "default_transaction_read_only");
-    s->next_read_only = ro != NULL && strcmp(ro, "on") == 0;
-    s->next_deferrable = false;
-    s->block_has_query = s->txn != NULL;
-    TRY(apply_modes(s, x->n_options, x->options));
+    TRY(session_apply_modes(s, x->n_options, x->options));
     s->in_block = true;
     s->is_implicit_block = false;
     if (s->txn == NULL) {
@@ -404,15 +433,39 @@ static struct status *begin_block(struct session *s, const PgQuery__TransactionS
     return NULL;
 }
 
-/* SET TRANSACTION comes as a VariableSetStmt: settings.c calls this. */
-struct status *session_set_transaction(struct session *s, size_t n, void *options);
-struct status *session_set_transaction(struct session *s, size_t n, void *options)
+static struct status *need_block(const char *what)
 {
-    if (!s->in_block) {
-        warn(s, "25P01", "SET TRANSACTION can only be used in transaction blocks");
-        return NULL;
+    return status_sql(INVALID, "25P01", "%s can only be used in transaction blocks", what);
+}
+
+/* COMMIT, ROLLBACK: the end of the block, or of the statements so far of one query. */
+static struct status *end_block(struct fiber *f, struct session *s, bool is_commit, bool chain)
+{
+    if (!s->in_block && chain) {
+        return need_block(is_commit ? "COMMIT AND CHAIN" : "ROLLBACK AND CHAIN");
     }
-    return apply_modes(s, n, options);
+    if (!s->in_block) {
+        session_warn(s, "25P01", "there is no transaction in progress");
+    }
+    struct session_modes modes = s->modes;
+    struct status *st = NULL;
+    session_close_portals(f, s);
+    if (is_commit) {
+        st = commit(f, s);
+    } else {
+        session_drop_txn(f, s);
+    }
+    bool is_several = s->is_implicit_block;
+    block_end(s, is_commit && st == NULL);
+    s->is_implicit_block = is_several; /* what follows in the query is a transaction again */
+    TRY(st);
+    if (chain) {
+        s->in_block = true;
+        s->modes = modes;
+        s->has_modes = true;
+        s->txn_now_us = session_wall_us(s);
+    }
+    return NULL;
 }
 
 struct status *session_txn_statement(struct fiber *f, struct session *s, const void *node,
@@ -434,44 +487,22 @@ struct status *session_txn_statement(struct fiber *f, struct session *s, const v
                                   ? "BEGIN"
                                   : "START TRANSACTION");
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_COMMIT: {
-        bool was_failed = s->is_failed;
-        bool chain = x->chain;
-        if (!s->in_block) {
-            warn(s, "25P01", "there is no transaction in progress");
-        }
-        session_close_portals(f, s);
-        if (was_failed) {
-            session_drop_txn(f, s);
-        } else {
-            st = commit(f, s);
-        }
-        block_end(s, st == NULL && !was_failed);
-        TRY(st);
-        if (chain) {
-            s->in_block = true;
-            s->txn_now_us = session_wall_us(s);
-        }
-        return sink->complete(f, sink, was_failed ? "ROLLBACK" : "COMMIT");
+        bool is_commit = !s->is_failed;
+        TRY(end_block(f, s, is_commit, x->chain));
+        return sink->complete(f, sink, is_commit ? "COMMIT" : "ROLLBACK");
     }
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK:
-        if (!s->in_block) {
-            warn(s, "25P01", "there is no transaction in progress");
-        }
-        session_close_portals(f, s);
-        session_drop_txn(f, s);
-        block_end(s, false);
-        if (x->chain) {
-            s->in_block = true;
-        }
+        TRY(end_block(f, s, false, x->chain));
         return sink->complete(f, sink, "ROLLBACK");
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_SAVEPOINT:
         if (!s->in_block) {
-            return status_sql(INVALID, "25P01", "SAVEPOINT can only be used in transaction blocks");
+            return need_block("SAVEPOINT");
         }
         TRY(session_need_txn(s, false, false));
         s->savepoints =
             mem_realloc(s->savepoints, sizeof(*s->savepoints) * (size_t)(s->savepoint_count + 1));
         s->savepoints[s->savepoint_count].name = mem_strdup(x->savepoint_name);
+        s->savepoints[s->savepoint_count].undo_count = s->undo_count;
         s->savepoints[s->savepoint_count++].id = txn_savepoint(s->txn);
         replay_savepoint(s, REPLAY_SAVEPOINT, s->savepoints[s->savepoint_count - 1].id);
         return sink->complete(f, sink, "SAVEPOINT");
@@ -480,6 +511,9 @@ struct status *session_txn_statement(struct fiber *f, struct session *s, const v
             return status_sql(
                 INVALID, "25P02",
                 "current transaction is aborted, commands ignored until end of transaction block");
+        }
+        if (!s->in_block) {
+            return need_block("RELEASE SAVEPOINT");
         }
         int at = find_savepoint(s, x->savepoint_name);
         if (at < 0) {
@@ -491,8 +525,7 @@ struct status *session_txn_statement(struct fiber *f, struct session *s, const v
     }
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK_TO: {
         if (!s->in_block) {
-            return status_sql(INVALID, "25P01",
-                              "ROLLBACK TO SAVEPOINT can only be used in transaction blocks");
+            return need_block("ROLLBACK TO SAVEPOINT");
         }
         int at = find_savepoint(s, x->savepoint_name);
         if (at < 0) {
@@ -512,6 +545,7 @@ struct status *session_txn_statement(struct fiber *f, struct session *s, const v
         }
         replay_savepoint(s, REPLAY_ROLLBACK_TO, s->savepoints[at].id);
         s->is_failed = false;
+        settings_undo_to(s, s->savepoints[at].undo_count);
         drop_savepoints(s, at + 1);
         return sink->complete(f, sink, "ROLLBACK");
     }

@@ -11,18 +11,23 @@
 #define SCHEMA_PG_CATALOG 11
 
 struct session_setting {
-    char *name; /* lower case */
-    char *value;
-    char *saved; /* value before SET LOCAL or before the transaction; NULL = not saved */
-    bool is_local;
+    char *name;  /* lower case */
+    char *value; /* NULL = the default */
+    char *kept;  /* what it is after a commit: `value`, but for SET LOCAL */
     UT_hash_handle hh;
+};
+
+struct setting_undo { /* what a setting was before a SET of the transaction */
+    struct session_setting *setting;
+    char *value, *kept;
 };
 
 struct prepared {
     char *name;
     char *sql;
     struct parsed *parsed;
-    struct plan *plan; /* NULL: a statement that is not planned */
+    struct plan *plan;    /* NULL: a statement that is not planned */
+    struct plan *fetched; /* FETCH: the plan of its cursor */
     enum stmt_kind kind;
     int index; /* of the statement in parsed; -1 = empty query */
     type_oid *param_types;
@@ -87,6 +92,7 @@ struct portal {
     int pending_at;
     bool is_open;
     bool is_done;
+    bool is_cursor; /* made by DECLARE */
     int64_t rows_sent;
     struct datum **cols;      /* of the piece given last */
     int64_t now_us;           /* statement_timestamp() */
@@ -98,6 +104,12 @@ struct portal {
 struct session_savepoint {
     char *name;
     uint64_t id;
+    int undo_count; /* of the settings' undo log */
+};
+
+struct session_modes { /* of a transaction: BEGIN, SET TRANSACTION, the defaults */
+    enum txn_isolation isolation;
+    bool read_only, deferrable;
 };
 
 struct session_sequence { /* currval() */
@@ -130,6 +142,8 @@ struct session {
     int search_path_count;
     uint64_t search_path_revision; /* catalog revision it was resolved at */
     struct session_setting *settings;
+    struct setting_undo *undo;
+    int undo_count, undo_cap;
     struct prepared *prepared;
     struct portal *portals;
     struct session_sequence *sequences;
@@ -141,9 +155,9 @@ struct session {
     bool is_doomed;         /* in_block: and no savepoint can be returned to */
     bool is_implicit_block; /* several statements of one simple query, or before Sync */
     bool expects_sync;
-    enum txn_isolation next_isolation; /* SET TRANSACTION / BEGIN options of the block */
-    bool next_read_only, next_deferrable;
-    bool block_has_query; /* SET TRANSACTION must come before any query */
+    struct session_modes modes; /* of the block, or of several statements before their commit */
+    bool has_modes;             /* the transaction has begun to have them */
+    bool block_has_query;       /* SET TRANSACTION must come before any query */
     int64_t txn_now_us;
     struct session_savepoint *savepoints;
     int savepoint_count;
@@ -191,13 +205,29 @@ void session_drop_txn(struct fiber *f, struct session *s);
 struct status *session_txn_statement(struct fiber *f, struct session *s, const void *node,
                                      struct sink *sink) STATUS_MUST_CHECK;
 void session_close_portals(struct fiber *f, struct session *s);
+/* BEGIN's options, SET TRANSACTION. */
+struct status *session_apply_modes(struct session *s, size_t n, void *options) STATUS_MUST_CHECK;
+/* In a block, or between the statements of one query. */
+static inline bool session_in_txn(const struct session *s)
+{
+    return s->in_block || s->is_implicit_block;
+}
+/* 25006 in a read-only transaction. */
+struct status *session_may_write(struct session *s, const char *what) STATUS_MUST_CHECK;
+/* SET LOCAL outside of a block and its like. */
+void session_warn(struct session *s, const char *sqlstate, const char *text);
 
 /* ---- settings.c ---- */
 void settings_init(struct session *s);
 void settings_deinit(struct session *s);
 void settings_txn_end(struct session *s, bool committed);
+struct status *settings_set_config(struct session *s, struct slice name, struct slice value,
+                                   bool is_local) STATUS_MUST_CHECK;
+void settings_undo_to(struct session *s, int undo_count); /* ROLLBACK TO */
 struct status *settings_statement(struct fiber *f, struct session *s, const void *node,
                                   struct sink *sink) STATUS_MUST_CHECK;
+/* Of the transaction under way, or what the next one begins with. */
+struct session_modes settings_modes(struct session *s);
 uint64_t settings_ms(struct session *s, const char *name);
 enum txn_isolation settings_isolation(struct session *s, const char *name);
 bool settings_parse_isolation(struct slice text, enum txn_isolation *out);
@@ -237,6 +267,7 @@ void execute_digest(struct digest *d, const struct plan *plan, uint64_t affected
 /* Rows first..first+n-1 of b; cols has room for b->ncols. */
 struct batch execute_batch_part(const struct batch *b, int first, int n, struct datum **cols);
 struct status *execute_failed_block(void);
+struct status *execute_may_write(struct session *s, const struct plan *p) STATUS_MUST_CHECK;
 bool execute_ends_block(const struct parsed *p, int i);
 void execute_enter(struct fiber *f, struct session *s, struct sink *sink);
 struct status *execute_leave(struct fiber *f, struct session *s,
@@ -253,6 +284,12 @@ void prepared_unref(struct prepared *p);
 
 /* ---- portals.c ---- */
 void portal_free(struct fiber *f, struct session *s, struct portal *p);
+/* A portal without parameters; takes the plan. */
+void portal_declare(struct session *s, struct slice name, struct slice sql, struct plan *plan);
+void portal_close_cursors(struct fiber *f, struct session *s);
+struct status *portal_fetch(struct fiber *f, struct session *s, struct portal *p, int64_t max_rows,
+                            struct sink *sink, uint64_t *out_count,
+                            bool *out_end) STATUS_MUST_CHECK;
 /* Runs a step again without sending; leaves what it gives in x->result. */
 struct status *execute_step(struct fiber *f, struct session *s,
                             struct replay_step *x) STATUS_MUST_CHECK;
@@ -282,6 +319,12 @@ void replay_drawn(struct session *s, uint64_t sequence, int64_t value);
 struct status *replay_run(struct fiber *f, struct session *s,
                           struct status *cause) STATUS_MUST_CHECK;
 struct status *replay_differs(void);
+
+/* ---- cursors.c ---- */
+struct status *cursor_statement(struct fiber *f, struct session *s, struct slice sql,
+                                struct parsed *p, int i, struct sink *sink) STATUS_MUST_CHECK;
+/* The plan whose columns a FETCH will give, with a reference; NULL: it gives none, or not known. */
+struct plan *cursor_fetch_plan(struct session *s, const void *node);
 
 /* ---- copy.c ---- */
 struct status *copy_statement(struct fiber *f, struct session *s, struct parsed *p, int i,

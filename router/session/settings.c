@@ -11,6 +11,7 @@
 #include <pg_query/pg_query.pb-c.h>
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -50,6 +51,7 @@ static const struct setting_def defs[] = {
     {"escape_string_warning", "on", S_BOOL, false, NULL},
     {"extra_float_digits", "1", S_INT, false, NULL},
     {"idle_in_transaction_session_timeout", "0", S_TIME_MS, false, NULL},
+    {"idle_session_timeout", "0", S_TIME_MS, false, NULL},
     {"integer_datetimes", "on", S_FIXED, true, NULL},
     {"intervalstyle", "postgres", S_ENUM, true, "postgres"},
     {"is_superuser", "on", S_FIXED, true, NULL},
@@ -70,13 +72,12 @@ static const struct setting_def defs[] = {
     {"synchronize_seqscans", "on", S_BOOL, false, NULL},
     {"synchronous_commit", "on", S_TEXT, false, NULL},
     {"timezone", "UTC", S_TIMEZONE, true, NULL},
+    {"transaction_deferrable", "off", S_BOOL, false, NULL},
     {"transaction_isolation", "serializable", S_ISOLATION, false, NULL},
     {"transaction_read_only", "off", S_BOOL, false, NULL},
     {"work_mem", "4MB", S_TEXT, false, NULL},
     {"xmloption", "content", S_TEXT, false, NULL},
 };
-
-struct status *session_set_transaction(struct session *s, size_t n, void *options);
 
 static const struct setting_def *find_def(const char *name)
 {
@@ -133,9 +134,13 @@ void settings_deinit(struct session *s)
         HASH_DEL(s->settings, v);
         mem_free(v->name);
         mem_free(v->value);
-        mem_free(v->saved);
+        mem_free(v->kept);
         mem_free(v);
     }
+    ASSERT(s->undo_count == 0);
+    mem_free(s->undo);
+    s->undo = NULL;
+    s->undo_cap = 0;
 }
 
 static const char *isolation_name(enum txn_isolation i)
@@ -168,12 +173,12 @@ bool settings_parse_isolation(struct slice text, enum txn_isolation *out)
 
 const char *session_setting(struct session *s, const char *name)
 {
-    if (strcasecmp(name, "transaction_isolation") == 0) {
-        return isolation_name(s->in_block ? s->next_isolation
-                                          : settings_isolation(s, "default_transaction_isolation"));
-    }
-    if (strcasecmp(name, "transaction_read_only") == 0 && s->in_block) {
-        return s->next_read_only ? "on" : "off";
+    if (strncasecmp(name, "transaction_", 12) == 0) {
+        struct session_modes m = settings_modes(s);
+        return strcasecmp(name + 12, "isolation") == 0    ? isolation_name(m.isolation)
+               : strcasecmp(name + 12, "read_only") == 0  ? (m.read_only ? "on" : "off")
+               : strcasecmp(name + 12, "deferrable") == 0 ? (m.deferrable ? "on" : "off")
+                                                          : NULL;
     }
     if (strcasecmp(name, "session_authorization") == 0) {
         return s->user;
@@ -194,6 +199,23 @@ enum txn_isolation settings_isolation(struct session *s, const char *name)
         settings_parse_isolation(slice_str(v->value), &i);
     }
     return i;
+}
+
+static bool is_on(struct session *s, const char *name)
+{
+    return strcmp(session_setting(s, name), "on") == 0;
+}
+
+struct session_modes settings_modes(struct session *s)
+{
+    if (s->has_modes) {
+        return s->modes;
+    }
+    return (struct session_modes){
+        .isolation = settings_isolation(s, "default_transaction_isolation"),
+        .read_only = is_on(s, "default_transaction_read_only"),
+        .deferrable = is_on(s, "default_transaction_deferrable"),
+    };
 }
 
 /* "250", "5s", "1min", "2 h": milliseconds. */
@@ -247,8 +269,25 @@ static struct status *bad_value(const char *name, const char *value)
     return status_new(INVALID, "invalid value for parameter \"%s\": \"%s\"", name, value);
 }
 
-/* Checks a value; *out is what to keep. */
-static struct status *check_value(const struct setting_def *d, const char *value, const char **out)
+/* As PostgreSQL shows times: in the largest unit that leaves no fraction. */
+static const char *show_ms(uint64_t ms, char *out, size_t size)
+{
+    static const struct {
+        const char *name;
+        uint64_t ms;
+    } units[] = {{"d", 86400000}, {"h", 3600000}, {"min", 60000}, {"s", 1000}, {"ms", 1}};
+    size_t i = 0;
+    while (ms % units[i].ms != 0) {
+        i++;
+    }
+    snprintf(out, size, "%llu%s", (unsigned long long)(ms / units[i].ms),
+             ms == 0 ? "" : units[i].name);
+    return out;
+}
+
+/* Checks a value; *out is what to keep, perhaps in scratch. */
+static struct status *check_value(const struct setting_def *d, const char *value, char scratch[32],
+                                  const char **out)
 {
     uint64_t ms;
     enum txn_isolation iso;
@@ -265,7 +304,11 @@ static struct status *check_value(const struct setting_def *d, const char *value
         return *value != '\0' && *end == '\0' ? NULL : bad_value(d->name, value);
     }
     case S_TIME_MS:
-        return parse_ms(value, &ms) ? NULL : bad_value(d->name, value);
+        if (!parse_ms(value, &ms)) {
+            return bad_value(d->name, value);
+        }
+        *out = show_ms(ms, scratch, 32);
+        return NULL;
     case S_ISOLATION:
         if (!settings_parse_isolation(slice_str(value), &iso)) {
             return bad_value(d->name, value);
@@ -308,16 +351,24 @@ static struct status *check_value(const struct setting_def *d, const char *value
     return NULL;
 }
 
-static struct status *set_value(struct session *s, const char *name, const char *value,
-                                bool is_local)
+/* After a change: what hangs on it. */
+static void changed(struct session *s, const char *name)
 {
+    if (strcasecmp(name, "search_path") == 0) {
+        s->search_path_revision = 0;
+    }
     const struct setting_def *d = find_def(name);
-    if (d == NULL && strchr(name, '.') == NULL) {
-        return status_sql(NOT_FOUND, "42704", "unrecognized configuration parameter \"%s\"", name);
+    if (d != NULL && d->is_reported && s->sink != NULL && s->sink->parameter != NULL) {
+        const char *shown = strcmp(d->name, "datestyle") == 0       ? "DateStyle"
+                            : strcmp(d->name, "timezone") == 0      ? "TimeZone"
+                            : strcmp(d->name, "intervalstyle") == 0 ? "IntervalStyle"
+                                                                    : d->name;
+        s->sink->parameter(s->sink, shown, session_setting(s, name));
     }
-    if (value != NULL && d != NULL) {
-        TRY(check_value(d, value, &value));
-    }
+}
+
+static struct session_setting *setting_of(struct session *s, const char *name)
+{
     struct session_setting *v = find_value(s, name);
     if (v == NULL) {
         v = MEM_NEW(struct session_setting);
@@ -327,23 +378,49 @@ static struct status *set_value(struct session *s, const char *name, const char 
         }
         HASH_ADD_KEYPTR(hh, s->settings, v->name, strlen(v->name), v);
     }
-    if (s->in_block && v->saved == NULL) {
-        v->saved = mem_strdup(v->value != NULL ? v->value : d != NULL ? d->value : "");
+    return v;
+}
+
+static char *copy_value(const char *value)
+{
+    return value != NULL ? mem_strdup(value) : NULL;
+}
+
+static void remember(struct session *s, struct session_setting *v)
+{
+    if (s->undo_count == s->undo_cap) {
+        s->undo_cap = s->undo_cap * 2 + 4;
+        s->undo = mem_realloc(s->undo, sizeof(*s->undo) * (size_t)s->undo_cap);
     }
-    v->is_local = is_local && s->in_block;
-    char *old = v->value;
-    v->value = value != NULL ? mem_strdup(value) : NULL;
-    mem_free(old);
-    if (strcasecmp(name, "search_path") == 0) {
-        s->search_path_revision = 0;
+    s->undo[s->undo_count++] = (struct setting_undo){v, copy_value(v->value), copy_value(v->kept)};
+}
+
+enum set_scope { SET_AT_ONCE, SET_IN_TXN, SET_LOCAL_TO_TXN };
+
+/* value NULL: the default. */
+static struct status *set_value(struct session *s, const char *name, const char *value,
+                                enum set_scope scope)
+{
+    const struct setting_def *d = find_def(name);
+    if (d == NULL && strchr(name, '.') == NULL) {
+        return status_sql(NOT_FOUND, "42704", "unrecognized configuration parameter \"%s\"", name);
     }
-    if (d != NULL && d->is_reported && s->sink != NULL && s->sink->parameter != NULL) {
-        const char *shown = strcmp(d->name, "datestyle") == 0       ? "DateStyle"
-                            : strcmp(d->name, "timezone") == 0      ? "TimeZone"
-                            : strcmp(d->name, "intervalstyle") == 0 ? "IntervalStyle"
-                                                                    : d->name;
-        s->sink->parameter(s->sink, shown, session_setting(s, name));
+    char scratch[32];
+    if (value != NULL && d != NULL) {
+        TRY(check_value(d, value, scratch, &value));
     }
+    struct session_setting *v = setting_of(s, name);
+    char *copy = copy_value(value); /* it may be v's own */
+    if (scope != SET_AT_ONCE) {
+        remember(s, v);
+    }
+    mem_free(v->value);
+    v->value = copy;
+    if (scope != SET_LOCAL_TO_TXN) {
+        mem_free(v->kept);
+        v->kept = copy_value(copy);
+    }
+    changed(s, v->name);
     return NULL;
 }
 
@@ -351,33 +428,61 @@ struct status *session_set(struct session *s, struct slice name, struct slice va
 {
     char *n = mem_strndup(name.data, name.len);
     char *v = mem_strndup(value.data, value.len);
-    struct status *st = set_value(s, n, v, false);
+    struct status *st = set_value(s, n, v, SET_AT_ONCE);
     mem_free(n);
     mem_free(v);
     return st;
 }
 
+struct status *settings_set_config(struct session *s, struct slice name, struct slice value,
+                                   bool is_local)
+{
+    char *n = mem_strndup(name.data, name.len);
+    char *v = mem_strndup(value.data, value.len);
+    struct status *st = set_value(s, n, v, is_local ? SET_LOCAL_TO_TXN : SET_IN_TXN);
+    mem_free(n);
+    mem_free(v);
+    return st;
+}
+
+static bool is_same(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+void settings_undo_to(struct session *s, int undo_count)
+{
+    while (s->undo_count > undo_count) {
+        struct setting_undo *u = &s->undo[--s->undo_count];
+        struct session_setting *v = u->setting;
+        bool is_other = !is_same(v->value, u->value);
+        mem_free(v->value);
+        mem_free(v->kept);
+        v->value = u->value;
+        v->kept = u->kept;
+        if (is_other) {
+            changed(s, v->name);
+        }
+    }
+}
+
 /* SET LOCAL ends with the transaction; a plain SET is undone when the transaction rolls back. */
 void settings_txn_end(struct session *s, bool committed)
 {
-    struct session_setting *v, *tmp;
-    HASH_ITER(hh, s->settings, v, tmp)
-    {
-        if (v->saved == NULL) {
-            continue;
-        }
-        if (!committed || v->is_local) {
-            mem_free(v->value);
-            v->value = v->saved;
-            if (strcmp(v->name, "search_path") == 0) {
-                s->search_path_revision = 0;
-            }
-        } else {
-            mem_free(v->saved);
-        }
-        v->saved = NULL;
-        v->is_local = false;
+    if (!committed) {
+        settings_undo_to(s, 0);
     }
+    for (int i = 0; i < s->undo_count; i++) {
+        struct session_setting *v = s->undo[i].setting;
+        mem_free(s->undo[i].value);
+        mem_free(s->undo[i].kept);
+        if (!is_same(v->value, v->kept)) {
+            mem_free(v->value);
+            v->value = copy_value(v->kept);
+            changed(s, v->name);
+        }
+    }
+    s->undo_count = 0;
 }
 
 /* The arguments of SET as one text: SET search_path = a, b. */
@@ -415,11 +520,46 @@ static struct status *args_text(const PgQuery__VariableSetStmt *x, struct buf *o
     return NULL;
 }
 
+/* SET transaction_isolation and the like: of the transaction under way. */
+static struct status *set_mode(struct session *s, const char *name, const char *value)
+{
+    const char *checked;
+    char scratch[32];
+    TRY(check_value(find_def(name), value, scratch, &checked));
+    PgQuery__String text = PG_QUERY__STRING__INIT;
+    PgQuery__Integer number = PG_QUERY__INTEGER__INIT;
+    PgQuery__AConst constant = PG_QUERY__A__CONST__INIT;
+    if (strcasecmp(name, "transaction_isolation") == 0) {
+        text.sval = (char *)(uintptr_t)checked;
+        constant.val_case = PG_QUERY__A__CONST__VAL_SVAL;
+        constant.sval = &text;
+    } else {
+        number.ival = strcmp(checked, "on") == 0;
+        constant.val_case = PG_QUERY__A__CONST__VAL_IVAL;
+        constant.ival = &number;
+    }
+    char lower[64];
+    snprintf(lower, sizeof(lower), "%s", find_def(name)->name);
+    PgQuery__Node arg = PG_QUERY__NODE__INIT, option = PG_QUERY__NODE__INIT;
+    PgQuery__DefElem elem = PG_QUERY__DEF_ELEM__INIT;
+    arg.node_case = PG_QUERY__NODE__NODE_A_CONST;
+    arg.a_const = &constant;
+    elem.defname = lower;
+    elem.arg = &arg;
+    option.node_case = PG_QUERY__NODE__NODE_DEF_ELEM;
+    option.def_elem = &elem;
+    PgQuery__Node *options[1] = {&option};
+    return session_apply_modes(s, 1, options);
+}
+
 static struct status *set_statement(struct session *s, const PgQuery__VariableSetStmt *x)
 {
     if (x->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_SET_MULTI) {
         if (strcmp(x->name, "TRANSACTION") == 0) {
-            return session_set_transaction(s, x->n_args, x->args);
+            if (!session_in_txn(s)) {
+                session_warn(s, "25P01", "SET TRANSACTION can only be used in transaction blocks");
+            }
+            return session_apply_modes(s, x->n_args, x->args);
         }
         if (strcmp(x->name, "SESSION CHARACTERISTICS") == 0) {
             for (size_t i = 0; i < x->n_args; i++) {
@@ -434,7 +574,7 @@ static struct status *set_statement(struct session *s, const PgQuery__VariableSe
                                 : c->val_case == PG_QUERY__A__CONST__VAL_IVAL && c->ival->ival != 0
                                     ? "on"
                                     : "off";
-                TRY(set_value(s, name, v, false));
+                TRY(set_value(s, name, v, SET_IN_TXN));
             }
             return NULL;
         }
@@ -444,20 +584,28 @@ static struct status *set_statement(struct session *s, const PgQuery__VariableSe
         struct session_setting *v, *tmp;
         HASH_ITER(hh, s->settings, v, tmp)
         {
-            TRY(set_value(s, v->name, NULL, false));
+            TRY(set_value(s, v->name, NULL, SET_IN_TXN));
         }
         return NULL;
     }
     if (x->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_SET_VALUE) {
         struct buf text = {0};
         struct status *st = args_text(x, &text);
-        if (st == NULL) {
-            st = set_value(s, x->name, (const char *)text.data, x->is_local);
+        if (x->is_local && !session_in_txn(s)) {
+            session_warn(s, "25P01", "SET LOCAL can only be used in transaction blocks");
+        }
+        if (st == NULL && strncasecmp(x->name, "transaction_", 12) == 0 &&
+            find_def(x->name) != NULL) {
+            st = set_mode(s, x->name, (const char *)text.data);
+        } else if (st == NULL) {
+            st = set_value(s, x->name, (const char *)text.data,
+                           x->is_local ? SET_LOCAL_TO_TXN : SET_IN_TXN);
         }
         buf_deinit(&text);
         return st;
     }
-    return set_value(s, x->name, NULL, x->is_local); /* RESET, SET TO DEFAULT */
+    return set_value(s, x->name, NULL,
+                     x->is_local ? SET_LOCAL_TO_TXN : SET_IN_TXN); /* RESET, SET TO DEFAULT */
 }
 
 struct status *settings_statement(struct fiber *f, struct session *s, const void *node,
@@ -490,7 +638,7 @@ struct status *settings_statement(struct fiber *f, struct session *s, const void
     }
     case PG_QUERY__NODE__NODE_DISCARD_STMT:
         if (n->discard_stmt->target == PG_QUERY__DISCARD_MODE__DISCARD_ALL) {
-            if (s->in_block) {
+            if (session_in_txn(s) || s->txn != NULL) {
                 return status_sql(INVALID, "25001",
                                   "DISCARD ALL cannot run inside a transaction block");
             }
@@ -505,7 +653,13 @@ struct status *settings_statement(struct fiber *f, struct session *s, const void
             settings_init(s);
             s->search_path_revision = 0;
         }
-        return sink->complete(f, sink, "DISCARD");
+        return sink->complete(
+            f, sink,
+            n->discard_stmt->target == PG_QUERY__DISCARD_MODE__DISCARD_ALL     ? "DISCARD ALL"
+            : n->discard_stmt->target == PG_QUERY__DISCARD_MODE__DISCARD_PLANS ? "DISCARD PLANS"
+            : n->discard_stmt->target == PG_QUERY__DISCARD_MODE__DISCARD_SEQUENCES
+                ? "DISCARD SEQUENCES"
+                : "DISCARD TEMP");
     default:
         return status_new(UNSUPPORTED, "this form of SET is not supported");
     }

@@ -70,7 +70,8 @@ struct plan_column {
 enum plan_tag { PLAN_SELECT, PLAN_INSERT, PLAN_UPDATE, PLAN_DELETE, PLAN_EXPLAIN, PLAN_VALUES };
 
 struct plan; /* reference counted, immutable */
-/* param_types: as given by Parse (0 = to be inferred); the plan tells all of them. */
+/* param_types: as given by Parse (0 = to be inferred); the plan tells all of them. DECLARE: the plan
+ * of the cursor's query. */
 struct status *plan_statement(struct fiber *f, const struct plan_env *env, const struct parsed *p,
                               int i, const type_oid *param_types, int nparams,
                               struct plan **out) STATUS_MUST_CHECK;
