@@ -278,10 +278,11 @@ static bool is_conflict(const struct status *st)
     return st->code == STATUS_CONFLICT && strcmp(st->sqlstate, "40001") == 0;
 }
 
+/* A statement outside of a block is not kept: its caller runs it again. */
 static bool may_replay(struct session *s, const struct status *st)
 {
-    return is_conflict(st) && !s->replay.is_given_up && !s->replay.is_running &&
-           s->replay.attempts < ATTEMPTS_MAX && is_on(s);
+    return is_conflict(st) && s->replay.count > 0 && !s->replay.is_given_up &&
+           !s->replay.is_running && s->replay.attempts < ATTEMPTS_MAX && is_on(s);
 }
 
 static struct status *run_step(struct fiber *f, struct session *s, struct replay_step *x)

@@ -284,6 +284,7 @@ static struct status *commit(struct fiber *f, struct session *s)
         struct status *st = txn_commit(f, t);
         if (st != NULL) {
             TRY(replay_run(f, s, st)); /* then it is to be committed anew */
+            ASSERT(s->txn != NULL); /* nothing to commit would be an acknowledgement of nothing */
         }
     }
     return NULL;
