@@ -213,8 +213,10 @@ void txn_fill_ref(struct txn *t, const struct participant *p, struct txn_ref *ou
 
 void txn_note_lost(struct participant *p, const struct status *st)
 {
-    if (!p->has_handle && (st->code == STATUS_CANCELLED || st->code == STATUS_TIMEOUT ||
-                           st->code == STATUS_UNKNOWN_OUTCOME)) {
+    /* An error carries no handle, yet a request that was looked at has made a workspace: a locking
+     * read that met a newer version holds the lock. Nobody else would end it for a second. */
+    bool was_seen = st->code != STATUS_NOT_LEADER && st->code != STATUS_UNAVAILABLE;
+    if (!p->has_handle && was_seen) {
         p->may_exist = true;
     }
 }

@@ -46,12 +46,12 @@ struct txn {
     struct txn_options options;
     uint64_t counter; /* with the router's incarnation: the id */
     enum txn_state state;
-    uint32_t statement;    /* number of the statement under way: W4 forgets its read spans */
-    uint64_t start;        /* 0 = not taken yet */
-    uint64_t commit_ts;    /* when COMMITTED */
-    uint32_t attempt;      /* the newest one that was sent (C3) */
-    bool single_scan;      /* R2 may apply */
-    bool used_latest;      /* a LATEST read was served: no further read in this transaction */
+    uint32_t statement; /* number of the statement under way: W4 forgets its read spans */
+    uint64_t start;     /* 0 = not taken yet */
+    uint64_t commit_ts; /* when COMMITTED */
+    uint32_t attempt;   /* the newest one that was sent (C3) */
+    bool single_scan;   /* R2 may apply */
+    bool used_latest;   /* a LATEST read was served: no further read in this transaction */
     struct participant *parts;
     int part_count, part_cap;
     struct savepoint *savepoints;
@@ -80,7 +80,8 @@ void txn_fill_ref(struct txn *t, const struct participant *p, struct txn_ref *ou
 struct status *txn_learn_handle(struct txn *t, struct participant *p,
                                 const Sherd__V1__Handle *h) STATUS_MUST_CHECK;
 void txn_note_written(struct txn *t, uint32_t table_id);
-/* A request to this participant was given up or lost. */
+/* A request to this participant failed: what it may have left there is ended with the transaction.
+ */
 void txn_note_lost(struct participant *p, const struct status *st);
 void txn_fail(struct txn *t);
 
