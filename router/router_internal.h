@@ -45,6 +45,17 @@ struct status *shard_call(struct fiber *f, struct router *r, uint64_t shard_id, 
                           const void *request, bool retry_unknown, struct arena *a,
                           void **out_reply, uint64_t *out_node) STATUS_MUST_CHECK;
 
+/*
+ * After MOVED: brings the newest shard map before the request is cut anew. A shard that is being
+ * split says MOVED a little before the new map is out, so each further try in a row first waits
+ * longer (1 to 50 ms), for at most 15 s in all. Zeroed at the start and after each success.
+ */
+struct reroute {
+    uint64_t give_up_ns;
+    uint64_t pause_ms;
+};
+struct status *reroute(struct fiber *f, struct router *r, struct reroute *x) STATUS_MUST_CHECK;
+
 /* How long one message of a commit waits for its answer before it is sent again; tests make it
  * small. */
 extern uint64_t shard_commit_call_ms;

@@ -204,3 +204,18 @@ struct status *shard_call(struct fiber *f, struct router *r, uint64_t shard_id, 
         node = s->leader_hint != 0 ? learned : (cursor.count > 0 ? cursor.nodes[cursor.next] : 0);
     }
 }
+
+struct status *reroute(struct fiber *f, struct router *r, struct reroute *x)
+{
+    uint64_t now = loop_clock_ns(r->loop);
+    if (x->give_up_ns == 0) {
+        x->give_up_ns = now + ms_to_ns(CALL_PATIENCE_MS);
+    } else if (now >= x->give_up_ns) {
+        return status_new(UNAVAILABLE, "the shards of the statement keep moving");
+    } else {
+        x->pause_ms = x->pause_ms == 0 ? 1 : x->pause_ms * 2;
+        x->pause_ms = x->pause_ms > PAUSE_MAX_MS ? PAUSE_MAX_MS : x->pause_ms;
+        TRY(fiber_sleep(f, ms_to_ns(x->pause_ms)));
+    }
+    return meta_refresh(f, r->meta);
+}

@@ -24,7 +24,6 @@
 
 #define PARALLEL_MAX 8
 #define LOOKUP_KEYS 512
-#define CUTS_MAX 100
 
 struct scan_part {
     struct list link;
@@ -51,7 +50,7 @@ struct scan {
     bool is_latest;
     uint64_t snapshot; /* READ COMMITTED: the statement's, also when it is read on after others */
     int64_t rows_left; /* of the limit; -1 = no limit */
-    int cuts;
+    struct reroute reroute;
     struct list parts;
     struct arena *a;
     struct arena *out_arena; /* of the batch given last */
@@ -148,12 +147,9 @@ static int remaining_spans(struct scan *sc, const struct scan_part *p, struct ke
 
 static struct status *recut(struct fiber *f, struct scan *sc, struct scan_part *p)
 {
-    if (++sc->cuts > CUTS_MAX) {
-        return status_new(UNAVAILABLE, "the shards of the scan keep moving");
-    }
     struct key_span *spans = ARENA_ARRAY(sc->a, struct key_span, p->nspans);
     int n = remaining_spans(sc, p, spans);
-    TRY(meta_refresh(f, sc->t->router->meta));
+    TRY(reroute(f, sc->t->router, &sc->reroute));
     struct list *next = p->link.next;
     list_unlink(&p->link);
     buf_deinit(&p->resume_key);
@@ -236,6 +232,7 @@ static struct status *fetch(struct fiber *f, struct scan *sc, struct scan_part *
         return st;
     }
     shard_term_set(t->router, p->shard_id, reply->term);
+    sc->reroute = (struct reroute){0};
     p->page = reply;
     p->has_page = true;
     p->is_started = true;
@@ -514,6 +511,7 @@ static struct status *scan_start(struct fiber *f, struct scan *sc)
     struct txn *t = sc->t;
     sc->is_cut = true;
     if (sc->fr.is_lookup && sc->is_ordered && !is_in_one_shard(sc)) {
+        TRY(txn_snapshot(f, t)); /* keys and rows are read apart: never at LATEST */
         sc->ordered = ordered_lookup_create(sc);
         return NULL;
     }
@@ -532,8 +530,8 @@ static struct status *scan_start(struct fiber *f, struct scan *sc)
         }
         TRY(txn_snapshot(f, t));
         if (t->start < sc->fr.usable_from && sc->fr.usable_from != INDEX_USABLE_BY_MAKER) {
-            return status_new(
-                CONFLICT, "could not serialize access: the index is newer than the snapshot");
+            return status_new(CONFLICT,
+                              "could not serialize access: the index is newer than the snapshot");
         }
         sc->snapshot = t->options.isolation == TXN_READ_COMMITTED ? t->start : 0;
     }

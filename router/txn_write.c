@@ -14,7 +14,6 @@
 
 #define CHUNK_BYTES ((size_t)1 << 20)
 #define CHUNK_OPS 8192
-#define MOVES_MAX 20
 #define ANSWER(x) SHERD__V1__ANSWER__ANSWER_##x
 
 struct write_group {
@@ -341,10 +340,8 @@ struct status *txn_write(struct fiber *f, struct txn *t, struct arena *a,
         pending[i] = i;
     }
     out->skipped = ARENA_ARRAY(a, int, nops);
-    for (int moves = 0; npending > 0; moves++) {
-        if (moves > MOVES_MAX) {
-            return status_new(UNAVAILABLE, "the shards of the write keep moving");
-        }
+    struct reroute again = {0};
+    while (npending > 0) {
         TRY(group_ops(&c, pending, npending));
         c.with_commit = is_last && npending == nops && may_carry_commit(t, &c, nops);
         bool needs_snapshot = !c.with_commit || t->part_count > 0;
@@ -406,7 +403,7 @@ struct status *txn_write(struct fiber *f, struct txn *t, struct arena *a,
         }
         if (npending > 0) {
             qsort(pending, (size_t)npending, sizeof(int), compare_ints);
-            TRY(meta_refresh(f, t->router->meta));
+            TRY(reroute(f, t->router, &again));
         }
     }
     qsort(out->skipped, (size_t)out->nskipped, sizeof(int), compare_ints);
