@@ -902,6 +902,9 @@ struct status *txn_commit(struct fiber *f, struct txn *t)
     }
     int writers = count_targets(t, TO_WRITERS);
     bool has_readers = count_targets(t, TO_READERS) > 0;
+    if (bug_on(BUG_TXN_LOCK_ONLY_UNCHECKED) && t->options.isolation != TXN_SERIALIZABLE) {
+        has_readers = false;
+    }
     struct status *st = NULL;
     uint32_t attempt = 1;
     bool is_decided = t->decision.decide != NULL;

@@ -271,6 +271,9 @@ struct status *part_check_reads(struct fiber *f, struct part *p, struct work *w,
         if (k.is_point && is_under_own_lock(p, w, &w->spans[i])) {
             continue;
         }
+        if (!k.is_point && bug_on(BUG_TXN_GAPS_UNSEEN)) {
+            continue;
+        }
         TRY(part_wait_pending(f, p, &k, ts, w, false)); /* P6: not for closing */
         if (w->state == WORK_GONE) {
             return part_gone();

@@ -116,7 +116,7 @@ static struct status *check_watermark(struct reading *rd)
         rd->epoch = rd->p->state->epoch;
         TRY(check_spans(rd->p, rd->fr));
     }
-    if (rd->ts < rd->p->state->watermark) {
+    if (rd->ts < rd->p->state->watermark && !bug_on(BUG_TXN_READ_COLLECTED)) {
         return status_hint(status_sql(INVALID, "72000", "snapshot too old"),
                            "The history that it needs has been collected; see storage.gc_ttl.");
     }

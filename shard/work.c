@@ -2,6 +2,7 @@
  * reference. */
 #include "work.h"
 
+#include "base/buggify.h"
 #include "base/check.h"
 #include "bounds.h"
 
@@ -105,6 +106,9 @@ void work_write_put(struct work *w, struct lock_table *t, struct lock_hold *h, u
 
 void work_undo(struct work *w, struct lock_table *t, uint64_t to_seq)
 {
+    if (bug_on(BUG_TXN_KEEP_UNDONE)) {
+        return;
+    }
     while (!list_is_empty(&w->log)) {
         struct work_value *v = LIST_ITEM(w->log.prev, struct work_value, link);
         if (v->seq <= to_seq) {

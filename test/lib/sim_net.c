@@ -34,7 +34,7 @@ struct sim_net {
     uint64_t count;
     void (*tap)(void *ctx, uint64_t from, struct slice bytes);
     void *tap_ctx;
-    bool (*filter)(void *ctx, uint64_t from, uint64_t to, struct slice bytes);
+    bool (*filter)(void *ctx, uint64_t from, uint64_t to, unsigned channel, struct slice bytes);
     void *filter_ctx;
 };
 
@@ -166,7 +166,7 @@ bool sim_net_send(struct sim_net *net, uint64_t from, uint64_t to, unsigned chan
     if (to == 0 || to >= SIM_NET_NODES) {
         return false;
     }
-    if (net->filter != NULL && net->filter(net->filter_ctx, from, to, bytes)) {
+    if (net->filter != NULL && net->filter(net->filter_ctx, from, to, channel, bytes)) {
         return true;
     }
     if (net->blocked[from][to] || chance(net, net->loss)) {
@@ -232,7 +232,8 @@ void sim_net_tap(struct sim_net *net, void (*tap)(void *ctx, uint64_t from, stru
 /* ---- faults ---- */
 
 void sim_net_filter(struct sim_net *net,
-                    bool (*fn)(void *ctx, uint64_t from, uint64_t to, struct slice bytes),
+                    bool (*fn)(void *ctx, uint64_t from, uint64_t to, unsigned channel,
+                               struct slice bytes),
                     void *ctx)
 {
     net->filter = fn;

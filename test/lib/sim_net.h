@@ -53,7 +53,8 @@ void sim_net_tap(struct sim_net *net, void (*tap)(void *ctx, uint64_t from, stru
 
 /* Drops what fn says true for; for tests that stage a schedule. NULL: none. */
 void sim_net_filter(struct sim_net *net,
-                    bool (*fn)(void *ctx, uint64_t from, uint64_t to, struct slice bytes),
+                    bool (*fn)(void *ctx, uint64_t from, uint64_t to, unsigned channel,
+                               struct slice bytes),
                     void *ctx);
 void sim_net_block(struct sim_net *net, uint64_t from, uint64_t to, bool blocked);
 void sim_net_unblock_all(struct sim_net *net);

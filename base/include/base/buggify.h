@@ -24,6 +24,11 @@
     X(TXN_IN_FLIGHT_INVISIBLE, "reads do not wait for in-flight entries")                          \
     X(TXN_ABORT_ON_TIMEOUT, "a silent participant is taken for an abort")                          \
     X(TXN_FORGET_EARLY, "the outcome record is dropped at finalize")                               \
+    X(TXN_GAPS_UNSEEN, "of what was read, ranges are not validated, only keys")                    \
+    X(TXN_LOCK_ONLY_UNCHECKED, "keys that were only locked are not validated at commit")           \
+    X(TXN_KEEP_UNDONE, "rolling back to a savepoint leaves its writes")                            \
+    X(TXN_READ_COLLECTED, "reads below the garbage collection's watermark are served")             \
+    X(TXN_NO_SCHEMA_FENCE, "requests of a fenced schema version are served")                       \
     X(TSO_BACKWARD, "a new metadata leader may repeat timestamps")
 
 enum bug {
