@@ -447,19 +447,12 @@ CATALOG_EACH(role, META_PREFIX_ROLE, Sherd__V1__RoleDesc)
 
 /* ---- overlays ---- */
 
-#define OVERLAY_BIT (UINT64_C(1) << 63)
-
 struct catalog *catalog_overlay(const struct catalog *base)
 {
     static uint64_t counter; /* unique in the process, that is all it is for */
     struct catalog *c = catalog_derive(base);
-    c->revision = OVERLAY_BIT | ++counter;
+    c->revision = CATALOG_OVERLAY_BIT | ++counter;
     return c;
-}
-
-bool catalog_is_overlay(uint64_t revision)
-{
-    return (revision & OVERLAY_BIT) != 0;
 }
 
 void catalog_overlay_put(struct catalog *c, struct slice key, struct slice value)

@@ -12,8 +12,12 @@ static const Sherd__V1__JobDesc *decode(struct slice value, struct arena *a)
         LOGE("metadata", "a job is damaged and left alone");
         return NULL;
     }
-    const Sherd__V1__JobDesc *job = message;
-    return job->kind == SHERD__V1__JOB_KIND__JOB_SCHEMA && job->schema != NULL ? job : NULL;
+    return message;
+}
+
+bool meta_job_is_schema(const Sherd__V1__JobDesc *job)
+{
+    return job->kind == SHERD__V1__JOB_KIND__JOB_SCHEMA && job->schema != NULL;
 }
 
 const Sherd__V1__JobDesc *meta_job_get(struct meta_client *c, uint64_t job_id, struct arena *a,
@@ -24,7 +28,8 @@ const Sherd__V1__JobDesc *meta_job_get(struct meta_client *c, uint64_t job_id, s
     meta_key(&key, META_PREFIX_JOB, job_id, 8);
     bool found = meta_get(c, buf_slice(&key), &value, out_revision);
     buf_deinit(&key);
-    return found ? decode(value, a) : NULL;
+    const Sherd__V1__JobDesc *job = found ? decode(value, a) : NULL;
+    return job != NULL && meta_job_is_schema(job) ? job : NULL;
 }
 
 struct job_list {

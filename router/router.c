@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "ddl/schema_txn.h"
 #include "session/session_internal.h"
 
 struct status *router_create(struct fiber *f, const struct router_options *o, struct router **out)
@@ -22,6 +23,7 @@ struct status *router_create(struct fiber *f, const struct router_options *o, st
     list_head_init(&r->sessions);
     list_head_init(&r->txns);
     cond_init(&r->background_done);
+    list_head_init(&r->held_jobs);
     r->m_commits = metric_counter("sherd_txn_commits_total", NULL, "transactions committed");
     r->m_aborts = metric_counter("sherd_txn_aborts_total", NULL, "transactions rolled back");
     r->m_unknown =
@@ -38,6 +40,7 @@ struct status *router_create(struct fiber *f, const struct router_options *o, st
                                          "replays that gave other results, or met conflicts again");
     r->plans = plan_cache_create();
     txn_register(r);
+    schema_jobs_start(r);
     *out = r;
     return NULL;
 }
@@ -48,6 +51,7 @@ void router_destroy(struct fiber *f, struct router *r)
         return;
     }
     r->is_closing = true;
+    schema_jobs_wake(r);
     while (r->background > 0) {
         if (status_consume(cond_wait(f, &r->background_done))) {
             break;

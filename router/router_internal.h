@@ -30,6 +30,9 @@ struct router {
     int background;                   /* fibers that finalize transactions */
     bool is_closing;
     struct cond background_done;
+    struct list held_jobs; /* struct schema_held: SCHEMA jobs that this process is doing */
+    struct cond jobs_wake; /* of ddl/jobs.c's fiber */
+    struct meta_listener jobs_listener;
 
     struct metric *m_commits, *m_aborts, *m_unknown, *m_retries, *m_refreshes, *m_statements,
         *m_errors, *m_replays, *m_replays_failed;

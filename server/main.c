@@ -10,6 +10,7 @@
  */
 #include "node.h"
 
+#include "base/buggify.h"
 #include "base/log.h"
 #include "base/loop_uv.h"
 #include "base/mem.h"
@@ -136,6 +137,11 @@ int main(int argc, char **argv)
     }
     if ((config_path != NULL) == is_dev || optind != argc || sql_port < 1 || sql_port > 65532) {
         fputs(usage, stderr);
+        return 2;
+    }
+    const char *crash = getenv("SHERD_CRASH_AT"); /* tests: base/buggify.h */
+    if (crash != NULL && crash[0] != '\0' && !crash_arm(crash)) {
+        fprintf(stderr, "sherdd: SHERD_CRASH_AT names no crash point: \"%s\"\n", crash);
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);

@@ -1,5 +1,5 @@
-/* ALTER TABLE and RENAME. One command at a time, each its own change; several in one statement run
- * in order. */
+/* ALTER TABLE and RENAME: one command at a time. The first one locks the table until the end of the
+ * transaction, so what looks at rows is alone with them. */
 #include "ddl.h"
 
 #include "router_internal.h"
@@ -10,15 +10,13 @@
 
 #include <stdio.h>
 
-#define UNDO_MAX 20
-
 static struct status *commit_table(struct ddl *d, Sherd__V1__TableDesc *t)
 {
     struct slice key = key_id4(d, "table/", t->id);
-    t->version++;
+    ddl_raise_version(d, t);
     ddl_compare(d, key);
     ddl_put(d, key, t);
-    return ddl_commit(d);
+    return ddl_apply(d);
 }
 
 static const char *quoted(struct ddl *d, const char *name)
@@ -36,6 +34,14 @@ static struct status *no_column(const Sherd__V1__TableDesc *t, const char *name)
 {
     return status_sql(NOT_FOUND, "42703", "column \"%s\" of relation \"%s\" does not exist", name,
                       t->name);
+}
+
+static struct status *has_nulls(const Sherd__V1__TableDesc *t, const char *column)
+{
+    return status_about(status_sql(CONSTRAINT, "23502",
+                                   "column \"%s\" of relation \"%s\" contains null values", column,
+                                   t->name),
+                        t->name, column, NULL);
 }
 
 /* ---- columns ---- */
@@ -84,19 +90,17 @@ static struct status *add_column_command(struct ddl *d, const Sherd__V1__TableDe
         col->has_missing = true;
         col->missing.data = (uint8_t *)(uintptr_t)bytes.data;
         col->missing.len = bytes.len;
-    } else if (col->not_null) {
-        bool any;
-        TRY(query_has_rows(d, arena_printf(d->a, "SELECT 1 FROM %s LIMIT 1", table_ref(d, old)),
-                           &any));
-        if (any) {
-            return status_about(status_sql(CONSTRAINT, "23502",
-                                           "column \"%s\" of relation \"%s\" contains null values",
-                                           col->name, t->name),
-                                t->name, col->name, NULL);
-        }
     }
     TRY(commit_table(d, t));
-    return fence_table(d, t->id, t->version);
+    if (col->not_null && !col->has_default) {
+        bool any;
+        TRY(query_has_rows(d, arena_printf(d->a, "SELECT 1 FROM %s LIMIT 1", table_ref(d, t)),
+                           &any));
+        if (any) {
+            return has_nulls(t, col->name);
+        }
+    }
+    return NULL;
 }
 
 static bool uses_ordinal(const Sherd__V1__IndexDesc *ix, uint32_t ordinal)
@@ -174,6 +178,7 @@ static struct status *drop_column_command(struct ddl *d, const Sherd__V1__TableD
                 "Create a new table and copy the rows.");
         }
         ddl_delete(d, key_rel_name(d, t->database_id, t->schema_id, t->indexes[i]->name));
+        schema_wipe(d->schema, t->id, t->indexes[i]->index_id, t->indexes[i]->index_id + 1);
     }
     t->n_indexes = n;
     n = 0;
@@ -199,8 +204,7 @@ static struct status *drop_column_command(struct ddl *d, const Sherd__V1__TableD
             ddl_delete(d, key_rel_name(d, q->database_id, q->schema_id, q->name));
         }
     }
-    TRY(commit_table(d, t));
-    return fence_table(d, t->id, t->version);
+    return commit_table(d, t);
 }
 
 static struct status *column_default_command(struct ddl *d, const Sherd__V1__TableDesc *old,
@@ -228,42 +232,6 @@ static struct status *column_default_command(struct ddl *d, const Sherd__V1__Tab
     return commit_table(d, t);
 }
 
-/* Takes back what an error, or a client that gave up, has left in the descriptor. */
-static void undo(struct ddl *d, uint32_t table_id, const char *name,
-                 struct status *(*step)(struct ddl *d, uint32_t table_id, const char *name))
-{
-    struct status *st = NULL;
-    fiber_mask(d->f);
-    for (int tries = 0; tries < UNDO_MAX; tries++) {
-        status_free(st);
-        st = meta_refresh(d->f, router_meta(d->router));
-        if (st == NULL) {
-            ddl_refresh_catalog(d);
-            st = step(d, table_id, name);
-        }
-        if (st == NULL) {
-            break;
-        }
-    }
-    fiber_unmask(d->f);
-    if (st != NULL) {
-        LOGE("ddl", "undoing a change of table %u: %s", table_id, st->message);
-        status_free(st);
-    }
-}
-
-static struct status *drop_not_null_now(struct ddl *d, uint32_t table_id, const char *name)
-{
-    const Sherd__V1__TableDesc *now = catalog_table_by_id(d->catalog, table_id);
-    if (now == NULL || find_column(now, name) == NULL) {
-        return NULL;
-    }
-    Sherd__V1__TableDesc *t;
-    TRY(copy_table(d, now, &t));
-    find_column(t, name)->not_null = false;
-    return commit_table(d, t);
-}
-
 static struct status *not_null_command(struct ddl *d, const Sherd__V1__TableDesc *old,
                                        const PgQuery__AlterTableCmd *c, bool on)
 {
@@ -281,57 +249,17 @@ static struct status *not_null_command(struct ddl *d, const Sherd__V1__TableDesc
     TRY(copy_table(d, old, &t));
     find_column(t, c->name)->not_null = on;
     TRY(commit_table(d, t));
-    struct status *st = fence_table(d, t->id, t->version);
-    if (!on) {
-        return st;
-    }
     bool any = false;
-    if (st == NULL) {
-        st = query_has_rows(d,
-                            arena_printf(d->a, "SELECT 1 FROM %s WHERE %s IS NULL LIMIT 1",
-                                         table_ref(d, t), quoted(d, c->name)),
-                            &any);
+    if (on) {
+        TRY(query_has_rows(d,
+                           arena_printf(d->a, "SELECT 1 FROM %s WHERE %s IS NULL LIMIT 1",
+                                        table_ref(d, t), quoted(d, c->name)),
+                           &any));
     }
-    if (st == NULL && !any) {
-        return NULL;
-    }
-    undo(d, old->id, c->name, drop_not_null_now);
-    TRY(st);
-    return status_about(status_sql(CONSTRAINT, "23502",
-                                   "column \"%s\" of relation \"%s\" contains null values", c->name,
-                                   old->name),
-                        old->name, c->name, NULL);
+    return any ? has_nulls(old, c->name) : NULL;
 }
 
 /* ---- constraints ---- */
-
-static struct status *drop_constraint_now(struct ddl *d, uint32_t table_id, const char *name)
-{
-    const Sherd__V1__TableDesc *now = catalog_table_by_id(d->catalog, table_id);
-    if (now == NULL) {
-        return NULL;
-    }
-    Sherd__V1__TableDesc *t;
-    TRY(copy_table(d, now, &t));
-    size_t n = 0;
-    uint32_t ref = 0;
-    for (size_t i = 0; i < t->n_constraints; i++) {
-        if (strcmp(t->constraints[i]->name, name) == 0) {
-            ref = t->constraints[i]->ref_table_id;
-        } else {
-            t->constraints[n++] = t->constraints[i];
-        }
-    }
-    t->n_constraints = n;
-    bool still_refers = false;
-    for (size_t i = 0; i < n; i++) {
-        still_refers |= t->constraints[i]->ref_table_id == ref;
-    }
-    if (ref != 0 && ref != table_id && !still_refers) {
-        TRY(unreference(d, ref, t));
-    }
-    return commit_table(d, t);
-}
 
 static char *null_match(struct ddl *d, const Sherd__V1__TableDesc *t,
                         const Sherd__V1__TableDesc *ref, const Sherd__V1__ConstraintDesc *k)
@@ -505,20 +433,33 @@ static struct status *add_constraint_command(struct ddl *d, const Sherd__V1__Tab
                               type_format(d->a, e->type, -1));
         }
     }
-    /* New writes are checked from the fence on; then the rows that are there. */
     TRY(commit_table(d, t));
-    struct status *st = fence_table(d, t->id, t->version);
-    if (st == NULL && k->ref_table_id != 0 && k->ref_table_id != t->id) {
-        const Sherd__V1__TableDesc *ref = catalog_table_by_id(d->catalog, k->ref_table_id);
-        st = ref != NULL ? fence_table(d, ref->id, ref->version) : NULL;
+    return c->skip_validation ? NULL : validate(d, t, k);
+}
+
+static struct status *drop_table_constraint(struct ddl *d, const Sherd__V1__TableDesc *old,
+                                            const char *name)
+{
+    Sherd__V1__TableDesc *t;
+    TRY(copy_table(d, old, &t));
+    size_t n = 0;
+    uint32_t ref = 0;
+    for (size_t i = 0; i < t->n_constraints; i++) {
+        if (strcmp(t->constraints[i]->name, name) == 0) {
+            ref = t->constraints[i]->ref_table_id;
+        } else {
+            t->constraints[n++] = t->constraints[i];
+        }
     }
-    if (st == NULL && !c->skip_validation) {
-        st = validate(d, t, k);
+    t->n_constraints = n;
+    bool still_refers = false;
+    for (size_t i = 0; i < n; i++) {
+        still_refers |= t->constraints[i]->ref_table_id == ref;
     }
-    if (st != NULL) {
-        undo(d, t->id, k->name, drop_constraint_now);
+    if (ref != 0 && ref != t->id && !still_refers) {
+        TRY(unreference(d, ref, t));
     }
-    return st;
+    return commit_table(d, t);
 }
 
 static struct status *drop_constraint_command(struct ddl *d, const Sherd__V1__TableDesc *t,
@@ -526,7 +467,7 @@ static struct status *drop_constraint_command(struct ddl *d, const Sherd__V1__Ta
 {
     for (size_t i = 0; i < t->n_constraints; i++) {
         if (strcmp(t->constraints[i]->name, c->name) == 0) {
-            return drop_constraint_now(d, t->id, c->name);
+            return drop_table_constraint(d, t, c->name);
         }
     }
     for (size_t i = 0; i < t->n_indexes; i++) {
@@ -560,8 +501,8 @@ static struct status *drop_constraint_command(struct ddl *d, const Sherd__V1__Ta
                 (next->n_indexes - i) * sizeof(*next->indexes));
         ddl_delete(d, key_rel_name(d, t->database_id, t->schema_id, c->name));
         TRY(commit_table(d, next));
-        TRY(fence_table(d, t->id, next->version));
-        return wipe_keys(d, t->id, id, id + 1);
+        schema_wipe(d->schema, t->id, id, id + 1);
+        return NULL;
     }
     if (c->missing_ok) {
         ddl_notice(d, "constraint \"%s\" of relation \"%s\" does not exist, skipping", c->name,
@@ -619,8 +560,7 @@ static struct status *column_type_command(struct ddl *d, const Sherd__V1__TableD
     Sherd__V1__ColumnDesc *col = find_column(t, c->name);
     col->type = type;
     col->typmod = typmod;
-    TRY(commit_table(d, t));
-    return fence_table(d, t->id, t->version);
+    return commit_table(d, t);
 }
 
 /* ---- the statement ---- */
@@ -681,15 +621,7 @@ struct status *ddl_alter_table(struct ddl *d, const PgQuery__AlterTableStmt *s)
             ddl_notice(d, "relation \"%s\" does not exist, skipping", s->relation->relname);
             return NULL;
         }
-        struct status *st = command(d, t, s->cmds[i]->alter_table_cmd);
-        if (status_is(st, STATUS_CONFLICT) && i > 0) {
-            /* Earlier commands of this statement are done: they must not run again. */
-            status_free(st);
-            return status_new(INTERNAL,
-                              "ALTER TABLE met another schema change after %zu of %zu commands", i,
-                              s->n_cmds);
-        }
-        TRY(st);
+        TRY(command(d, t, s->cmds[i]->alter_table_cmd));
     }
     return NULL;
 }
@@ -758,7 +690,7 @@ static struct status *rename_sequence(struct ddl *d, const PgQuery__RenameStmt *
     q->name = arena_strdup(d->a, s->newname);
     ddl_compare(d, key_id8(d, "seq/", q->id));
     ddl_put(d, key_id8(d, "seq/", q->id), q);
-    return ddl_commit(d);
+    return ddl_apply(d);
 }
 
 static struct status *rename_index_of(struct ddl *d, const Sherd__V1__TableDesc *old,

@@ -664,5 +664,5 @@ struct status *ddl_create_table(struct ddl *d, const PgQuery__CreateStmt *s)
     t->version = 1;
     ddl_put(d, key_id4(d, "table/", t->id), t);
     sharding_request(d, t, ids + 1);
-    return ddl_commit(d);
+    return ddl_apply(d);
 }

@@ -36,7 +36,7 @@ static void set_bytes(ProtobufCBinaryData *out, struct slice s)
     out->len = s.len;
 }
 
-static void compare_revision(struct ddl *d, struct slice key, uint64_t revision)
+void ddl_compare_revision(struct ddl *d, struct slice key, uint64_t revision)
 {
     grow(d, (void ***)&d->txn.compares, d->txn.n_compares, &d->cap_compares);
     Sherd__V1__MetaCompare *c = ARENA_NEW(d->a, Sherd__V1__MetaCompare);
@@ -48,12 +48,12 @@ static void compare_revision(struct ddl *d, struct slice key, uint64_t revision)
 
 void ddl_compare(struct ddl *d, struct slice key)
 {
-    compare_revision(d, key, catalog_mod_revision(d->catalog, key));
+    ddl_compare_revision(d, key, catalog_mod_revision(d->catalog, key));
 }
 
 void ddl_must_not_exist(struct ddl *d, struct slice key)
 {
-    compare_revision(d, key, 0);
+    ddl_compare_revision(d, key, 0);
 }
 
 void ddl_put_bytes(struct ddl *d, struct slice key, struct slice value)
@@ -85,7 +85,7 @@ void ddl_delete(struct ddl *d, struct slice key)
     set_bytes(&d->txn.deletes[d->txn.n_deletes++], key);
 }
 
-static void change_reset(struct ddl *d)
+void ddl_change_init(struct ddl *d)
 {
     sherd__v1__meta_txn_request__init(&d->txn);
     d->cap_compares = d->cap_puts = d->cap_deletes = 0;
@@ -101,8 +101,27 @@ static void release_catalog(void *c)
 void ddl_refresh_catalog(struct ddl *d)
 {
     arena_on_free(d->a, release_catalog, d->catalog);
-    d->catalog = catalog_current(router_catalog(d->router));
-    d->x->env.catalog = d->catalog;
+    d->catalog =
+        d->schema != NULL ? schema_catalog(d->schema) : catalog_current(router_catalog(d->router));
+    if (d->x != NULL) {
+        d->x->env.catalog = d->catalog;
+    }
+}
+
+struct status *ddl_apply(struct ddl *d)
+{
+    struct status *st = schema_add(d->f, d->schema, &d->txn, d->tag);
+    ddl_change_init(d);
+    TRY(st);
+    ddl_refresh_catalog(d);
+    return NULL;
+}
+
+void ddl_raise_version(struct ddl *d, Sherd__V1__TableDesc *t)
+{
+    if (!schema_owns(d->schema, t->id)) {
+        t->version++;
+    }
 }
 
 struct status *ddl_commit(struct ddl *d)
@@ -112,7 +131,7 @@ struct status *ddl_commit(struct ddl *d)
     /* A cancel must not hide whether it has happened: who undoes a change has to know. */
     fiber_mask(d->f);
     struct status *st = meta_txn(d->f, router_meta(d->router), &d->txn, &succeeded, &revision);
-    change_reset(d);
+    ddl_change_init(d);
     if (st == NULL && succeeded) {
         st = meta_wait_revision(d->f, router_meta(d->router), revision);
     }
@@ -497,7 +516,7 @@ struct status *reference(struct ddl *d, uint32_t ref_table_id, uint32_t by)
     ids[t->n_referenced_by++] = by;
     t->referenced_by = ids;
     t->referenced_by_count = (uint32_t)t->n_referenced_by;
-    t->version++;
+    ddl_raise_version(d, t);
     struct slice key = key_id4(d, "table/", t->id);
     if (!is_taken_in_change(d, key)) {
         ddl_compare(d, key);
@@ -514,7 +533,7 @@ struct status *ddl_touch(struct ddl *d, const Sherd__V1__TableDesc *t)
     }
     Sherd__V1__TableDesc *next;
     TRY(copy_table(d, t, &next));
-    next->version++;
+    ddl_raise_version(d, next);
     ddl_compare(d, key);
     ddl_put(d, key, next);
     return NULL;
@@ -537,7 +556,7 @@ struct status *unreference(struct ddl *d, uint32_t ref_table_id, const Sherd__V1
     }
     t->n_referenced_by = n;
     t->referenced_by_count = (uint32_t)n;
-    t->version++;
+    ddl_raise_version(d, t);
     ddl_compare(d, key);
     ddl_put(d, key, t);
     return NULL;
@@ -582,28 +601,87 @@ static struct status *run(struct ddl *d, const PgQuery__Node *n)
     }
 }
 
+const char *ddl_tag(const struct parsed *p, int i)
+{
+    const PgQuery__Node *n = parsed_node(p, i);
+    switch (n->node_case) {
+    case PG_QUERY__NODE__NODE_CREATE_STMT:
+        return "CREATE TABLE";
+    case PG_QUERY__NODE__NODE_ALTER_TABLE_STMT:
+    case PG_QUERY__NODE__NODE_RENAME_STMT:
+        return "ALTER TABLE";
+    case PG_QUERY__NODE__NODE_INDEX_STMT:
+        return n->index_stmt->concurrent ? "CREATE INDEX CONCURRENTLY" : "CREATE INDEX";
+    case PG_QUERY__NODE__NODE_DROP_STMT:
+        return n->drop_stmt->concurrent ? "DROP INDEX CONCURRENTLY" : "DROP";
+    case PG_QUERY__NODE__NODE_TRUNCATE_STMT:
+        return "TRUNCATE TABLE";
+    case PG_QUERY__NODE__NODE_CREATEDB_STMT:
+        return "CREATE DATABASE";
+    case PG_QUERY__NODE__NODE_DROPDB_STMT:
+        return "DROP DATABASE";
+    case PG_QUERY__NODE__NODE_CREATE_SCHEMA_STMT:
+        return "CREATE SCHEMA";
+    case PG_QUERY__NODE__NODE_CREATE_SEQ_STMT:
+        return "CREATE SEQUENCE";
+    case PG_QUERY__NODE__NODE_ALTER_SEQ_STMT:
+        return "ALTER SEQUENCE";
+    case PG_QUERY__NODE__NODE_VIEW_STMT:
+        return "CREATE VIEW";
+    case PG_QUERY__NODE__NODE_CREATE_ROLE_STMT:
+        return "CREATE ROLE";
+    case PG_QUERY__NODE__NODE_DROP_ROLE_STMT:
+        return "DROP ROLE";
+    default:
+        return "schema change";
+    }
+}
+
+bool ddl_forbids_block(const struct parsed *p, int i)
+{
+    const PgQuery__Node *n = parsed_node(p, i);
+    switch (n->node_case) {
+    case PG_QUERY__NODE__NODE_CREATEDB_STMT:
+    case PG_QUERY__NODE__NODE_DROPDB_STMT:
+        return true;
+    case PG_QUERY__NODE__NODE_INDEX_STMT:
+        return n->index_stmt->concurrent;
+    case PG_QUERY__NODE__NODE_DROP_STMT:
+        return n->drop_stmt->concurrent;
+    default:
+        return false;
+    }
+}
+
 struct status *ddl_execute(struct fiber *f, struct exec *x, const struct parsed *p, int i,
                            const char **out_tag)
 {
-    struct ddl d = {
-        .f = f, .x = x, .router = x->env.router, .a = x->arena, .parsed = p, .index = i};
+    struct ddl d = {.f = f,
+                    .x = x,
+                    .router = x->env.router,
+                    .a = x->arena,
+                    .schema = x->schema,
+                    .parsed = p,
+                    .index = i};
     struct catalog *given = x->env.catalog;
     struct status *st = NULL;
+    int mark = schema_mark(x->schema);
     for (int attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
         st = meta_refresh(f, router_meta(d.router));
         if (st != NULL) {
             break;
         }
-        d.catalog = catalog_current(router_catalog(d.router));
+        d.catalog = schema_catalog(d.schema);
         x->env.catalog = d.catalog;
-        change_reset(&d);
-        d.tag = "";
+        ddl_change_init(&d);
+        d.tag = ddl_tag(p, i);
         st = run(&d, parsed_node(p, i));
         arena_on_free(d.a, release_catalog, d.catalog);
         x->env.catalog = given;
-        if (st == NULL || st->code != STATUS_CONFLICT || x->txn != NULL) {
+        if (st == NULL || st->code != STATUS_CONFLICT || d.has_rows) {
             break;
         }
+        schema_rollback_to(d.schema, mark);
         if (attempt + 1 < ATTEMPTS_MAX) {
             status_free(st);
             st = NULL;

@@ -1,14 +1,16 @@
 /*
  * Schema changes. Private to ddl/.
  *
- * A change is a batch of compare-and-set on the metadata space: every descriptor it replaces is
- * compared by its revision, every name it makes must not exist. A failed compare means that
- * somebody else was quicker: the statement starts over with a fresh catalog.
+ * A statement looks descriptors up in the catalog of its transaction, notes which of them its
+ * change rests on (ddl_compare) and what it puts and deletes, and adds the change to the
+ * transaction (ddl_apply). That locks the tables the change rests on (schema_txn.h): from then on
+ * nobody else uses them, so what follows, validation of rows or filling of an index, is alone with
+ * them. When somebody else was quicker to change a descriptor, the answer is CONFLICT, and the
+ * statement starts over with a fresh catalog.
  *
- * A change that writers must not miss (a new index, a new constraint) is put into the descriptor
- * first; then every shard of the table is fenced at the new version, which turns away whoever still
- * works with an older one; only then are existing rows worked through. So at most two neighbouring
- * versions are ever in use, without clocks.
+ * Two things go another way. CREATE INDEX as a statement of its own works beside writers (index.c):
+ * it is a job of several changes (ddl_commit), between which all shards are fenced, so that at most
+ * two neighbouring versions of a table are ever in use. And jobs (jobs.c) have no statement.
  */
 #ifndef ROUTER_DDL_DDL_H
 #define ROUTER_DDL_DDL_H
@@ -16,15 +18,20 @@
 #include "api/pb.h"
 #include "router/plan.h"
 #include "router/session.h"
+#include "schema_txn.h"
+
+#include "sherd/v1/shard.pb-c.h"
 
 #include <pg_query/pg_query.pb-c.h>
 
 struct ddl {
     struct fiber *f;
-    struct exec *x;
+    struct exec *x; /* NULL: a job's */
     struct router *router;
-    struct catalog *catalog; /* fresh at the start of the attempt */
-    struct arena *a;         /* = x->arena */
+    struct catalog *catalog;   /* fresh at the start of the attempt */
+    struct schema_txn *schema; /* what the change becomes part of; NULL: a job's */
+    struct arena *a;           /* = x->arena */
+    bool has_rows;             /* rows were written in the transaction: no second attempt */
     Sherd__V1__MetaTxnRequest txn;
     int cap_compares, cap_puts, cap_deletes;
     const char *tag;
@@ -33,15 +40,21 @@ struct ddl {
 };
 
 /* ---- the change under construction (ddl.c) ---- */
+void ddl_change_init(struct ddl *d);
 void ddl_compare(struct ddl *d, struct slice key); /* must be as in d->catalog */
+void ddl_compare_revision(struct ddl *d, struct slice key, uint64_t revision);
 void ddl_must_not_exist(struct ddl *d, struct slice key);
 void ddl_put(struct ddl *d, struct slice key, const void *message);
 void ddl_put_bytes(struct ddl *d, struct slice key, struct slice value);
 void ddl_delete(struct ddl *d, struct slice key);
-/* Sends it. CONFLICT when a compare failed. Empties the change. Returns when this node's cache has
- * it. */
+/* Adds it to the transaction and empties it; d->catalog has it then. CONFLICT: start over. */
+struct status *ddl_apply(struct ddl *d) STATUS_MUST_CHECK;
+/* Sends it at once, for jobs. CONFLICT when a compare failed. Empties the change. Returns when this
+ * node's cache has it. */
 struct status *ddl_commit(struct ddl *d) STATUS_MUST_CHECK;
-/* Takes a new catalog snapshot: after a commit in a change of several steps. */
+/* A table's version is raised once in a transaction. */
+void ddl_raise_version(struct ddl *d, Sherd__V1__TableDesc *t);
+/* Takes a new catalog snapshot. */
 void ddl_refresh_catalog(struct ddl *d);
 
 /* Keys, in the arena. */
@@ -79,9 +92,8 @@ struct status *deparse_statement(struct ddl *d, PgQuery__Node *statement,
 struct status *check_name(const char *name) STATUS_MUST_CHECK;
 const Sherd__V1__SequenceDesc *find_sequence(struct ddl *d, const char *schema,
                                              const char *name); /* or NULL */
-/* nextval() gives `value` next. A change of its own: the one under construction must be empty. */
-struct status *restart_sequence(struct ddl *d, const Sherd__V1__SequenceDesc *q,
-                                int64_t value) STATUS_MUST_CHECK;
+/* nextval() gives `value` next; q is put. */
+void restart_sequence(struct ddl *d, const Sherd__V1__SequenceDesc *q, int64_t value);
 void ddl_notice(struct ddl *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- descriptors ---- */
@@ -117,20 +129,31 @@ const Sherd__V1__TableDesc *sharding_dependent(struct ddl *d, const Sherd__V1__T
                                                bool (*is_gone)(const void *ctx, uint32_t table_id),
                                                const void *ctx);
 
-/* ---- work on rows ---- */
-/* Every shard that has keys of the table refuses versions below `version` from now on. */
-struct status *fence_table(struct ddl *d, uint32_t table_id, uint64_t version) STATUS_MUST_CHECK;
-/* Deletes all keys from [start, end), which nobody reads any more. */
-struct status *wipe_keys(struct ddl *d, uint32_t table_id, uint32_t index_from,
-                         uint32_t index_to) STATUS_MUST_CHECK;
-/* Runs a query of our own in a transaction; *out_any tells whether it gave a row. */
+/* ---- work on rows (rows.c) ---- */
+/* Every shard that has keys of the table refuses versions below `version` from now on. What `own`
+ * (may be NULL) has done already counts as done at it. */
+struct status *fence_table(struct ddl *d, uint32_t table_id, uint64_t version,
+                           Sherd__V1__TxnId *own) STATUS_MUST_CHECK;
+/* The same for a table that the catalog does not know any more. */
+struct status *fence_ranges(struct ddl *d, uint32_t table_id, uint64_t version,
+                            Sherd__V1__TxnId *own, const struct key_span *ranges,
+                            int n) STATUS_MUST_CHECK;
+/* Delete all keys, which nobody reads any more. */
+struct status *wipe_ranges(struct ddl *d, const struct key_span *ranges, int n) STATUS_MUST_CHECK;
+struct status *wipe_indexes(struct ddl *d, uint32_t table_id, uint32_t index_from,
+                            uint32_t index_to) STATUS_MUST_CHECK;
+/* Runs a query of our own in the transaction; *out_any tells whether it gave a row. */
 struct status *query_has_rows(struct ddl *d, const char *sql, bool *out_any) STATUS_MUST_CHECK;
 /* The same; *out_row: the first row's values as text, "1, abc". */
 struct status *query_first_row(struct ddl *d, const char *sql, bool *out_any,
                                char **out_row) STATUS_MUST_CHECK;
-/* Fills WRITE_ONLY indexes of the table from its rows. 23505 for duplicates of a unique one. */
+/* Fills WRITE_ONLY indexes of the table from its rows. 23505 for duplicates of a unique one. own:
+ * in this transaction, else in transactions of its own. */
 struct status *backfill(struct ddl *d, const Sherd__V1__TableDesc *t, const uint32_t *index_ids,
-                        int count) STATUS_MUST_CHECK;
+                        int count, struct txn *own) STATUS_MUST_CHECK;
+/* The same for a table that the transaction has locked or made. */
+struct status *fill_locked(struct ddl *d, const Sherd__V1__TableDesc *t,
+                           uint32_t index_id) STATUS_MUST_CHECK;
 /* Deletes all rows in the exec's transaction. */
 struct status *delete_all_rows(struct ddl *d, const Sherd__V1__TableDesc *t,
                                struct txn *txn) STATUS_MUST_CHECK;
@@ -155,6 +178,11 @@ struct status *ddl_alter_sequence(struct ddl *d, const PgQuery__AlterSeqStmt *s)
 struct status *ddl_create_view(struct ddl *d, const PgQuery__ViewStmt *s) STATUS_MUST_CHECK;
 struct status *ddl_drop_role(struct ddl *d, const PgQuery__DropRoleStmt *s) STATUS_MUST_CHECK;
 struct status *ddl_create_role(struct ddl *d, const PgQuery__CreateRoleStmt *s) STATUS_MUST_CHECK;
+
+/* ---- CREATE INDEX beside writers, as a job (index.c) ---- */
+/* From fence to PUBLIC, or takes it back: done by the statement, or by whoever finds the job. */
+struct status *index_build(struct ddl *d, const Sherd__V1__JobDesc *job,
+                           uint64_t revision) STATUS_MUST_CHECK;
 
 /* ---- views (view.c): their text names tables with their schema ---- */
 /* Views that read the table (or view), in the arena. */

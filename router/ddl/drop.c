@@ -14,6 +14,9 @@ void drop_table_keys(struct ddl *d, const Sherd__V1__TableDesc *t)
     ddl_compare(d, key);
     ddl_delete(d, key);
     ddl_delete(d, key_rel_name(d, t->database_id, t->schema_id, t->name));
+    if (t->view_sql == NULL || t->view_sql[0] == '\0') {
+        schema_wipe_table(d->schema, t);
+    }
     for (size_t i = 0; i < t->n_indexes; i++) {
         if (!t->indexes[i]->primary || !t->hidden_primary_key) {
             ddl_delete(d, key_rel_name(d, t->database_id, t->schema_id, t->indexes[i]->name));
@@ -82,7 +85,7 @@ static struct status *detach_referrers(struct ddl *d, const Sherd__V1__TableDesc
             ddl_notice(d, "drop cascades to constraint %s on table %s", c->name, other->name);
         }
         next->n_constraints = n;
-        next->version++;
+        ddl_raise_version(d, next);
         ddl_compare(d, key_id4(d, "table/", by));
         ddl_put(d, key_id4(d, "table/", by), next);
     }
@@ -151,21 +154,6 @@ static struct status *drop_readers(struct ddl *d, const Sherd__V1__TableDesc **t
     return NULL;
 }
 
-/* After the descriptors are gone: nobody may write any more, then the rows go. */
-static struct status *discard_rows(struct ddl *d, const struct dropped *x)
-{
-    for (int i = 0; i < x->count; i++) {
-        TRY(fence_table(d, x->ids[i], UINT64_MAX));
-        struct status *st = wipe_keys(d, x->ids[i], 0, 0);
-        if (st !=
-            NULL) { /* rows without a table: invisible, only their space is not given back yet */
-            LOGW("ddl", "wiping dropped table %u: %s", x->ids[i], st->message);
-            status_free(st);
-        }
-    }
-    return NULL;
-}
-
 static struct status *drop_tables(struct ddl *d, const PgQuery__DropStmt *s, bool is_view)
 {
     bool cascade = s->behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE;
@@ -208,12 +196,12 @@ static struct status *drop_tables(struct ddl *d, const PgQuery__DropStmt *s, boo
         TRY(refuse_colocated(d, tables[i], &x));
         TRY(detach_referrers(d, tables[i], &x, cascade));
         TRY(detach_referenced(d, tables[i], &x));
+        TRY(ddl_apply(d)); /* one table may be related to several of them */
     }
     for (int i = 0; i < x.count; i++) {
         drop_table_keys(d, tables[i]);
     }
-    TRY(ddl_commit(d));
-    return is_view ? NULL : discard_rows(d, &x);
+    return ddl_apply(d);
 }
 
 static struct status *drop_indexes(struct ddl *d, const PgQuery__DropStmt *s)
@@ -269,13 +257,12 @@ static struct status *drop_indexes(struct ddl *d, const PgQuery__DropStmt *s)
             }
         }
         next->n_indexes = n;
-        next->version++;
+        ddl_raise_version(d, next);
         ddl_compare(d, key_id4(d, "table/", table_id));
         ddl_put(d, key_id4(d, "table/", table_id), next);
         ddl_delete(d, key_rel_name(d, t->database_id, t->schema_id, name));
-        TRY(ddl_commit(d));
-        TRY(fence_table(d, table_id, next->version));
-        TRY(wipe_keys(d, table_id, id, id + 1));
+        TRY(ddl_apply(d));
+        schema_wipe(d->schema, table_id, id, id + 1);
     }
     return NULL;
 }
@@ -310,7 +297,7 @@ static struct status *drop_sequences(struct ddl *d, const PgQuery__DropStmt *s)
         ddl_delete(d, key_id8(d, "seqstate/", q->id));
         ddl_delete(d, key_rel_name(d, q->database_id, q->schema_id, q->name));
     }
-    return d->txn.n_deletes > 0 ? ddl_commit(d) : NULL;
+    return d->txn.n_deletes > 0 ? ddl_apply(d) : NULL;
 }
 
 struct in_schema {
@@ -357,6 +344,9 @@ static bool drop_free_sequence(void *ctx, const Sherd__V1__SequenceDesc *q)
 static struct status *drop_schema_contents(struct ddl *d, const Sherd__V1__SchemaDesc *s,
                                            bool cascade, struct dropped *x)
 {
+    /* Nothing new comes into it from here on; what came until now is seen. */
+    TRY(schema_lock_schema(d->f, d->schema, s->id, d->tag));
+    ddl_refresh_catalog(d);
     struct in_schema *in = ARENA_NEW(d->a, struct in_schema);
     in->d = d;
     in->schema = s->id;
@@ -400,6 +390,7 @@ static struct status *drop_schema_contents(struct ddl *d, const Sherd__V1__Schem
         TRY(refuse_colocated(d, in->tables[i], x));
         TRY(detach_referrers(d, in->tables[i], x, true));
         TRY(detach_referenced(d, in->tables[i], x));
+        TRY(ddl_apply(d));
     }
     for (int i = 0; i < in->count; i++) {
         drop_table_keys(d, in->tables[i]);
@@ -408,7 +399,7 @@ static struct status *drop_schema_contents(struct ddl *d, const Sherd__V1__Schem
     ddl_compare(d, key_id4(d, "schema/", s->id));
     ddl_delete(d, key_id4(d, "schema/", s->id));
     ddl_delete(d, key_schema_name(d, s->database_id, s->name));
-    return NULL;
+    return ddl_apply(d);
 }
 
 static struct status *drop_schemas(struct ddl *d, const PgQuery__DropStmt *s)
@@ -428,11 +419,7 @@ static struct status *drop_schemas(struct ddl *d, const PgQuery__DropStmt *s)
         TRY(drop_schema_contents(d, schema, s->behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE,
                                  &x));
     }
-    if (d->txn.n_deletes == 0) {
-        return NULL;
-    }
-    TRY(ddl_commit(d));
-    return discard_rows(d, &x);
+    return NULL;
 }
 
 struct schemas_of {
@@ -473,8 +460,7 @@ struct status *ddl_drop_database(struct ddl *d, const PgQuery__DropdbStmt *s)
     ddl_compare(d, key_id4(d, "db/", db->id));
     ddl_delete(d, key_id4(d, "db/", db->id));
     ddl_delete(d, key_db_name(d, db->name));
-    TRY(ddl_commit(d));
-    return discard_rows(d, &x);
+    return ddl_apply(d);
 }
 
 struct status *ddl_drop(struct ddl *d, const PgQuery__DropStmt *s)
@@ -571,11 +557,11 @@ static struct status *restart_identities(struct ddl *d, const struct truncated *
                     ? catalog_sequence_by_id(d->catalog, col->sequence_id)
                     : NULL;
             if (q != NULL) {
-                TRY(restart_sequence(d, q, q->start));
+                restart_sequence(d, q, q->start);
             }
         }
     }
-    return NULL;
+    return ddl_apply(d);
 }
 
 struct status *ddl_truncate(struct ddl *d, const PgQuery__TruncateStmt *s)
@@ -589,28 +575,9 @@ struct status *ddl_truncate(struct ddl *d, const PgQuery__TruncateStmt *s)
         TRY(add_truncated(&x, t));
     }
     TRY(add_referrers(d, &x, s->behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE));
-    struct txn *txn = d->x->txn;
-    if (txn != NULL && s->restart_seqs) {
-        return status_hint(
-            status_new(UNSUPPORTED,
-                       "TRUNCATE ... RESTART IDENTITY inside a transaction block is not supported"),
-            "Sequences are not transactional here; run it outside of BEGIN ... COMMIT.");
+    d->has_rows = true;
+    for (int i = 0; i < x.count; i++) {
+        TRY(delete_all_rows(d, x.tables[i], d->x->txn));
     }
-    if (txn == NULL) {
-        struct txn_options o = {.isolation = TXN_SERIALIZABLE};
-        txn = txn_begin(d->router, &o);
-    }
-    struct status *st = NULL;
-    for (int i = 0; i < x.count && st == NULL; i++) {
-        st = delete_all_rows(d, x.tables[i], txn);
-    }
-    if (d->x->txn != NULL) {
-        return st;
-    }
-    if (st != NULL) {
-        txn_rollback(d->f, txn);
-        return st;
-    }
-    TRY(txn_commit(d->f, txn));
     return s->restart_seqs ? restart_identities(d, &x) : NULL;
 }

@@ -69,7 +69,7 @@ struct status *ddl_create_database(struct ddl *d, const PgQuery__CreatedbStmt *s
     buf_deinit(&b);
     ddl_put(d, key_id4(d, "db/", id), db);
     put_schema(d, id + 1, id, "public");
-    return ddl_commit(d);
+    return ddl_apply(d);
 }
 
 struct status *ddl_create_schema(struct ddl *d, const PgQuery__CreateSchemaStmt *s)
@@ -103,7 +103,7 @@ struct status *ddl_create_schema(struct ddl *d, const PgQuery__CreateSchemaStmt 
     TRY(ddl_allocate(d, 1, &id));
     put_schema(d, id, db, name);
     ddl_compare(d, key_id4(d, "db/", db));
-    return ddl_commit(d);
+    return ddl_apply(d);
 }
 
 /* ---- sequences ---- */
@@ -260,7 +260,7 @@ struct status *ddl_create_sequence(struct ddl *d, const PgQuery__CreateSeqStmt *
     ddl_put_bytes(d, key, rel_value(d, 'S', id));
     ddl_put(d, key_id8(d, "seq/", id), q);
     ddl_compare(d, key_id4(d, "schema/", schema));
-    return ddl_commit(d);
+    return ddl_apply(d);
 }
 
 const Sherd__V1__SequenceDesc *find_sequence(struct ddl *d, const char *schema, const char *name)
@@ -278,21 +278,12 @@ const Sherd__V1__SequenceDesc *find_sequence(struct ddl *d, const char *schema, 
     return q;
 }
 
-/* Then the descriptor is put once more: its revision makes blocks of values that routers hold void.
- */
-struct status *restart_sequence(struct ddl *d, const Sherd__V1__SequenceDesc *q, int64_t value)
+/* The descriptor is put once more: its revision makes blocks of values that routers hold void. */
+void restart_sequence(struct ddl *d, const Sherd__V1__SequenceDesc *q, int64_t value)
 {
-    Sherd__V1__MetaSequenceRequest r = SHERD__V1__META_SEQUENCE_REQUEST__INIT;
-    r.sequence_id = q->id;
-    r.set = true;
-    r.value = value;
-    r.called = false;
-    int64_t first, increment;
-    uint32_t count;
-    TRY(meta_sequence(d->f, router_meta(d->router), &r, &first, &increment, &count));
+    schema_restart_sequence(d->schema, q->id, value);
     ddl_compare(d, key_id8(d, "seq/", q->id));
     ddl_put(d, key_id8(d, "seq/", q->id), q);
-    return ddl_commit(d);
 }
 
 struct status *ddl_alter_sequence(struct ddl *d, const PgQuery__AlterSeqStmt *s)
@@ -330,10 +321,13 @@ struct status *ddl_alter_sequence(struct ddl *d, const PgQuery__AlterSeqStmt *s)
     if (restarts && value > q->max) {
         return bad_bound("RESTART", value, "greater", "MAXVALUE", q->max);
     }
-    ddl_compare(d, key_id8(d, "seq/", q->id));
-    ddl_put(d, key_id8(d, "seq/", q->id), q);
-    TRY(ddl_commit(d));
-    return restarts ? restart_sequence(d, q, value) : NULL;
+    if (restarts) {
+        restart_sequence(d, q, value);
+    } else {
+        ddl_compare(d, key_id8(d, "seq/", q->id));
+        ddl_put(d, key_id8(d, "seq/", q->id), q);
+    }
+    return ddl_apply(d);
 }
 
 /* ---- roles ---- */
@@ -368,7 +362,7 @@ struct status *ddl_create_role(struct ddl *d, const PgQuery__CreateRoleStmt *s)
     struct slice key = slice_str(arena_printf(d->a, "role/%s", s->role));
     ddl_must_not_exist(d, key);
     ddl_put(d, key, r);
-    return ddl_commit(d);
+    return ddl_apply(d);
 }
 
 static bool owns_something(struct ddl *d, const char *role);
@@ -399,7 +393,7 @@ struct status *ddl_drop_role(struct ddl *d, const PgQuery__DropRoleStmt *s)
         ddl_compare(d, key);
         ddl_delete(d, key);
     }
-    return d->txn.n_deletes > 0 ? ddl_commit(d) : NULL;
+    return d->txn.n_deletes > 0 ? ddl_apply(d) : NULL;
 }
 
 struct owner_search {

@@ -4,6 +4,7 @@
 #include "analyze/analyze.h"
 #include "router_internal.h"
 
+#include "base/buggify.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -13,7 +14,6 @@
 #define BACKFILL_ROWS 500
 #define CONFLICTS_MAX 50
 #define SHARDS_MAX 4096
-#define UNDO_MAX 20
 
 /* ---- the shards of a table ---- */
 
@@ -47,23 +47,21 @@ static struct key_span id_range(struct ddl *d, uint32_t table_id, uint32_t index
     return (struct key_span){.start = slice_make(start, 8), .end = slice_make(end, 8)};
 }
 
-/* Where keys of the table lie. The catalog snapshot of the change knows a table that it drops. */
-static struct key_span *ranges_of(struct ddl *d, uint32_t table_id, int *out_n)
+struct status *fence_table(struct ddl *d, uint32_t table_id, uint64_t version,
+                           Sherd__V1__TxnId *own)
 {
     const Sherd__V1__TableDesc *t = catalog_table_by_id(d->catalog, table_id);
-    if (t != NULL) {
-        return table_ranges(d->a, t, out_n);
+    if (t == NULL) {
+        return NULL; /* dropped: fenced for ever */
     }
-    struct key_span *one = ARENA_NEW(d->a, struct key_span);
-    *one = id_range(d, table_id, 0, 0);
-    *out_n = 1;
-    return one;
+    int n;
+    const struct key_span *ranges = table_ranges(d->a, t, &n);
+    return fence_ranges(d, table_id, version, own, ranges, n);
 }
 
-struct status *fence_table(struct ddl *d, uint32_t table_id, uint64_t version)
+struct status *fence_ranges(struct ddl *d, uint32_t table_id, uint64_t version,
+                            Sherd__V1__TxnId *own, const struct key_span *ranges, int n)
 {
-    int n;
-    const struct key_span *ranges = ranges_of(d, table_id, &n);
     struct shard_list *l = ARENA_NEW(d->a, struct shard_list);
     for (int tries = 0;; tries++) {
         l->count = 0;
@@ -76,6 +74,7 @@ struct status *fence_table(struct ddl *d, uint32_t table_id, uint64_t version)
             q.shard_id = l->ids[i];
             q.table_id = table_id;
             q.version = version;
+            q.txn = own;
             void *reply;
             st = shard_call(d->f, d->router, l->ids[i], RPC_SHARD_FENCE, &q, true, d->a, &reply,
                             NULL);
@@ -107,19 +106,20 @@ static struct status *wipe_range(struct ddl *d, const struct key_span *s, struct
     return NULL;
 }
 
-struct status *wipe_keys(struct ddl *d, uint32_t table_id, uint32_t index_from, uint32_t index_to)
+struct status *wipe_ranges(struct ddl *d, const struct key_span *ranges, int n)
 {
     struct shard_list *l = ARENA_NEW(d->a, struct shard_list);
-    if (index_to != 0) {
-        struct key_span indexes = id_range(d, table_id, index_from, index_to);
-        return wipe_range(d, &indexes, l);
-    }
-    int n;
-    const struct key_span *ranges = ranges_of(d, table_id, &n);
     for (int i = 0; i < n; i++) {
         TRY(wipe_range(d, &ranges[i], l));
     }
     return NULL;
+}
+
+struct status *wipe_indexes(struct ddl *d, uint32_t table_id, uint32_t index_from,
+                            uint32_t index_to)
+{
+    struct key_span indexes = id_range(d, table_id, index_from, index_to);
+    return wipe_ranges(d, &indexes, 1);
 }
 
 /* ---- queries of our own ---- */
@@ -128,15 +128,13 @@ struct status *query_first_row(struct ddl *d, const char *sql, bool *out_any, ch
 {
     struct parsed *p;
     *out_any = false;
+    TRY(schema_check_rows(d->schema));
     TRY(parse_sql(d->f, slice_str(sql), &p));
     struct plan *plan = NULL;
     struct op *op = NULL;
-    struct txn_options o = {.isolation = TXN_SERIALIZABLE, .read_only = true};
-    struct txn *t = txn_begin(d->router, &o);
     struct arena *a = arena_create(0);
     struct status *st = plan_statement(d->f, &d->x->env, p, 0, NULL, 0, &plan);
     struct exec x = *d->x; /* the operators keep its address */
-    x.txn = t;
     x.arena = a;
     x.is_last = false;
     if (st == NULL) {
@@ -164,7 +162,6 @@ struct status *query_first_row(struct ddl *d, const char *sql, bool *out_any, ch
         }
     }
     op_close(op);
-    txn_rollback(d->f, t);
     plan_unref(plan);
     arena_destroy(a);
     parsed_free(p);
@@ -317,14 +314,30 @@ static struct slice keep(struct arena *a, struct buf *b)
     return s;
 }
 
+/* Ends a batch: its own transaction commits; the statement's goes on. */
+static struct status *batch_end(struct ddl *d, struct txn *txn, const struct txn *own,
+                                struct status *st)
+{
+    if (own != NULL) {
+        return st;
+    }
+    if (st == NULL) {
+        st = txn_commit(d->f, txn);
+        crash_at(CRASH_SCHEMA_BUILT);
+        return st;
+    }
+    txn_rollback(d->f, txn);
+    return st;
+}
+
 /* One batch of backfill in one transaction: serializability makes it right beside writers, who
  * maintain the index themselves since the fence. */
 static struct status *backfill_batch(struct ddl *d, const Sherd__V1__TableDesc *t,
                                      const uint32_t *index_ids, int count, struct slice after,
-                                     struct buf *out_last, bool *out_end)
+                                     struct buf *out_last, bool *out_end, struct txn *own)
 {
     struct txn_options o = {.isolation = TXN_SERIALIZABLE};
-    struct txn *txn = txn_begin(d->router, &o);
+    struct txn *txn = own != NULL ? own : txn_begin(d->router, &o);
     struct arena *a = arena_create(0);
     struct row_copy *rows;
     int n = 0;
@@ -385,11 +398,7 @@ static struct status *backfill_batch(struct ddl *d, const Sherd__V1__TableDesc *
             op_close(scan);
         }
     }
-    if (st == NULL) {
-        st = txn_commit(d->f, txn);
-    } else {
-        txn_rollback(d->f, txn);
-    }
+    st = batch_end(d, txn, own, st);
     if (st == NULL) {
         *out_end = n < BACKFILL_ROWS;
         buf_clear(out_last);
@@ -403,15 +412,15 @@ static struct status *backfill_batch(struct ddl *d, const Sherd__V1__TableDesc *
 }
 
 struct status *backfill(struct ddl *d, const Sherd__V1__TableDesc *t, const uint32_t *index_ids,
-                        int count)
+                        int count, struct txn *own)
 {
     struct buf last = {0}, next = {0};
     bool is_end = false;
     int conflicts = 0;
     struct status *st = NULL;
     while (!is_end && st == NULL) {
-        st = backfill_batch(d, t, index_ids, count, buf_slice(&last), &next, &is_end);
-        if (status_is(st, STATUS_CONFLICT) && ++conflicts < CONFLICTS_MAX) {
+        st = backfill_batch(d, t, index_ids, count, buf_slice(&last), &next, &is_end, own);
+        if (status_is(st, STATUS_CONFLICT) && own == NULL && ++conflicts < CONFLICTS_MAX) {
             status_free(st);
             st = fiber_sleep(d->f, ms_to_ns(5));
             continue;
@@ -426,6 +435,36 @@ struct status *backfill(struct ddl *d, const Sherd__V1__TableDesc *t, const uint
     buf_deinit(&last);
     buf_deinit(&next);
     return st;
+}
+
+/* Rows that the transaction itself has written are seen by nobody else: then it fills the index
+ * itself. Else small transactions do, whose rows go if it does not commit. */
+static struct status *begin_fill(struct ddl *d, const Sherd__V1__TableDesc *t, uint32_t from,
+                                 uint32_t to, struct txn **out_own)
+{
+    TRY(schema_check_rows(d->schema));
+    *out_own = txn_has_written(d->x->txn, t->id) ? d->x->txn : NULL;
+    if (*out_own != NULL) {
+        d->has_rows = true;
+        return NULL;
+    }
+    return schema_note_built(d->f, d->schema, t->id, from, to);
+}
+
+static bool is_empty_new(const struct ddl *d, const Sherd__V1__TableDesc *t)
+{
+    return schema_is_new(d->schema, t->id) && !txn_has_written(d->x->txn, t->id);
+}
+
+struct status *fill_locked(struct ddl *d, const Sherd__V1__TableDesc *t, uint32_t index_id)
+{
+    if (is_empty_new(d, t)) {
+        return NULL;
+    }
+    struct txn *own;
+    TRY(begin_fill(d, t, index_id, index_id + 1, &own));
+    TRY(backfill(d, t, &index_id, 1, own));
+    return own == NULL ? schema_settle(d->f, d->schema) : NULL;
 }
 
 /* ---- TRUNCATE inside a transaction ---- */
@@ -476,10 +515,10 @@ struct status *delete_all_rows(struct ddl *d, const Sherd__V1__TableDesc *t, str
  */
 static struct status *rekey_batch(struct ddl *d, const Sherd__V1__TableDesc *old,
                                   const Sherd__V1__TableDesc *fresh, struct slice after,
-                                  struct buf *out_last, bool *out_end)
+                                  struct buf *out_last, bool *out_end, struct txn *own)
 {
     struct txn_options o = {.isolation = TXN_REPEATABLE_READ};
-    struct txn *txn = txn_begin(d->router, &o);
+    struct txn *txn = own != NULL ? own : txn_begin(d->router, &o);
     struct arena *a = arena_create(0);
     struct row_copy *rows;
     int n = 0;
@@ -526,11 +565,7 @@ static struct status *rekey_batch(struct ddl *d, const Sherd__V1__TableDesc *old
     if (st == NULL && result.failed) {
         st = could_not_create(fresh, pk, rows[op_row[result.conflict_op]].values);
     }
-    if (st == NULL) {
-        st = txn_commit(d->f, txn);
-    } else {
-        txn_rollback(d->f, txn);
-    }
+    st = batch_end(d, txn, own, st);
     if (st == NULL) {
         *out_end = n < BACKFILL_ROWS;
         buf_clear(out_last);
@@ -543,43 +578,23 @@ static struct status *rekey_batch(struct ddl *d, const Sherd__V1__TableDesc *old
     return st;
 }
 
-/* The old rows are untouched; a descriptor above the fence lets work go on. */
-static void rekey_undo(struct ddl *d, const Sherd__V1__TableDesc *t,
-                       const Sherd__V1__TableDesc *fresh, uint32_t old_last)
+static struct status *rekey_rows(struct ddl *d, const Sherd__V1__TableDesc *old,
+                                 const Sherd__V1__TableDesc *fresh, struct txn *own)
 {
+    struct buf last = {0}, next = {0};
+    bool is_end = false;
     struct status *st = NULL;
-    for (int tries = 0; tries < UNDO_MAX; tries++) {
-        status_free(st);
-        st = meta_refresh(d->f, router_meta(d->router));
-        if (st != NULL) {
-            continue;
-        }
-        ddl_refresh_catalog(d);
-        const Sherd__V1__TableDesc *now = catalog_table_by_id(d->catalog, t->id);
-        if (now == NULL || now->version >= fresh->version) {
-            break; /* dropped, or changed by another session: above the fence already */
-        }
-        Sherd__V1__TableDesc *back;
-        st = copy_table(d, now, &back);
-        if (st != NULL) {
-            break;
-        }
-        back->version = fresh->version + 1;
-        back->next_index_id = fresh->next_index_id;
-        ddl_compare(d, key_id4(d, "table/", t->id));
-        ddl_put(d, key_id4(d, "table/", t->id), back);
-        st = ddl_commit(d);
+    while (!is_end && st == NULL) {
+        st = rekey_batch(d, old, fresh, buf_slice(&last), &next, &is_end, own);
         if (st == NULL) {
-            break;
+            buf_clear(&last);
+            buf_put_slice(&last, buf_slice(&next));
+            st = fiber_check(d->f);
         }
     }
-    if (st == NULL) {
-        st = wipe_keys(d, t->id, old_last, fresh->next_index_id);
-    }
-    if (st != NULL) {
-        LOGE("ddl", "undoing ADD PRIMARY KEY of table %u: %s", t->id, st->message);
-        status_free(st);
-    }
+    buf_deinit(&last);
+    buf_deinit(&next);
+    return st;
 }
 
 struct status *rekey(struct ddl *d, const Sherd__V1__TableDesc *t, const char *name,
@@ -588,13 +603,16 @@ struct status *rekey(struct ddl *d, const Sherd__V1__TableDesc *t, const char *n
     Sherd__V1__TableDesc *fresh;
     TRY(copy_table(d, t, &fresh));
     uint32_t old_first = t->indexes[0]->index_id, old_last = t->next_index_id;
-    fresh->version = t->version + 1;
+    ddl_raise_version(d, fresh);
     fresh->hidden_primary_key = false;
     Sherd__V1__IndexDesc *pk = fresh->indexes[0];
     uint32_t oid;
     TRY(ddl_allocate(d, 1, &oid));
     for (size_t i = 0; i < fresh->n_indexes; i++) {
         fresh->indexes[i]->index_id = fresh->next_index_id++;
+        if (!is_empty_new(d, t)) {
+            fresh->indexes[i]->usable_from = INDEX_USABLE_BY_MAKER;
+        }
         old_first = t->indexes[i]->index_id < old_first ? t->indexes[i]->index_id : old_first;
     }
     pk->oid = oid;
@@ -614,37 +632,19 @@ struct status *rekey(struct ddl *d, const Sherd__V1__TableDesc *t, const char *n
             fresh->columns[i]->not_null = false;
         }
     }
-    /* From here on requests of the old version are turned away; their routers wait for the new
-     * descriptor. */
-    struct buf last = {0}, next = {0};
-    bool is_end = false;
-    struct status *st = fence_table(d, t->id, fresh->version);
-    while (!is_end && st == NULL) {
-        st = rekey_batch(d, t, fresh, buf_slice(&last), &next, &is_end);
-        if (st == NULL) {
-            buf_clear(&last);
-            buf_put_slice(&last, buf_slice(&next));
-            st = fiber_check(d->f);
-        }
+    struct slice key = key_id4(d, "table/", t->id);
+    struct slice name_key = key_rel_name(d, t->database_id, t->schema_id, name);
+    ddl_compare(d, key);
+    ddl_put(d, key, fresh);
+    ddl_must_not_exist(d, name_key);
+    ddl_put_bytes(d, name_key, rel_value(d, 'i', t->id));
+    TRY(ddl_apply(d));
+    if (is_empty_new(d, t)) {
+        return NULL;
     }
-    buf_deinit(&last);
-    buf_deinit(&next);
-    /* The table is fenced: whatever becomes of the client, a descriptor must come that lets work go
-     * on. */
-    fiber_mask(d->f);
-    if (st == NULL) {
-        ddl_compare(d, key_id4(d, "table/", t->id));
-        ddl_put(d, key_id4(d, "table/", t->id), fresh);
-        struct slice key = key_rel_name(d, t->database_id, t->schema_id, name);
-        ddl_must_not_exist(d, key);
-        ddl_put_bytes(d, key, rel_value(d, 'i', t->id));
-        st = ddl_commit(d);
-    }
-    if (st == NULL) {
-        st = wipe_keys(d, t->id, old_first, old_last);
-    } else {
-        rekey_undo(d, t, fresh, old_last);
-    }
-    fiber_unmask(d->f);
-    return st;
+    struct txn *own;
+    TRY(begin_fill(d, t, old_last, fresh->next_index_id, &own));
+    TRY(rekey_rows(d, t, fresh, own));
+    schema_wipe(d->schema, t->id, old_first, old_last);
+    return own == NULL ? schema_settle(d->f, d->schema) : NULL;
 }

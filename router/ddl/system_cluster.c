@@ -6,6 +6,7 @@
 
 #include "api/pb.h"
 #include "base/check.h"
+#include "metadata/jobs.h"
 
 #include <stdlib.h>
 
@@ -470,6 +471,96 @@ FILL(sherd_table_shards)
             put_node(&m, l.v[k].leader_hint);
             row_end(&m);
         }
+    }
+    return NULL;
+}
+
+static const char *job_kind(const Sherd__V1__JobDesc *job)
+{
+    switch (job->kind) {
+    case SHERD__V1__JOB_KIND__JOB_PRESPLIT:
+        return "presplit";
+    case SHERD__V1__JOB_KIND__JOB_SPLIT:
+        return "split";
+    case SHERD__V1__JOB_KIND__JOB_FENCE:
+        return "fence";
+    case SHERD__V1__JOB_KIND__JOB_REFERENCE:
+        return "reference";
+    case SHERD__V1__JOB_KIND__JOB_SCHEMA:
+        return "schema";
+    default:
+        return NULL;
+    }
+}
+
+static const char *schema_state(const Sherd__V1__SchemaChange *x)
+{
+    switch (x->state) {
+    case SHERD__V1__SCHEMA_STATE__SCHEMA_PENDING:
+        return "pending";
+    case SHERD__V1__SCHEMA_STATE__SCHEMA_BUILDING:
+        return "building";
+    case SHERD__V1__SCHEMA_STATE__SCHEMA_COMMITTED:
+        return "committed";
+    case SHERD__V1__SCHEMA_STATE__SCHEMA_ABORTED:
+        return "aborted";
+    default:
+        return NULL;
+    }
+}
+
+/* NULL for what is missing. */
+static void put_text_or_null(struct row_maker *m, const char *text)
+{
+    if (text == NULL || text[0] == '\0') {
+        put_null(m);
+    } else {
+        put_text(m, text);
+    }
+}
+
+static int add_table_name(struct row_maker *m, const char **names, int n, uint32_t table_id)
+{
+    const Sherd__V1__TableDesc *t = catalog_table_by_id(m->c, table_id);
+    if (t != NULL) {
+        names[n++] = arena_printf(m->a, "%s.%s", schema_name(m->c, t->schema_id), t->name);
+    }
+    return n;
+}
+
+FILL(sherd_jobs)
+{
+    FILL_UNUSED(f);
+    struct row_maker m;
+    rows_begin(&m, x, rows, "pg_catalog", "sherd_jobs");
+    size_t n;
+    const Sherd__V1__JobDesc **jobs = meta_job_list(router_meta(x->env.router), m.a, &n);
+    for (size_t i = 0; i < n; i++) {
+        const Sherd__V1__JobDesc *job = jobs[i];
+        const Sherd__V1__SchemaChange *s = meta_job_is_schema(job) ? job->schema : NULL;
+        size_t nlocks = s != NULL ? s->n_locks : 0;
+        const char **names = ARENA_ARRAY(m.a, const char *, nlocks + 1);
+        int nnames = add_table_name(&m, names, 0, s != NULL ? s->table_id : job->table_id);
+        for (size_t k = 0; k < nlocks; k++) {
+            nnames = add_table_name(&m, names, nnames, s->locks[k]->table_id);
+        }
+        put_int(&m, (int64_t)job->id);
+        put_text_or_null(&m, job_kind(job));
+        put_text_or_null(&m, s != NULL ? schema_state(s) : NULL);
+        put_text_or_null(&m, s != NULL ? s->what : NULL);
+        if (s != NULL) {
+            put_int(&m, (int64_t)s->node_id);
+        } else {
+            put_null(&m);
+        }
+        put_texts(&m, names, nnames);
+        if (job->shard_id != 0) {
+            put_int(&m, (int64_t)job->shard_id);
+        } else {
+            put_null(&m);
+        }
+        put_text_or_null(&m, job->error);
+        row_end(&m);
     }
     return NULL;
 }

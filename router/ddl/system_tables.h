@@ -518,7 +518,10 @@
       C(placement, TEXT)) \
     T(pg_catalog, sherd_table_shards, 13902, 'v', sherd_table_shards, \
       C(schemaname, NAME) C(tablename, NAME) C(table_id, OID) C(shard_id, INT8) \
-      C(leader_node, INT8))
+      C(leader_node, INT8)) \
+    T(pg_catalog, sherd_jobs, 13910, 'v', sherd_jobs, \
+      C(job_id, INT8) C(kind, TEXT) C(state, TEXT) C(statement, TEXT) C(node_id, INT8) \
+      C(tables, TEXT_ARRAY) C(shard_id, INT8) C(error, TEXT))
 /* clang-format on */
 
 #endif

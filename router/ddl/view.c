@@ -206,7 +206,10 @@ struct status *ddl_create_view(struct ddl *d, const PgQuery__ViewStmt *s)
     t->schema_id = schema;
     t->name = arena_strdup(d->a, s->view->relname);
     t->owner = arena_strndup(d->a, d->x->env.user.data, d->x->env.user.len);
-    t->version = is_view ? old->version + 1 : 1;
+    t->version = is_view ? old->version : 1;
+    if (is_view) {
+        ddl_raise_version(d, t);
+    }
     t->view_sql = sql;
     struct slice key = key_rel_name(d, t->database_id, schema, t->name);
     if (is_view) {
@@ -217,7 +220,7 @@ struct status *ddl_create_view(struct ddl *d, const PgQuery__ViewStmt *s)
     }
     ddl_put(d, key_id4(d, "table/", id), t);
     ddl_compare(d, key_id4(d, "schema/", schema));
-    return ddl_commit(d);
+    return ddl_apply(d);
 }
 
 /* ---- what reads a table ---- */
@@ -330,7 +333,7 @@ struct status *views_follow_rename(struct ddl *d, const Sherd__V1__TableDesc *t,
         Sherd__V1__TableDesc *next;
         TRY(copy_table(d, views[i], &next));
         TRY(walk_view(d, views[i], &r, &next->view_sql));
-        next->version++;
+        ddl_raise_version(d, next);
         ddl_compare(d, key_id4(d, "table/", next->id));
         ddl_put(d, key_id4(d, "table/", next->id), next);
     }

@@ -240,6 +240,12 @@ bool plan_is_valid(const struct plan *p, const struct catalog *c)
     if (p->revision == catalog_revision(c)) {
         return true;
     }
+    return !catalog_is_overlay(p->revision) && !catalog_is_overlay(catalog_revision(c)) &&
+           plan_is_same(p, c);
+}
+
+bool plan_is_same(const struct plan *p, const struct catalog *c)
+{
     for (int i = 0; i < p->ndeps; i++) {
         const Sherd__V1__TableDesc *t = catalog_table_by_id(c, p->deps[i].id);
         if (t == NULL || t->version != p->deps[i].version) {
@@ -255,7 +261,7 @@ bool plan_is_valid(const struct plan *p, const struct catalog *c)
             return false;
         }
     }
-    return p->inner == NULL || plan_is_valid(p->inner, c);
+    return p->inner == NULL || plan_is_same(p->inner, c);
 }
 
 enum plan_tag plan_tag(const struct plan *p)

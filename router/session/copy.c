@@ -504,7 +504,7 @@ out:
 struct status *copy_statement(struct fiber *f, struct session *s, struct parsed *p, int i,
                               struct sink *sink)
 {
-    struct catalog *c = catalog_current(s->router->catalog);
+    struct catalog *c = session_catalog(s);
     struct arena *plan_arena = arena_create(0);
     struct exec exec = {0};
     session_env(s, c, &exec.env);

@@ -9,6 +9,8 @@
  */
 #include "session_internal.h"
 
+#include "../ddl/schema_txn.h"
+
 #include "base/check.h"
 #include "base/mem.h"
 #include "sql/datetime.h"
@@ -220,8 +222,8 @@ static struct status *wait_newer_catalog(struct fiber *f, struct session *s,
     for (uint64_t waited = 0, step = 1; waited < SCHEMA_WAIT_MS;
          waited += step, step = step < 50 ? step * 2 : step) {
         TRY(meta_refresh(f, s->router->meta));
-        struct catalog *c = catalog_current(s->router->catalog);
-        bool is_same = plan_is_valid(plan, c);
+        struct catalog *c = session_catalog(s);
+        bool is_same = plan_is_same(plan, c);
         catalog_unref(c);
         if (!is_same) {
             return NULL;
@@ -322,7 +324,7 @@ struct status *execute_plan(struct fiber *f, struct run *x, bool *out_replan)
         x->step = replay_plan(s, x->plan, x->params, x->nparams, x->now_us);
         s->replay.under_way = x->step;
     }
-    struct catalog *c = catalog_current(s->router->catalog);
+    struct catalog *c = session_catalog(s);
     struct status *st = execute_tries(f, x, c, out_replan);
     while (st != NULL && x->step != NULL && !x->is_different) {
         if (x->given > x->again) { /* all rows that it gave were sent */
@@ -357,7 +359,7 @@ static struct status *run_query(struct fiber *f, struct session *s, struct slice
                                 struct parsed *p, int i, struct sink *sink, bool is_only)
 {
     for (int tries = 0;; tries++) {
-        struct catalog *c = catalog_current(s->router->catalog);
+        struct catalog *c = session_catalog(s);
         struct plan_env env;
         session_env(s, c, &env);
         struct plan *plan = plan_cache_get(s->router->plans, &env, sql, NULL, 0);
@@ -417,45 +419,60 @@ bool execute_ends_block(const struct parsed *p, int i)
            x->kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK_TO;
 }
 
-static struct status *run_ddl(struct fiber *f, struct session *s, struct parsed *p, int i,
-                              struct sink *sink)
+static struct status *forbidden_in_block(const char *tag)
 {
-    const PgQuery__Node *node = parsed_node(p, i);
-    bool is_create = node->node_case == PG_QUERY__NODE__NODE_CREATEDB_STMT;
-    if ((is_create || node->node_case == PG_QUERY__NODE__NODE_DROPDB_STMT) &&
-        (session_in_txn(s) || s->txn != NULL)) {
-        return status_sql(INVALID, "25001", "%s DATABASE cannot run inside a transaction block",
-                          is_create ? "CREATE" : "DROP");
+    return status_sql(INVALID, "25001", "%s cannot run inside a transaction block", tag);
+}
+
+/* One attempt, in the transaction of the block or one of its own, which is committed with it when
+ * nothing else is in it. */
+static struct status *ddl_attempt(struct fiber *f, struct session *s, struct parsed *p, int i,
+                                  bool is_alone, const char **out_tag)
+{
+    TRY(session_need_txn(s, false, false));
+    TRY(session_may_write(s, ddl_tag(p, i)));
+    s->block_has_query = true;
+    replay_give_up(s);
+    TRY(txn_statement_begin(f, s->txn));
+    if (s->schema == NULL) {
+        s->schema = schema_begin(s->router, s->txn, settings_ms(s, "lock_timeout"));
     }
-    TRY(session_may_write(s, "a schema change"));
-    if (s->in_block) {
-        const PgQuery__Node *n = parsed_node(p, i);
-        if (n->node_case != PG_QUERY__NODE__NODE_TRUNCATE_STMT) {
-            return status_hint(
-                status_new(UNSUPPORTED,
-                           "schema changes inside a transaction block are not supported"),
-                "Run the statement outside of BEGIN ... COMMIT.");
-        }
-        TRY(session_need_txn(s, false, false));
-        replay_give_up(s);
-        TRY(txn_statement_begin(f, s->txn));
-    } else {
-        TRY(session_end_implicit(f, s)); /* what came before in the same query */
-    }
-    struct catalog *c = catalog_current(s->router->catalog);
+    struct catalog *c = session_catalog(s);
     struct exec exec = {0};
     session_env(s, c, &exec.env);
     exec.arena = arena_create(0);
     exec.txn = s->txn;
-    exec.txn_now_us = exec.stmt_now_us = session_wall_us(s);
-    const char *tag = "";
-    struct status *st = ddl_execute(f, &exec, p, i, &tag);
-    if (st == NULL) {
-        st = sink->complete(f, sink, tag);
-    }
+    exec.schema = s->schema;
+    exec.txn_now_us = s->txn_now_us;
+    exec.stmt_now_us = session_wall_us(s);
+    exec.is_last = is_alone;
+    struct status *st = ddl_execute(f, &exec, p, i, out_tag);
     arena_destroy(exec.arena);
     catalog_unref(c);
-    return st;
+    return st == NULL && is_alone ? session_end_implicit(f, s) : st;
+}
+
+static struct status *run_ddl(struct fiber *f, struct session *s, struct parsed *p, int i,
+                              struct sink *sink, bool is_only)
+{
+    bool is_alone = is_only && !s->in_block && s->txn == NULL;
+    if ((session_in_txn(s) || s->txn != NULL) && ddl_forbids_block(p, i)) {
+        return forbidden_in_block(ddl_tag(p, i));
+    }
+    const char *tag = "";
+    struct status *st;
+    for (int tries = 0;; tries++) {
+        st = ddl_attempt(f, s, p, i, is_alone, &tag);
+        if (!status_is(st, STATUS_CONFLICT) || !is_alone || tries == RETRIES_MAX) {
+            break;
+        }
+        status_free(st);
+        session_drop_txn(f, s);
+        TRY(fiber_sleep(f,
+                        loop_random_below(s->router->loop, (uint64_t)(tries + 1) * 1000000) + 1));
+    }
+    TRY(st);
+    return sink->complete(f, sink, tag);
 }
 
 static const char *noop_tag(const PgQuery__Node *n)
@@ -508,7 +525,7 @@ struct status *execute_statement(struct fiber *f, struct session *s, struct slic
     case STMT_EXPLAIN:
         return run_query(f, s, sql, p, i, sink, is_only && !s->in_block);
     case STMT_DDL:
-        return run_ddl(f, s, p, i, sink);
+        return run_ddl(f, s, p, i, sink, is_only);
     case STMT_TXN:
         return session_txn_statement(f, s, n, sink);
     case STMT_SET:
@@ -518,7 +535,7 @@ struct status *execute_statement(struct fiber *f, struct session *s, struct slic
     case STMT_NOOP:
         if (n->node_case == PG_QUERY__NODE__NODE_VACUUM_STMT && n->vacuum_stmt->is_vacuumcmd &&
             (session_in_txn(s) || s->txn != NULL)) {
-            return status_sql(INVALID, "25001", "VACUUM cannot run inside a transaction block");
+            return forbidden_in_block("VACUUM");
         }
         return sink->complete(f, sink, noop_tag(n));
     case STMT_PREPARE:
@@ -583,7 +600,7 @@ static struct status *run_shape(struct fiber *f, struct session *s, struct slice
         }
         return NULL;
     }
-    struct catalog *c = catalog_current(s->router->catalog);
+    struct catalog *c = session_catalog(s);
     struct plan_env env;
     session_env(s, c, &env);
     struct slice text = buf_slice(&sh.text);
@@ -675,7 +692,7 @@ static struct status *simple(struct fiber *f, struct session *s, struct slice sq
     if (is_done) {
         return NULL;
     }
-    struct catalog *c = catalog_current(s->router->catalog);
+    struct catalog *c = session_catalog(s);
     struct plan_env env;
     session_env(s, c, &env);
     struct plan *cached =
@@ -781,7 +798,7 @@ struct status *prepared_plan(struct fiber *f, struct session *s, struct prepared
         return NULL;
     }
     for (int tries = 0;; tries++) {
-        struct catalog *c = catalog_current(s->router->catalog);
+        struct catalog *c = session_catalog(s);
         if (p->plan != NULL && plan_is_valid(p->plan, c)) {
             catalog_unref(c);
             return NULL;
@@ -853,7 +870,7 @@ static struct status *prepare(struct fiber *f, struct session *s, struct slice n
         p->param_types[i] = param_types[i];
     }
     struct status *st = NULL;
-    struct catalog *c = catalog_current(s->router->catalog);
+    struct catalog *c = session_catalog(s);
     struct plan_env env;
     session_env(s, c, &env);
     p->plan =

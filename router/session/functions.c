@@ -10,6 +10,7 @@
  */
 #include "session_internal.h"
 
+#include "../ddl/schema_txn.h"
 #include "../ddl/system.h"
 
 #include "base/check.h"
@@ -152,9 +153,41 @@ static void void_if_altered(struct sequence_block *b, const struct catalog *c)
     }
 }
 
+/* A sequence that this transaction has made or restarted: nobody else has it, it stands in the
+ * transaction. PostgreSQL's nextval() as metadata/ has it for the others. */
+static struct status *own_nextval(struct session *s, const Sherd__V1__SequenceDesc *d,
+                                  Sherd__V1__SequenceState *state, struct datum *out)
+{
+    int64_t value = state->last;
+    bool fits = !state->called || !__builtin_add_overflow(value, d->increment, &value);
+    if (!fits || value > d->max || value < d->min) {
+        if (!d->cycle) {
+            return status_sql(LIMIT, "2200H", "nextval: reached %s value of sequence \"%s\" (%lld)",
+                              d->increment > 0 ? "maximum" : "minimum", d->name,
+                              (long long)(d->increment > 0 ? d->max : d->min));
+        }
+        value = d->increment > 0 ? d->min : d->max;
+    }
+    state->last = value;
+    state->called = true;
+    sequence_state(s, d->id)->value = value;
+    s->last_sequence = d->id;
+    *out = datum_int(value);
+    return NULL;
+}
+
+static Sherd__V1__SequenceState *own_state(struct session *s, uint64_t id)
+{
+    return s->schema != NULL ? schema_sequence(s->schema, id) : NULL;
+}
+
 static struct status *nextval(struct session *s, const struct catalog *c,
                               const Sherd__V1__SequenceDesc *d, struct datum *out)
 {
+    Sherd__V1__SequenceState *own = own_state(s, d->id);
+    if (own != NULL) {
+        return own_nextval(s, d, own, out);
+    }
     int64_t again;
     if (replay_draw(s, d->id, &again)) {
         sequence_state(s, d->id)->value = again;
@@ -197,6 +230,17 @@ static struct status *setval(struct session *s, const Sherd__V1__SequenceDesc *d
     r.set = true;
     r.value = v;
     r.called = nargs < 3 || args[2].i != 0;
+    Sherd__V1__SequenceState *own = own_state(s, d->id);
+    if (own != NULL) {
+        own->last = v;
+        own->called = r.called;
+        if (r.called) {
+            sequence_state(s, d->id)->value = v;
+            s->last_sequence = d->id;
+        }
+        *out = datum_int(v);
+        return NULL;
+    }
     int64_t first, increment;
     uint32_t count;
     TRY(meta_sequence(fiber_current(), s->router->meta, &r, &first, &increment, &count));
@@ -231,7 +275,7 @@ void session_output(struct session *s, type_oid type, const struct datum *d, str
         type_output(type, d, out);
         return;
     }
-    struct catalog *c = catalog_current(s->router->catalog);
+    struct catalog *c = session_catalog(s);
     struct exec x = {.arena = arena_create(0)};
     session_env(s, c, &x.env);
     struct datum name = DATUM_NULL;

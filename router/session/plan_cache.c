@@ -1,7 +1,8 @@
 /*
  * Plans by statement text. A plan is found by one hash of database, search path, parameter types
  * and text; an entry whose descriptors have changed since is dropped when it is met. Bounded by
- * count; the least recently used goes first.
+ * count; the least recently used goes first. Plans of a transaction that has changed the schema are
+ * its own: they neither come from here nor go here.
  */
 #include "session_internal.h"
 
@@ -91,7 +92,7 @@ static struct entry *find(struct plan_cache *c, uint64_t hash)
 struct plan *plan_cache_get(struct plan_cache *c, const struct plan_env *env, struct slice sql,
                             const type_oid *types, int ntypes)
 {
-    if (sql.len > TEXT_MAX) {
+    if (sql.len > TEXT_MAX || catalog_is_overlay(catalog_revision(env->catalog))) {
         return NULL;
     }
     make_key(&c->scratch, env, sql, types, ntypes);
@@ -111,7 +112,7 @@ struct plan *plan_cache_get(struct plan_cache *c, const struct plan_env *env, st
 void plan_cache_put(struct plan_cache *c, const struct plan_env *env, struct slice sql,
                     const type_oid *types, int ntypes, struct plan *p)
 {
-    if (sql.len > TEXT_MAX) {
+    if (sql.len > TEXT_MAX || catalog_is_overlay(catalog_revision(env->catalog))) {
         return;
     }
     make_key(&c->scratch, env, sql, types, ntypes);

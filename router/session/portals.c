@@ -135,7 +135,7 @@ static struct status *portal_open(struct fiber *f, struct session *s, struct por
     }
     struct run x = {
         .s = s, .plan = p->plan, .params = p->params, .nparams = p->nparams, .now_us = p->now_us};
-    execute_init(&x, catalog_current(s->router->catalog), p->arena, &p->exec);
+    execute_init(&x, session_catalog(s), p->arena, &p->exec);
     replay_rewind(s, p->step);
     TRY(txn_statement_begin(f, s->txn));
     return plan_open(f, p->plan, &p->exec, &p->op);
@@ -191,7 +191,7 @@ static struct status *portal_again(struct fiber *f, struct session *s, struct po
 /* What a closed portal had been read of. */
 static struct status *rows_again(struct fiber *f, struct session *s, struct replay_step *x)
 {
-    struct catalog *c = catalog_current(s->router->catalog);
+    struct catalog *c = session_catalog(s);
     struct arena *a = arena_create(0);
     struct run run = {
         .s = s, .plan = x->plan, .params = x->params, .nparams = x->nparams, .now_us = x->now_us};
@@ -241,7 +241,7 @@ struct status *execute_step(struct fiber *f, struct session *s, struct replay_st
                       .now_us = x->now_us,
                       .step = x};
     bool replan = false;
-    struct catalog *c = catalog_current(s->router->catalog);
+    struct catalog *c = session_catalog(s);
     struct status *st = execute_tries(f, &run, c, &replan);
     catalog_unref(c);
     x->result = run.digest;
@@ -334,7 +334,8 @@ static struct status *execute_portal(struct fiber *f, struct session *s, struct 
             return status_sql(INVALID, "55000", "portal \"%s\" cannot be run", p->name);
         }
         p->is_done = true;
-        return execute_statement(f, s, slice_str(q->sql), q->parsed, q->index, sink, false);
+        return execute_statement(f, s, slice_str(q->sql), q->parsed, q->index, sink,
+                                 !s->in_block && expects_sync && s->txn == NULL);
     }
     if (max_rows > 0 || p->is_open) {
         return portal_pieces(f, s, p, max_rows > 0 ? max_rows : INT64_MAX, sink, out_suspended);

@@ -299,7 +299,7 @@ static struct status *run_step(struct fiber *f, struct session *s, struct replay
     case REPLAY_PLAN:
         break;
     }
-    struct catalog *c = catalog_current(s->router->catalog);
+    struct catalog *c = session_catalog(s);
     bool is_valid = plan_is_valid(x->plan, c);
     catalog_unref(c);
     return is_valid ? execute_step(f, s, x) : replay_differs();

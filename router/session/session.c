@@ -9,6 +9,8 @@
  */
 #include "session_internal.h"
 
+#include "../ddl/schema_txn.h"
+
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -214,6 +216,11 @@ void session_env(struct session *s, struct catalog *c, struct plan_env *out)
     };
 }
 
+struct catalog *session_catalog(struct session *s)
+{
+    return s->schema != NULL ? schema_catalog(s->schema) : catalog_current(s->router->catalog);
+}
+
 /* ---- transactions ---- */
 
 struct status *session_need_txn(struct session *s, bool is_single_statement, bool read_only)
@@ -269,6 +276,11 @@ static void block_end(struct session *s, bool committed)
 
 void session_drop_txn(struct fiber *f, struct session *s)
 {
+    if (s->schema != NULL) {
+        struct schema_txn *x = s->schema;
+        s->schema = NULL;
+        schema_abort(x);
+    }
     if (s->txn != NULL) {
         struct txn *t = s->txn;
         s->txn = NULL;
@@ -280,8 +292,10 @@ static struct status *commit(struct fiber *f, struct session *s)
 {
     while (s->txn != NULL) {
         struct txn *t = s->txn;
+        struct schema_txn *x = s->schema;
         s->txn = NULL;
-        struct status *st = txn_commit(f, t);
+        s->schema = NULL;
+        struct status *st = x != NULL ? schema_commit(f, x) : txn_commit(f, t);
         if (st != NULL) {
             TRY(replay_run(f, s, st)); /* then it is to be committed anew */
             ASSERT(s->txn != NULL); /* nothing to commit would be an acknowledgement of nothing */
@@ -504,6 +518,8 @@ struct status *session_txn_statement(struct fiber *f, struct session *s, const v
             mem_realloc(s->savepoints, sizeof(*s->savepoints) * (size_t)(s->savepoint_count + 1));
         s->savepoints[s->savepoint_count].name = mem_strdup(x->savepoint_name);
         s->savepoints[s->savepoint_count].undo_count = s->undo_count;
+        s->savepoints[s->savepoint_count].schema_mark =
+            s->schema != NULL ? schema_mark(s->schema) : 0;
         s->savepoints[s->savepoint_count++].id = txn_savepoint(s->txn);
         replay_savepoint(s, REPLAY_SAVEPOINT, s->savepoints[s->savepoint_count - 1].id);
         return sink->complete(f, sink, "SAVEPOINT");
@@ -545,6 +561,9 @@ struct status *session_txn_statement(struct fiber *f, struct session *s, const v
             TRY(replay_run(f, s, st));
         }
         replay_savepoint(s, REPLAY_ROLLBACK_TO, s->savepoints[at].id);
+        if (s->schema != NULL) {
+            schema_rollback_to(s->schema, s->savepoints[at].schema_mark);
+        }
         s->is_failed = false;
         settings_undo_to(s, s->savepoints[at].undo_count);
         drop_savepoints(s, at + 1);

@@ -105,6 +105,7 @@ struct session_savepoint {
     char *name;
     uint64_t id;
     int undo_count; /* of the settings' undo log */
+    int schema_mark; /* schema changes that were made before it */
 };
 
 struct session_modes { /* of a transaction: BEGIN, SET TRANSACTION, the defaults */
@@ -150,10 +151,11 @@ struct session {
     uint64_t last_sequence; /* lastval() */
 
     struct txn *txn;
-    bool in_block;          /* BEGIN was said */
-    bool is_failed;         /* in_block: only ROLLBACK is accepted */
-    bool is_doomed;         /* in_block: and no savepoint can be returned to */
-    bool is_implicit_block; /* several statements of one simple query, or before Sync */
+    struct schema_txn *schema; /* schema changes of txn; NULL: none */
+    bool in_block;             /* BEGIN was said */
+    bool is_failed;            /* in_block: only ROLLBACK is accepted */
+    bool is_doomed;            /* in_block: and no savepoint can be returned to */
+    bool is_implicit_block;    /* several statements of one simple query, or before Sync */
     bool expects_sync;
     struct session_modes modes; /* of the block, or of several statements before their commit */
     bool has_modes;             /* the transaction has begun to have them */
@@ -198,6 +200,8 @@ static inline int64_t session_wall_us(const struct session *s)
     return loop_wall_us(s->router->loop) - 946684800000000;
 }
 void session_env(struct session *s, struct catalog *c, struct plan_env *out);
+/* What the session's statements are planned on: with its own schema changes. A reference. */
+struct catalog *session_catalog(struct session *s);
 struct status *session_need_txn(struct session *s, bool is_single_statement,
                                 bool read_only) STATUS_MUST_CHECK;
 struct status *session_end_implicit(struct fiber *f, struct session *s) STATUS_MUST_CHECK;

@@ -48,6 +48,37 @@ bool bug_set(const char *name, bool on);
 const char *bug_name(enum bug b);
 const char *bug_text(enum bug b);
 
+/* Places where a test may let the process die (as by kill -9), to see that others go on from there.
+ * By name, with crash_arm(): the n-th time that it is reached. */
+#define CRASH_POINTS(X)                                                                            \
+    X(SCHEMA_LOCKED, "a schema change has its tables, their shards are not fenced")                \
+    X(SCHEMA_FENCED, "they are fenced")                                                            \
+    X(SCHEMA_BUILT, "a batch of rows is written under new indexes")                                \
+    X(SCHEMA_PREPARED, "rows are prepared, the commit is not decided")                             \
+    X(SCHEMA_COMMITTED, "the commit is decided, nobody knows")                                     \
+    X(INDEX_ADDED, "an index is WRITE_ONLY, nothing is fenced or filled")                          \
+    X(INDEX_FILLED, "it is filled and not yet PUBLIC")                                             \
+    X(JOB_UNDONE, "a job has given its tables back and not wiped what it had built")               \
+    X(JOB_FINALIZED, "a committed job has finalized its rows and not wiped what was dropped")
+
+enum crash_point {
+#define X(name, text) CRASH_##name,
+    CRASH_POINTS(X)
+#undef X
+        CRASH_COUNT
+};
+
+extern uint32_t crash_left[CRASH_COUNT]; /* 0: not armed */
+void crash_now(void);
+static inline void crash_at(enum crash_point p)
+{
+    if (__builtin_expect(crash_left[p] != 0, 0) && --crash_left[p] == 0) {
+        crash_now();
+    }
+}
+/* "NAME" or "NAME:n"; false when there is none of that name. */
+bool crash_arm(const char *text);
+
 /* Rules 1-26 of the Raft hardening (replication/rules.c), all on; a test may switch one off. */
 #define RAFT_RULE_COUNT 27
 extern uint8_t raft_rule_off[RAFT_RULE_COUNT];

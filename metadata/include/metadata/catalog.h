@@ -58,7 +58,11 @@ void catalog_each_role(const struct catalog *c, bool (*fn)(void *ctx, const Sher
  * what it does not change and has a revision that no other snapshot has. */
 struct catalog *catalog_overlay(const struct catalog *base);
 /* Whether the revision is an overlay's: what was made on it holds for nothing else. */
-bool catalog_is_overlay(uint64_t revision);
+#define CATALOG_OVERLAY_BIT (UINT64_C(1) << 63)
+static inline bool catalog_is_overlay(uint64_t revision)
+{
+    return (revision & CATALOG_OVERLAY_BIT) != 0;
+}
 /* Puts or deletes a key of the metadata space, as the transaction's commit will; other keys than
  * descriptors' are passed over. A put descriptor keeps the revision that the committed one has. */
 void catalog_overlay_put(struct catalog *c, struct slice key, struct slice value);

@@ -17,10 +17,12 @@
 
 #include "metadata/client.h"
 
-/* The job as this node's cache has it, decoded into the arena, with its revision; NULL: none. */
+bool meta_job_is_schema(const Sherd__V1__JobDesc *job);
+/* The SCHEMA job as this node's cache has it, decoded into the arena, with its revision; NULL:
+ * none. */
 const Sherd__V1__JobDesc *meta_job_get(struct meta_client *c, uint64_t job_id, struct arena *a,
                                        uint64_t *out_revision);
-/* Every SCHEMA job of the cache in order of id, in the arena; *out_count of them. */
+/* Every job of the cache, of all kinds, in order of id, in the arena; *out_count of them. */
 const Sherd__V1__JobDesc **meta_job_list(struct meta_client *c, struct arena *a, size_t *out_count);
 /* Decides: PENDING becomes ABORTED. After a success the answer is what every other caller gets:
  * committed at `commit` in attempt `attempt`, or not. */

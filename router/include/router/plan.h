@@ -18,6 +18,7 @@
 #include "sql/operator.h"
 
 struct session;
+struct schema_txn;
 
 /* ---- parse ---- */
 
@@ -77,7 +78,10 @@ struct status *plan_statement(struct fiber *f, const struct plan_env *env, const
                               struct plan **out) STATUS_MUST_CHECK;
 struct plan *plan_ref(struct plan *p);
 void plan_unref(struct plan *p);
+/* It can be used with this catalog. One that was made on an overlay only with that. */
 bool plan_is_valid(const struct plan *p, const struct catalog *c);
+/* What it depends on is the same there. */
+bool plan_is_same(const struct plan *p, const struct catalog *c);
 enum plan_tag plan_tag(const struct plan *p);
 bool plan_is_read_only(const struct plan *p); /* no writes and no row locks */
 int plan_columns(const struct plan *p, const struct plan_column **out); /* 0: no result rows */
@@ -88,7 +92,8 @@ int plan_params(const struct plan *p, const type_oid **out);
 struct exec {
     struct plan_env env;
     struct txn *txn;
-    struct arena *arena; /* of this execution */
+    struct schema_txn *schema; /* ddl_execute(): the transaction's schema changes */
+    struct arena *arena;       /* of this execution */
     const struct datum *params;
     int nparams;
     int64_t txn_now_us, stmt_now_us;
@@ -125,11 +130,16 @@ struct status *copy_insert(struct fiber *f, struct copy_target *t, struct exec *
 
 /* ---- DDL (ddl/) ---- */
 
-/* Runs one STMT_DDL in its own metadata change (implicit transaction). out_tag: "CREATE TABLE".
- * Notices through session_notice(). Returns when every router that asks the metadata group sees it
- * and this one's cache has it. */
+/* Runs one STMT_DDL as part of x->schema, in x->txn: nobody else sees it before their commit
+ * (schema_commit). is_last of the exec: nothing else is in the transaction, CREATE INDEX may work
+ * beside writers. out_tag: "CREATE TABLE". Notices through session_notice(). After CONFLICT only a
+ * new transaction helps. */
 struct status *ddl_execute(struct fiber *f, struct exec *x, const struct parsed *p, int i,
                            const char **out_tag) STATUS_MUST_CHECK;
+/* What the statement is called, roughly: for messages before it has run. */
+const char *ddl_tag(const struct parsed *p, int i);
+/* It cannot be part of a larger transaction (25001). */
+bool ddl_forbids_block(const struct parsed *p, int i);
 
 /* ---- helpers that DDL and the planner share ---- */
 

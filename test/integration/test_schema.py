@@ -1,0 +1,358 @@
+#!/usr/bin/python3
+"""Schema changes as part of transactions, and schema changes whose server dies at any of their steps.
+
+usage: test_schema.py [--only NAME]     (SHERD_BIN names the directory of the binaries)
+"""
+import argparse
+import os
+import sys
+import threading
+import time
+
+import psycopg2
+
+from cluster import Cluster, query
+
+failures = []
+
+
+def check(what, is_ok, detail=""):
+    if not is_ok:
+        failures.append(what)
+        print(f"FAILED: {what} {detail}", flush=True)
+
+
+def state_of(fn):
+    """SQLSTATE that fn ends with; None: no error."""
+    try:
+        fn()
+        return None
+    except psycopg2.Error as e:
+        return e.pgcode or "lost"
+
+
+def wait_for(what, fn, seconds=40):
+    end = time.monotonic() + seconds
+    while not fn():
+        if time.monotonic() > end:
+            check(what, False, "did not happen in time")
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def index_equals_table(conn, table, column, where="true"):
+    """Rows by the index on the column are the rows of the table."""
+    by_table = query(conn, f"SELECT count(*), sum({column}) FROM {table} WHERE {where}")
+    by_index = query(conn, f"SELECT count(*), sum({column}) FROM {table} WHERE {column} >= 0 AND {where}")
+    return by_table == by_index, (by_table, by_index)
+
+
+def atomic(c):
+    """All or nothing, seen by others only after the commit, by this transaction at once."""
+    a, b = c.connect(1), c.connect(2)
+    query(a, "CREATE TABLE base (id int PRIMARY KEY, v int)")
+    query(a, "INSERT INTO base SELECT g, g FROM generate_series(1, 100) g")
+    query(a, "CREATE TABLE other (id int PRIMARY KEY, v int)")
+    query(a, "INSERT INTO other VALUES (1, 0)")
+    query(b, "BEGIN")
+    query(b, "UPDATE other SET v = v + 1 WHERE id = 1")
+    for end in ("ROLLBACK", "COMMIT"):
+        query(a, "BEGIN")
+        query(a, "CREATE TABLE made (id serial PRIMARY KEY, base_id int REFERENCES base, n int)")
+        query(a, "INSERT INTO made (base_id, n) SELECT id, v FROM base WHERE id <= 10")
+        query(a, "CREATE INDEX made_n ON made (n)")
+        query(a, "ALTER TABLE base ADD COLUMN w int DEFAULT 5")
+        query(a, "UPDATE base SET w = 6 WHERE id = 1")
+        query(a, "CREATE VIEW seen AS SELECT w FROM base")
+        query(a, "CREATE SEQUENCE numbers START 10")
+        check("own sequence", query(a, "SELECT nextval('numbers')") == [(10,)])
+        query(a, "SAVEPOINT s")
+        query(a, "DROP TABLE made")
+        check("own drop", state_of(lambda: query(a, "SELECT 1 FROM made")) == "42P01")
+        query(a, "ROLLBACK TO s")
+        check("own rows", query(a, "SELECT count(*), max(id) FROM made WHERE n <= 10") == [(10, 10)])
+        check("own view", query(a, "SELECT sum(w) FROM seen") == [(501,)])
+        check("others see no table", state_of(lambda: query(c.connect(2), "SELECT 1 FROM made")) == "42P01")
+        check("others go on with other tables", query(c.connect(2), "SELECT v FROM other") == [(0,)])
+        query(a, end)
+        n = None if end == "ROLLBACK" else [(10,)]
+        if n is None:
+            check("rolled back", state_of(lambda: query(c.connect(2), "SELECT 1 FROM made")) == "42P01")
+            check("column rolled back", state_of(lambda: query(c.connect(2), "SELECT w FROM base")) == "42703")
+            check("sequence rolled back", state_of(lambda: query(a, "SELECT nextval('numbers')")) == "42P01")
+        else:
+            d = c.connect(3)
+            check("committed", query(d, "SELECT count(*) FROM made WHERE n < 100") == n)
+            check("column committed", query(d, "SELECT sum(w) FROM base") == [(501,)])
+            check("sequence committed", query(d, "SELECT nextval('numbers')") == [(11,)])
+            check("serial committed", query(d, "INSERT INTO made (n) VALUES (0) RETURNING id") == [(11,)])
+    check("a transaction on another table is not aborted", state_of(lambda: query(b, "COMMIT")) is None)
+    check("its row", query(a, "SELECT v FROM other") == [(1,)])
+    # One transaction of a simple query of several statements.
+    check("division", state_of(lambda: query(a, "CREATE TABLE gone (x int); INSERT INTO gone VALUES (1); SELECT 1 / 0"))
+          == "22012")
+    check("nothing of it", state_of(lambda: query(a, "SELECT 1 FROM gone")) == "42P01")
+    for statement in ("CREATE DATABASE x", "VACUUM", "CREATE INDEX CONCURRENTLY i ON base (v)", "DROP DATABASE x"):
+        query(a, "BEGIN")
+        check(f"{statement} in a block", state_of(lambda s=statement: query(a, s)) == "25001")
+        query(a, "ROLLBACK")
+    wait_for("no job is left", lambda: query(a, "SELECT count(*) FROM pg_catalog.sherd_jobs WHERE kind = 'schema'") == [(0,)])
+
+
+def locked(c):
+    """Who uses a table that another transaction changes waits for its end; so does who changes it."""
+    a, b = c.connect(1), c.connect(2)
+    query(a, "CREATE TABLE busy (id int PRIMARY KEY, v int)")
+    query(a, "INSERT INTO busy SELECT g, 0 FROM generate_series(1, 50) g")
+    for end, columns in (("ROLLBACK", 2), ("COMMIT", 3)):
+        query(a, "BEGIN")
+        query(a, "ALTER TABLE busy ADD COLUMN w int")
+        done = {}
+
+        def run(name, sql, node):
+            conn = c.connect(node)
+            try:
+                done[name] = (query(conn, sql), time.monotonic())
+            except psycopg2.Error as e:
+                done[name] = (e.pgcode, time.monotonic())
+        threads = [threading.Thread(target=run, args=x) for x in (
+            ("read", "SELECT * FROM busy WHERE id = 1", 2), ("write", "UPDATE busy SET v = v + 1 WHERE id = 2", 3),
+            ("change", "ALTER TABLE busy ADD COLUMN x" + end.lower() + " int", 3))]
+        for t in threads:
+            t.start()
+        time.sleep(0.5)
+        check("others wait", not done, str(done))
+        at = time.monotonic()
+        query(a, end)
+        for t in threads:
+            t.join(30)
+        check("they go on", len(done) == 3 and all(d[1] >= at for d in done.values()), str(done))
+        row = done["read"][0]
+        check(f"the reader sees the columns after {end}", isinstance(row, list) and len(row[0]) in (columns, columns + 1),
+              str(row))
+        check("the writer wrote", done["write"][0] is None, str(done["write"]))
+        check("the change was made", done["change"][0] is None, str(done["change"]))
+        query(a, "ALTER TABLE busy DROP COLUMN x" + end.lower())
+    query(a, "BEGIN")
+    query(a, "ALTER TABLE busy ADD COLUMN y int")
+    query(b, "SET lock_timeout = '300ms'")
+    check("lock_timeout", state_of(lambda: query(b, "ALTER TABLE busy ADD COLUMN z int")) == "55P03")
+    query(a, "ROLLBACK")
+    check("values", query(b, "SELECT v FROM busy WHERE id = 2") == [(2,)])
+
+
+class Writer(threading.Thread):
+    """Inserts, updates and deletes rows of `table`; keeps what must be there. Errors that promise that nothing was
+    done are counted, lost connections make the row unknown."""
+
+    def __init__(self, cluster, nodes, table, first):
+        super().__init__(daemon=True)
+        self.cluster, self.nodes, self.table = cluster, nodes, table
+        self.next_id, self.rows, self.unknown = first, {}, set()
+        self.stop, self.refused, self.done = False, {}, 0
+
+    def run(self):
+        node, conn = 0, None
+        while not self.stop:
+            self.next_id += 1
+            i = self.next_id
+            steps = [(f"INSERT INTO {self.table} (id, k) VALUES ({i}, {i})", i)]
+            if i % 3 == 0:
+                steps.append((f"UPDATE {self.table} SET k = {i + 500000000} WHERE id = {i}", i + 500000000))
+            if i % 5 == 0:
+                steps.append((f"DELETE FROM {self.table} WHERE id = {i}", None))
+            for sql, value in steps:
+                try:
+                    if conn is None:
+                        conn = self.cluster.connect(self.nodes[node])
+                    query(conn, sql)
+                    self.done += 1
+                    self.rows[i] = value
+                    if value is None:
+                        del self.rows[i]
+                except psycopg2.Error as e:
+                    if e.pgcode is None or e.pgcode.startswith(("08", "57P")):
+                        self.unknown.add(i)
+                        conn = None
+                        node = (node + 1) % len(self.nodes)
+                    else:
+                        self.refused[e.pgcode] = self.refused.get(e.pgcode, 0) + 1
+                    break
+
+
+def compare(conn, table, writers, what):
+    have = dict(query(conn, f"SELECT id, k FROM {table} WHERE id > 100000"))
+    unknown = set().union(*(w.unknown for w in writers))
+    want = {i: v for w in writers for i, v in w.rows.items() if i not in unknown}
+    wrong = [(i, v, have.get(i)) for i, v in want.items() if have.get(i) != v]
+    ghosts = [i for i in have if i not in want and i not in unknown]
+    check(f"{what}: rows", not wrong and not ghosts, f"wrong {wrong[:3]} ghosts {ghosts[:3]}")
+
+
+def beside_writers(c):
+    """CREATE INDEX beside writers: index equals table while it is made (for whom it is usable) and after it."""
+    a = c.connect(1)
+    query(a, "CREATE TABLE live (id int PRIMARY KEY, k int NOT NULL)")
+    query(a, "INSERT INTO live SELECT g, g FROM generate_series(1, 4000) g")
+    writers = [Writer(c, [1 + i % 3, 1 + (i + 1) % 3], "live", 1000000 * (i + 1)) for i in range(3)]
+    for w in writers:
+        w.start()
+    old = c.connect(2)
+    query(old, "BEGIN ISOLATION LEVEL REPEATABLE READ")
+    before = query(old, "SELECT count(*), sum(k) FROM live")
+    stop, wrong, looks = [False], [], [0]
+
+    def look():
+        conn = c.connect(3)
+        while not stop[0]:
+            query(conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            try:
+                same, detail = index_equals_table(conn, "live", "k")
+                looks[0] += 1
+                if not same:
+                    wrong.append(detail)
+            except psycopg2.Error as e:
+                if e.pgcode != "40001":
+                    wrong.append(e.pgcode)
+            query(conn, "ROLLBACK")
+    t = threading.Thread(target=look)
+    t.start()
+    for n in range(3):
+        query(a, f"CREATE {'UNIQUE ' if n == 1 else ''}INDEX live_k ON live (k)")
+        plan = "\n".join(r[0] for r in query(a, "EXPLAIN SELECT count(*), sum(k) FROM live WHERE k >= 0"))
+        check("the index is used", "live_k" in plan, plan)
+        # A snapshot from before the index: the same as without it, or a refusal, never less.
+        try:
+            after = query(old, "SELECT count(*), sum(k) FROM live WHERE k >= 0")
+            check("an old snapshot and the new index", after == before, f"{before} {after}")
+        except psycopg2.Error as e:
+            check("an old snapshot is refused", e.pgcode == "40001", str(e))
+            query(old, "ROLLBACK")
+            query(old, "BEGIN ISOLATION LEVEL REPEATABLE READ")
+            before = query(old, "SELECT count(*), sum(k) FROM live")
+        query(a, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        same, detail = index_equals_table(a, "live", "k")
+        query(a, "COMMIT")
+        check("index equals table", same, str(detail))
+        if n < 2:
+            query(a, "DROP INDEX live_k")
+    stop[0] = True
+    t.join(30)
+    for w in writers:
+        w.stop = True
+    for w in writers:
+        w.join(30)
+    check("index equals table in each snapshot", not wrong and looks[0] > 0, f"{looks[0]} looks, {wrong[:3]}")
+    compare(a, "live", writers, "beside CREATE INDEX")
+    codes = set().union(*(w.refused for w in writers))
+    check("writers hear of conflicts only", codes <= {"40001"}, str([w.refused for w in writers]))
+    print(f"  {sum(w.done for w in writers)} writes, {looks[0]} looks, refused {[w.refused for w in writers]}", flush=True)
+
+
+# Crash point, statements before, statements of the transaction, whether it may have committed.
+CRASHES = [
+    ("SCHEMA_LOCKED", ["ALTER TABLE t ADD COLUMN c int"], False),
+    ("SCHEMA_FENCED", ["ALTER TABLE t ADD COLUMN c int"], False),
+    ("SCHEMA_BUILT:3", ["ALTER TABLE t ADD PRIMARY KEY (id)"], False),
+    ("SCHEMA_PREPARED", ["BEGIN", "ALTER TABLE t ADD COLUMN c int DEFAULT 1", "UPDATE t SET c = 2 WHERE id <= 3",
+                         "CREATE TABLE n (x int)", "INSERT INTO n VALUES (1)", "COMMIT"], False),
+    ("SCHEMA_COMMITTED", ["BEGIN", "ALTER TABLE t ADD COLUMN c int DEFAULT 1", "UPDATE t SET c = 2 WHERE id <= 3",
+                          "CREATE TABLE n (x int)", "INSERT INTO n VALUES (1)", "COMMIT"], True),
+    ("SCHEMA_COMMITTED", ["ALTER TABLE t ADD PRIMARY KEY (id)"], True),
+    ("INDEX_ADDED", ["CREATE INDEX t_k ON t (k)"], True),
+    ("SCHEMA_BUILT:3", ["CREATE UNIQUE INDEX t_k ON t (k)"], True),
+    ("INDEX_FILLED", ["CREATE INDEX t_k ON t (k)"], True),
+    ("JOB_UNDONE", ["BEGIN", "CREATE INDEX t_k ON t (k)", "ROLLBACK"], False),
+    ("JOB_FINALIZED", ["DROP TABLE t"], True),
+]
+
+
+def crash(c, restart, point, statements, may_commit):
+    what = f"{point} in {'; '.join(statements)}"
+    a = c.connect_retry(1)
+    for t in ("t", "n"):
+        query(a, f"DROP TABLE IF EXISTS {t}")
+    query(a, "CREATE TABLE t (id int NOT NULL, k int)")
+    query(a, "INSERT INTO t SELECT g, g FROM generate_series(1, 3000) g")
+    c.kill(2)
+    os.environ["SHERD_CRASH_AT"] = point
+    try:
+        c.start(2)
+    finally:
+        del os.environ["SHERD_CRASH_AT"]
+    b = c.connect_retry(2)
+    begin = time.monotonic()
+    try:
+        for s in statements:
+            query(b, s)
+        # It dies in the background, if at all.
+        while time.monotonic() < begin + 30:
+            query(b, "SELECT 1")
+            time.sleep(0.02)
+        check(what, False, "the server did not die")
+        return
+    except psycopg2.OperationalError:
+        pass
+    died = time.monotonic()
+    if restart:
+        c.start(2)
+    a = c.connect_retry(1)
+    # Never left fenced, locked, half indexed: the table can be read, written and changed by others.
+    dropped = statements == ["DROP TABLE t"]
+    if not dropped:
+        check(f"{what}: written", state_of(lambda: query(a, "INSERT INTO t (id, k) VALUES (5000, 5000)")) is None)
+        check(f"{what}: read", query(a, "SELECT count(*) FROM t") == [(3001,)])
+    freed = time.monotonic()
+    wait_for(f"{what}: the job ends", lambda: query(a, "SELECT count(*) FROM pg_catalog.sherd_jobs WHERE kind = 'schema'") == [(0,)])
+    ended = time.monotonic()
+    if not dropped:
+        same, detail = index_equals_table(a, "t", "k")
+        check(f"{what}: index equals table", same, str(detail))
+        check(f"{what}: indexes are valid",
+              query(a, "SELECT count(*) FROM pg_index WHERE NOT indisvalid") == [(0,)])
+    has = query(a, "SELECT count(*) FROM information_schema.columns WHERE table_name = 't' AND column_name = 'c'")[0][0]
+    if "COMMIT" in statements:
+        made = query(a, "SELECT count(*) FROM pg_class WHERE relname = 'n'")[0][0]
+        check(f"{what}: rows and catalog together", made == has == (1 if may_commit else 0), f"{made} {has}")
+        if may_commit:
+            check(f"{what}: rows", query(a, "SELECT (SELECT count(*) FROM n), sum(c) FROM t") [0][0] == 1)
+            check(f"{what}: updated", query(a, "SELECT count(*) FROM t WHERE c = 2") == [(3,)])
+    elif any("ADD COLUMN" in s for s in statements):
+        check(f"{what}: undone", has == 0)
+    if not dropped:
+        check(f"{what}: can be changed", state_of(lambda: query(a, "ALTER TABLE t ADD COLUMN after int")) is None)
+        check(f"{what}: can be indexed", state_of(lambda: query(a, "CREATE INDEX ON t (after)")) is None)
+        if "PRIMARY KEY" in statements[0]:
+            key = query(a, "SELECT count(*) FROM pg_index WHERE indisprimary AND indrelid = 't'::regclass")[0][0]
+            check(f"{what}: key", key == (1 if may_commit else 0))
+            query(a, "INSERT INTO t (id, k) VALUES (6000, 1)")
+            check(f"{what}: count", query(a, "SELECT count(*) FROM t") == [(3002,)])
+    else:
+        check(f"{what}: gone", state_of(lambda: query(a, "SELECT 1 FROM t")) == "42P01")
+    print(f"  {what}: table free after {freed - died:.2f} s, job ended after {ended - died:.2f} s", flush=True)
+    if not restart:
+        c.start(2)
+        c.connect_retry(2)
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument("--only")
+    ap.add_argument("--no-restart", action="store_true", help="the server that died stays down: the others go on")
+    args = ap.parse_args()
+    with Cluster() as c:
+        for test in (atomic, locked, beside_writers):
+            if args.only in (None, test.__name__):
+                begin = time.monotonic()
+                test(c)
+                print(f"{test.__name__}: {time.monotonic() - begin:.1f} s", flush=True)
+        for point, statements, may_commit in CRASHES:
+            if args.only in (None, "crash", point):
+                crash(c, not args.no_restart, point, statements, may_commit)
+    print(f"{len(failures)} failed" if failures else "ok")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
