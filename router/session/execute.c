@@ -261,8 +261,8 @@ struct status *execute_tries(struct fiber *f, struct run *x, struct catalog *c, 
         bool is_fresh = x->is_only && !s->in_block;
         if (is_fresh) {
             session_drop_txn(f, s);
-        } else if (s->txn == NULL) {
-            break;
+        } else if (s->txn == NULL || strcmp(st->sqlstate, "40P01") == 0) {
+            break; /* a deadlock ends only when the locks of the statements before go */
         } else {
             struct status *refused = txn_refresh(f, s->txn);
             if (refused != NULL) {

@@ -91,6 +91,38 @@ def child_against_parent(c, pairs=250):
           f"{len(acknowledged[1])} deletes")
 
 
+def deadlock(c):
+    """Over two shards: one gets 40P01 soon, at its first conflict, and the other goes on."""
+    conn = c.connect()
+    for t in ("dead_a", "dead_b"):
+        query(conn, f"CREATE TABLE {t} (k int PRIMARY KEY, v int NOT NULL) WITH (sharding = 'hash', shards = 1)")
+        query(conn, f"INSERT INTO {t} VALUES (1, 0)")
+    barrier, states, times = threading.Barrier(2), [], []
+
+    def work(node, first, second):
+        own = c.connect(node, autocommit=False)
+        for _ in range(5):
+            query(own, f"UPDATE {first} SET v = v + 1")
+            barrier.wait()
+            begin = time.monotonic()
+            try:
+                query(own, f"UPDATE {second} SET v = v + 1")
+                own.commit()
+                states.append("ok")
+            except psycopg2.Error as e:
+                states.append(e.pgcode)
+                own.rollback()
+            times.append(time.monotonic() - begin)
+            barrier.wait()
+
+    together(lambda: work(1, "dead_a", "dead_b"), lambda: work(2, "dead_b", "dead_a"))
+    print(f"5 deadlocks over two shards: {sorted(states)}, solved in at most {1000 * max(times):.0f} ms")
+    if states.count("40P01") != 5 or states.count("ok") != 5:
+        raise RuntimeError("each deadlock has one victim")
+    if sorted(times)[5] > 1:
+        raise RuntimeError("deadlocks over shards take long")
+
+
 def fresh_tables(c):
     """A table can be used at once and everywhere, while its shards are still being cut."""
     conns = [c.connect(n) for n in (1, 2, 3)]
@@ -107,6 +139,7 @@ def main():
     with Cluster() as c:
         fresh_tables(c)
         one_row(c)
+        deadlock(c)
         child_against_parent(c)
     return 0
 
