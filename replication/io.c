@@ -418,6 +418,7 @@ static int io_send(struct raft_io *io, struct raft_io_send *req, const struct ra
     if (rv != 0) {
         return rv;
     }
+    swallow = swallow || rule_install_newcomer(g, m);
     if (cb != NULL) { /* TimeoutNow has none, and its request is not to be touched */
         if (g->send_count == g->send_capacity) {
             g->send_capacity = g->send_capacity ? g->send_capacity * 2 : 16;

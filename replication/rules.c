@@ -198,6 +198,24 @@ int rule_send_status(const struct group *g, const struct raft_message *m, uint64
 }
 
 /*
+ * Not of the 26: the log is not all of a group's state. What was there when the group began (its
+ * descriptor, the rows of a shard that was split off) is in the state store only. Founders have it,
+ * and entry 1. Who is sent entry 1 is a newcomer, and must get the state by an install, however
+ * short the log is: the entries are withheld, and a checkpoint makes the library send a snapshot.
+ */
+bool rule_install_newcomer(struct group *g, const struct raft_message *m)
+{
+    if (m->type != RAFT_IO_APPEND_ENTRIES || m->append_entries.prev_log_index != 0 ||
+        m->append_entries.n_entries == 0) {
+        return false;
+    }
+    if (g->raft.log.snapshot.last_index == 0) {
+        group_checkpoint(g);
+    }
+    return true;
+}
+
+/*
  * 12. Term and vote are written in the same queue as entries, without waiting; what must not happen
  * is that a message of this group leaves before they are durable. All its messages wait, in order.
  */

@@ -37,6 +37,7 @@ bool rule_reload_to_truncate(const struct group *g, uint64_t index);
 /* 10 */
 int rule_send_status(const struct group *g, const struct raft_message *m, uint64_t node_id,
                      bool *out_swallow);
+bool rule_install_newcomer(struct group *g, const struct raft_message *m);
 /* 12 */
 bool rule_gate(const struct group *g);
 /* 13 */

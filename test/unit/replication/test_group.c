@@ -572,6 +572,37 @@ static void destroy_replica(struct fiber *f, struct node *n)
     assert_ok(group_bootstrap(f, n->host, GROUP, 9, NULL, 0));
 }
 
+/* State that is older than the group's first entry, as that of a shard that was split off. */
+static void put_before(struct node *n)
+{
+    struct store_batch *b = store_batch_create(n->state);
+    for (uint64_t i = 0; i < 20; i++) {
+        uint8_t key[9] = {'d'};
+        set_u64(key + 1, UINT64_MAX - i);
+        store_batch_put(b, slice_make(key, sizeof key), slice_str("before the log"));
+    }
+    assert_ok(store_write(n->state, b, true));
+    store_batch_destroy(b);
+}
+
+/* A newcomer gets the state even when the log reaches back to its beginning, and whoever leads. */
+static void a_newcomer_gets_what_is_not_in_the_log(void **state)
+{
+    (void)state;
+    struct cluster c = {.options = {.trailing_entries = 1000}};
+    cluster_start(&c, 4, 3);
+    for (unsigned i = 1; i <= 3; i++) {
+        put_before(&c.nodes[i]);
+    }
+    write_many(wait_leader(&c), 5);
+    on(leader(&c), add_node_4);
+    settle(&c);
+    assert_int_equal(state_keys(&c.nodes[4]), state_keys(leader(&c)));
+    assert_true(state_keys(&c.nodes[4]) >= 25);
+    assert_int_equal(c.nodes[4].reloaded, 1);
+    cluster_stop(&c);
+}
+
 /* A replica moves: learner, voter, the old one removed and destroyed; its id is dead. */
 static void a_replica_moves_to_another_node(void **state)
 {
@@ -912,6 +943,7 @@ int main(void)
         cmocka_unit_test(an_idle_leader_takes_a_checkpoint),
         cmocka_unit_test(a_follower_behind_the_log_is_installed),
         cmocka_unit_test(an_interrupted_install_is_completed),
+        cmocka_unit_test(a_newcomer_gets_what_is_not_in_the_log),
         cmocka_unit_test(a_replica_moves_to_another_node),
         cmocka_unit_test(two_voters_are_not_made_one),
         cmocka_unit_test(transfer_is_quick),
