@@ -319,6 +319,10 @@ void session_failed(struct fiber *f, struct session *s)
     metric_add(s->router->m_errors, 1);
     if (s->in_block) {
         s->is_failed = true;
+        if (s->savepoint_count == 0) { /* nothing to go back to: others get its locks now */
+            session_close_portals(f, s);
+            session_drop_txn(f, s);
+        }
         return;
     }
     session_close_portals(f, s);
