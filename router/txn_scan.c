@@ -10,6 +10,9 @@
  * lie in one shard, which reads LATEST (R2) and so needs no timestamp from the oracle; its further
  * pages name the timestamp and the leader's term of the first.
  *
+ * A constraint is judged on what is committed now: a timestamp of its own from the oracle, later
+ * than every lock that the statement holds, and spans that are validated at every level.
+ *
  * Lookups through a secondary index: the shard fetches rows that are its own; keys of rows in other
  * shards come back as `missed` and are read here. Where order matters and rows may be elsewhere,
  * the entries are read keys-only and the rows fetched and put in that order (struct
@@ -49,6 +52,8 @@ struct scan {
     bool is_cut;
     bool is_latest;
     uint64_t snapshot; /* READ COMMITTED: the statement's, also when it is read on after others */
+    uint64_t current_ts; /* txn_scan_current(): not 0 from the first page on */
+    bool is_current;
     int64_t rows_left; /* of the limit; -1 = no limit */
     struct reroute reroute;
     struct list parts;
@@ -164,7 +169,7 @@ static bool wants_workspace(const struct scan *sc, const struct participant *kno
     if (known != NULL && known->has_handle) {
         return true; /* own writes are to be seen */
     }
-    if (sc->fr.lock != LOCK_NONE) {
+    if (sc->fr.lock != LOCK_NONE || sc->is_current) {
         return true;
     }
     return t->options.isolation == TXN_SERIALIZABLE && !t->options.read_only && !t->single_scan &&
@@ -183,7 +188,7 @@ static struct status *fetch(struct fiber *f, struct scan *sc, struct scan_part *
     bool has_ref = wants_workspace(sc, known);
     if (has_ref) {
         known = txn_part(t, p->shard_id);
-        known->has_locks |= sc->fr.lock != LOCK_NONE;
+        known->has_locks |= sc->fr.lock != LOCK_NONE || sc->is_current;
         known->has_spans |= t->options.isolation == TXN_SERIALIZABLE;
         txn_fill_ref(t, known, &ref);
         q.txn = &ref.ref;
@@ -195,7 +200,8 @@ static struct status *fetch(struct fiber *f, struct scan *sc, struct scan_part *
         q.ts = p->latest_ts; /* 0 for the first page */
         q.expect_term = p->latest_term;
     } else {
-        q.ts = sc->snapshot != 0 ? sc->snapshot : t->start;
+        q.ts = sc->is_current ? sc->current_ts : sc->snapshot != 0 ? sc->snapshot : t->start;
+        q.current = sc->is_current;
     }
     struct fragment fr = sc->fr;
     fr.spans = p->spans;
@@ -535,6 +541,9 @@ static struct status *scan_start(struct fiber *f, struct scan *sc)
         }
         sc->snapshot = t->options.isolation == TXN_READ_COMMITTED ? t->start : 0;
     }
+    if (sc->is_current && sc->current_ts == 0) {
+        TRY(meta_timestamp(f, t->router->meta, &sc->current_ts));
+    }
     if (!is_single && !sc->is_ordered && sc->rows_left < 0) {
         fetch_parallel(f, sc);
     }
@@ -658,6 +667,13 @@ static struct op *scan_create(struct arena *a, struct txn *t, const struct fragm
     list_head_init(&sc->parts);
     output_types(a, fragment, &sc->op.ncols, &sc->op.types);
     return &sc->op;
+}
+
+struct op *txn_scan_current(struct arena *a, struct txn *t, const struct fragment *fragment)
+{
+    struct op *op = scan_create(a, t, fragment, false);
+    CONTAINER_OF(op, struct scan, op)->is_current = true;
+    return op;
 }
 
 struct op *txn_scan(struct arena *a, struct txn *t, const struct fragment *fragment, bool ordered)

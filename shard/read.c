@@ -184,7 +184,7 @@ static struct status *lookup_rows(struct fiber *f, struct reading *rd)
         part_raise(p, &point, rd->ts);
         TRY(part_wait_pending(f, p, &point, rd->ts, rd->work, true));
         if (rd->is_recording) {
-            work_read_span(rd->work, &point, rd->ts, false);
+            work_read_span(rd->work, &point, rd->ts, rd->req->current);
         }
         const struct work_value *own = rd->work != NULL ? work_find(rd->work, pk) : NULL;
         struct slice row;
@@ -566,7 +566,7 @@ static void record_page(struct reading *rd, const struct key_span *begun, const 
             }
             k.is_point = false;
         }
-        work_read_span(rd->work, &k, rd->ts, false);
+        work_read_span(rd->work, &k, rd->ts, rd->req->current);
     }
     buf_deinit(&scratch);
 }
@@ -726,7 +726,8 @@ static bool needs_work(const Sherd__V1__ReadRequest *req, const struct fragment 
     if (t == NULL || t->id == NULL || t->read_only) {
         return false;
     }
-    return fr->lock != LOCK_NONE || t->isolation == SHERD__V1__ISOLATION__SERIALIZABLE ||
+    return fr->lock != LOCK_NONE || req->current ||
+           t->isolation == SHERD__V1__ISOLATION__SERIALIZABLE ||
            (t->handle != NULL && t->handle->number != 0);
 }
 
@@ -749,7 +750,7 @@ struct status *part_read(struct fiber *f, struct part *p, struct arena *a,
         TRY(part_workspace(p, req->txn, rd.fr->lock != LOCK_NONE, &rd.work));
         work_ref(rd.work);
         work_use_table(rd.work, rd.fr->table_id, rd.fr->schema_version);
-        rd.is_recording = rd.work->isolation == SHERD__V1__ISOLATION__SERIALIZABLE;
+        rd.is_recording = rd.work->isolation == SHERD__V1__ISOLATION__SERIALIZABLE || req->current;
         st = read_in_work(f, &rd, &b);
     } else if (rd.fr->lock != LOCK_NONE) {
         st = status_new(INVALID, "a locking read needs a transaction");

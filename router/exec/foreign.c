@@ -236,7 +236,7 @@ struct status *foreign_scan(struct run *r, const struct table_write *t, struct a
     }
     fr.filter = filter;
     fr.spans = index_spans(a, fk->child, primary, &fr.nspans);
-    struct op *op = txn_scan(a, r->x->txn, &fr, false);
+    struct op *op = txn_scan_current(a, r->x->txn, &fr);
     struct batch *b = NULL;
     struct status *st;
     do {

@@ -97,6 +97,14 @@ static struct status *no_index(const struct rel *t)
     return status_new(INTERNAL, "table \"%s\" has no primary index", t->table->name);
 }
 
+/* A condition that has become key spans need not be tested again, but for a row that is locked: it
+ * may have changed before the lock was granted, and READ COMMITTED tests it as it is then. The
+ * columns of its own key are what they were. */
+static bool is_settled(const struct rel *t, const struct scan *s, bool is_used)
+{
+    return is_used && (t->lock == LOCK_NONE || s->index->primary);
+}
+
 struct status *physical_scan(struct planner *p, struct rel *t, int nconds, struct expr **conds,
                              struct order_wish *wish, struct pnode **out)
 {
@@ -114,7 +122,7 @@ struct status *physical_scan(struct planner *p, struct rel *t, int nconds, struc
     struct expr **above = ARENA_ARRAY(p->a, struct expr *, nconds + 1);
     int npushed = 0, nabove = 0;
     for (int i = 0; i < nconds; i++) {
-        if (used[i]) {
+        if (is_settled(t, s, used[i])) {
             continue;
         }
         if (is_pushable(p, conds[i])) {
@@ -206,7 +214,7 @@ struct status *physical_lookup(struct planner *p, const struct rel *outer,
     struct expr **pushed = ARENA_ARRAY(p->a, struct expr *, own + 1);
     int npushed = 0;
     for (int i = 0; i < own; i++) {
-        if (!used[i]) {
+        if (!is_settled(t, s, used[i])) {
             pushed[npushed++] = all[i];
         }
     }

@@ -120,6 +120,7 @@ struct status *table_write_make(struct fiber *f, const struct plan_env *env, str
 {
     w->table = t;
     w->rowid = -1;
+    w->lock = LOCK_NO_KEY_UPDATE;
     w->row_columns = table_row_columns(a, t, &w->ncolumns);
     if (t->n_indexes == 0) {
         return status_new(INTERNAL, "table \"%s\" has no primary index", t->name);
@@ -152,6 +153,9 @@ struct status *table_write_make(struct fiber *f, const struct plan_env *env, str
         struct index_write *iw = &w->indexes[w->nindexes++];
         iw->desc = t->indexes[i];
         iw->is_key_changed = key_changes(d, t, t->indexes[i]);
+        if (iw->desc->unique && iw->is_key_changed) { /* others may refer to it */
+            w->lock = LOCK_UPDATE;
+        }
         if (iw->desc->where_sql != NULL && iw->desc->where_sql[0] != '\0') {
             TRY(analyze_table_expr(f, env, t, iw->desc->where_sql, a, &iw->where));
         }

@@ -75,6 +75,9 @@ void txn_hint_single_scan(struct txn *t);
  * close. Ordered: batches come in key order (or reverse), else shards are read side by side. table
  * is for messages. */
 struct op *txn_scan(struct arena *a, struct txn *t, const struct fragment *fragment, bool ordered);
+/* What is committed now (and own writes), whatever the snapshot, and must be so at the commit, at
+ * every level: for constraints. Unordered. */
+struct op *txn_scan_current(struct arena *a, struct txn *t, const struct fragment *fragment);
 
 struct txn_write {
     Sherd__V1__OpKind kind;

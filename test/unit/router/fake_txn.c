@@ -392,3 +392,8 @@ struct op *txn_scan(struct arena *a, struct txn *t, const struct fragment *fragm
     o->op.types = types;
     return &o->op;
 }
+
+struct op *txn_scan_current(struct arena *a, struct txn *t, const struct fragment *fragment)
+{
+    return txn_scan(a, t, fragment, false);
+}
