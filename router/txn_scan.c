@@ -22,6 +22,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "metadata/catalog.h"
 
 #include <stdlib.h>
 
@@ -176,6 +177,23 @@ static bool wants_workspace(const struct scan *sc, const struct participant *kno
            t->options.as_of == 0;
 }
 
+/* NOWAIT: shards do not know the names of tables. */
+static struct status *name_table(const struct scan *sc, struct status *st)
+{
+    if (sc->fr.lock_wait != LOCK_NOWAIT || strcmp(st->sqlstate, "55P03") != 0) {
+        return st;
+    }
+    struct catalog *c = catalog_current(sc->t->router->catalog);
+    const Sherd__V1__TableDesc *t = catalog_table_by_id(c, sc->fr.table_id);
+    if (t != NULL) {
+        status_free(st);
+        st = status_sql(TIMEOUT, "55P03", "could not obtain lock on row in relation \"%s\"",
+                        t->name);
+    }
+    catalog_unref(c);
+    return st;
+}
+
 static struct status *fetch(struct fiber *f, struct scan *sc, struct scan_part *p)
 {
     struct txn *t = sc->t;
@@ -226,6 +244,7 @@ static struct status *fetch(struct fiber *f, struct scan *sc, struct scan_part *
         st = txn_learn_handle(t, txn_part(t, p->shard_id), reply->handle);
     }
     if (st != NULL) {
+        st = name_table(sc, st);
         if (q.seq != 0) {
             txn_part(t, p->shard_id)
                 ->seq--; /* an error gives its number back: the next request has it (W1) */

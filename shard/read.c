@@ -47,6 +47,7 @@ struct reading {
     size_t missed_count, missed_cap;
     uint64_t page_end;     /* scan.seen at which the page ends */
     uint64_t newest;       /* a version newer than the snapshot was met under a lock */
+    bool is_deleted;       /* and it is a tombstone */
     struct arena *scratch; /* of one chunk; = arena when the rows are the result */
 };
 
@@ -284,6 +285,7 @@ static struct status *lock_rows(struct fiber *f, struct reading *rd, struct batc
                 TRY(judge_again(rd, b, at, &keep));
             } else {
                 rd->newest = h->newest_ts; /* W2 */
+                rd->is_deleted = !h->newest_live;
                 return NULL;
             }
         }
@@ -600,6 +602,13 @@ static struct status *run_page(struct fiber *f, struct reading *rd, struct batch
     return NULL;
 }
 
+static struct status *newer_version(const struct reading *rd)
+{
+    return status_hint(status_new(CONFLICT, "could not serialize access due to concurrent %s",
+                                  rd->is_deleted ? "delete" : "update"),
+                       "The transaction might succeed if retried.");
+}
+
 /* ts was 0: the snapshot may move while nothing has been answered. */
 static struct status *run_latest(struct fiber *f, struct reading *rd, struct batch **out)
 {
@@ -620,7 +629,7 @@ static struct status *run_latest(struct fiber *f, struct reading *rd, struct bat
         }
         part_raise_high(rd->p, rd->newest);
     }
-    return status_new(CONFLICT, "could not serialize access due to concurrent update");
+    return newer_version(rd);
 }
 
 static struct status *run_given(struct fiber *f, struct reading *rd, struct batch **out)
@@ -628,9 +637,7 @@ static struct status *run_given(struct fiber *f, struct reading *rd, struct batc
     rd->ts = rd->req->ts;
     TRY(run_page(f, rd, out));
     if (rd->newest != 0) {
-        return status_hint(
-            status_new(CONFLICT, "could not serialize access due to concurrent update"),
-            "The transaction might succeed if retried.");
+        return newer_version(rd);
     }
     return NULL;
 }

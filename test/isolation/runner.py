@@ -178,7 +178,6 @@ class Stage:
                 if not select.select([p.conn for p in active], [], [], 0)[0]:
                     waiting.update(active)
                     return
-            waiting.update(p for p in active if p.key in waits)
             if time.monotonic() > end:
                 raise Stuck("neither an end nor a wait for a lock: " +
                             ", ".join(p.step.name for p in active if p.key not in waits))
