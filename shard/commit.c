@@ -1027,6 +1027,7 @@ struct status *part_rollback(struct fiber *f, struct part *p, const Sherd__V1__R
                             (unsigned long long)req->seq, (unsigned long long)w->seq);
         } else {
             work_undo(w, &p->locks, req->to_seq);
+            lock_undo(&p->locks, &w->owner, req->to_seq);
             if (req->seq == w->seq + 1) {
                 w->seq = req->seq;
             }

@@ -45,6 +45,8 @@ struct lock_hold {
     struct lock *lock;
     struct lock_owner *owner;
     enum lock_mode mode;
+    uint32_t
+        since[LOCK_UPDATE + 1]; /* by mode: the request (W1) that asked for it first; 0 = none */
     bool is_write;
     bool is_judged;     /* newest_* are filled: the state of the key under the lock */
     bool newest_live;   /* there is a version and it is no tombstone */
@@ -103,6 +105,9 @@ void lock_set_pending(struct lock_table *t, struct lock_owner *o, uint64_t pendi
                       bool is_closing);
 /* Gives one lock back; it has no write. */
 void lock_release(struct lock_table *t, struct lock_hold *h);
+/* W6: what was locked only by requests after to_seq is given back, or back to the weaker mode that
+ * it had. Keys that are written stay. */
+void lock_undo(struct lock_table *t, struct lock_owner *o, uint64_t to_seq);
 /* Ends the owner: fails its waits, hands its locks on, wakes who waits for it. */
 void lock_release_all(struct lock_table *t, struct lock_owner *o);
 

@@ -328,9 +328,9 @@ static struct status *judge(struct part *p, struct slice key, struct lock_hold *
     return NULL;
 }
 
-struct status *part_lock(struct fiber *f, struct part *p, struct work *w, struct slice key,
-                         enum lock_mode mode, enum lock_wait wait, uint64_t timeout_ms,
-                         struct lock_hold **out)
+struct status *part_lock(struct fiber *f, struct part *p, struct work *w, uint64_t seq,
+                         struct slice key, enum lock_mode mode, enum lock_wait wait,
+                         uint64_t timeout_ms, struct lock_hold **out)
 {
     if (p->is_dead ||
         w->state == WORK_GONE) { /* since the caller's last park: it would keep the lock for ever */
@@ -354,6 +354,9 @@ struct status *part_lock(struct fiber *f, struct part *p, struct work *w, struct
             *out = NULL;
             return st;
         }
+    }
+    if (h->since[mode] == 0) {
+        h->since[mode] = (uint32_t)seq;
     }
     TRY(judge(p, key, h));
     *out = h;

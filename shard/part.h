@@ -119,9 +119,9 @@ struct status *part_check_table(const struct part *p, uint32_t table_id,
                                 uint64_t version) STATUS_MUST_CHECK;
 
 /* Locks a key for w and looks at its newest version. *out NULL: skipped. */
-struct status *part_lock(struct fiber *f, struct part *p, struct work *w, struct slice key,
-                         enum lock_mode mode, enum lock_wait wait, uint64_t timeout_ms,
-                         struct lock_hold **out) STATUS_MUST_CHECK;
+struct status *part_lock(struct fiber *f, struct part *p, struct work *w, uint64_t seq,
+                         struct slice key, enum lock_mode mode, enum lock_wait wait,
+                         uint64_t timeout_ms, struct lock_hold **out) STATUS_MUST_CHECK;
 /* W2: the version under the lock is newer than the snapshot, at a level where that is a conflict.
  */
 bool part_is_conflict(const struct work *w, const struct lock_hold *h);

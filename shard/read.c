@@ -277,8 +277,8 @@ static struct status *lock_rows(struct fiber *f, struct reading *rd, struct batc
     for (int i = 0; i < rd->nsel; i++) {
         int at = rd->sel[i];
         struct lock_hold *h = NULL;
-        TRY(part_lock(f, rd->p, rd->work, rd->chunk.pks[at], rd->fr->lock, rd->fr->lock_wait,
-                      timeout_ms, &h));
+        TRY(part_lock(f, rd->p, rd->work, rd->work->seq, rd->chunk.pks[at], rd->fr->lock,
+                      rd->fr->lock_wait, timeout_ms, &h));
         bool keep = h != NULL; /* NULL: SKIP LOCKED */
         if (keep && work_find(rd->work, rd->chunk.pks[at]) == NULL && h->newest_ts > rd->ts) {
             if (rd->work->isolation == SHERD__V1__ISOLATION__READ_COMMITTED) {

@@ -119,7 +119,7 @@ void work_undo(struct work *w, struct lock_table *t, uint64_t to_seq)
         ww->value = v->before;
         value_free(w, v);
         if (ww->value == NULL) {
-            lock_set_write(t, ww->hold, false); /* W6: the lock may stay */
+            lock_set_write(t, ww->hold, false); /* the lock stays, but for lock_undo() */
             write_free(w, ww);
         }
     }

@@ -125,7 +125,7 @@ static struct status *do_op(struct writing *wr, const Sherd__V1__KeyOp *op, uint
     struct lock_hold *h = NULL;
     enum lock_wait wait =
         wr->req->nowait <= LOCK_SKIP ? (enum lock_wait)wr->req->nowait : LOCK_WAIT;
-    TRY(part_lock(wr->f, p, w, key, op_mode(op), wait,
+    TRY(part_lock(wr->f, p, w, wr->seq, key, op_mode(op), wait,
                   wr->req->txn != NULL ? wr->req->txn->lock_timeout_ms : 0, &h));
     if (h == NULL) {
         skip_op(wr, index);

@@ -77,6 +77,8 @@ struct cte {
     struct pnode *plan;
 };
 
+struct pnode;
+
 struct rel {
     enum rel_kind kind;
     int nvars;
@@ -116,6 +118,7 @@ struct rel {
     enum setop_kind setop;
     int *left_outs, *right_outs;
     struct cte *cte;
+    struct pnode *built; /* the plan of it, when it was made ahead of the rest */
 };
 
 struct subplan {

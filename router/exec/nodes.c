@@ -330,20 +330,49 @@ struct lookup {
     const struct pnode *n;
     struct op *left;
     struct arena *round;
-    struct op *join; /* of one outer batch with the rows looked up for it */
+    struct op *join; /* of one outer batch (or row) with the rows looked up for it */
+    const struct batch *outer;
+    int at; /* is_single: the next row of outer */
 };
+
+/* The outer rows of the next round: a batch, or a single row of it. */
+static struct status *lookup_outer(struct fiber *f, struct lookup *o, struct batch **out)
+{
+    if (o->outer == NULL || o->at == o->outer->nrows) {
+        struct batch *b;
+        do {
+            TRY(op_next(f, o->left, &b));
+        } while (b != NULL && b->nrows == 0);
+        o->outer = b;
+        o->at = 0;
+        if (b == NULL || !o->n->is_single) {
+            *out = b;
+            o->outer = NULL;
+            return NULL;
+        }
+    }
+    struct batch *one = ARENA_NEW(o->round, struct batch);
+    *one = *o->outer;
+    one->nrows = one->cap = 1;
+    one->arena = o->round;
+    one->cols = ARENA_ARRAY(o->round, struct datum *, one->ncols + 1);
+    for (int c = 0; c < one->ncols; c++) {
+        one->cols[c] = &o->outer->cols[c][o->at];
+    }
+    o->at++;
+    *out = one;
+    return NULL;
+}
 
 static struct status *lookup_begin(struct fiber *f, struct lookup *o, bool *out_more)
 {
     const struct pnode *n = o->n;
     struct batch *b;
     *out_more = false;
-    do {
-        TRY(op_next(f, o->left, &b));
-        if (b == NULL) {
-            return NULL;
-        }
-    } while (b->nrows == 0);
+    TRY(lookup_outer(f, o, &b));
+    if (b == NULL) {
+        return NULL;
+    }
     struct span_list spans = {.a = o->round};
     TRY(scan_lookup_spans(o->r, o->round, n->right->scan, b, &spans));
     struct op *inner;

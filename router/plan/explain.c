@@ -261,7 +261,8 @@ static const char *title(struct explain *x, const struct pnode *n)
         return arena_printf(x->a, "%s Join (%s)", n->nkeys > 0 ? "Hash" : "Nested Loop",
                             join_name(n->join));
     case P_LOOKUP:
-        return arena_printf(x->a, "Lookup Join (%s)", join_name(n->join));
+        return n->is_single ? "Lock Rows"
+                            : arena_printf(x->a, "Lookup Join (%s)", join_name(n->join));
     case P_APPLY:
         return arena_printf(x->a, "Lateral Join (%s)", join_name(n->join));
     case P_AGG:

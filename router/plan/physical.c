@@ -599,17 +599,9 @@ static struct status *build_agg(struct planner *p, struct rel *r, struct pnode *
     return p->st;
 }
 
-static struct status *build_sort(struct planner *p, struct rel *r, struct expr *limit,
-                                 struct expr *offset, struct order_wish *outer, struct pnode **out)
+static struct status *sort_node(struct planner *p, struct rel *r, struct pnode *in,
+                                struct expr *limit, struct expr *offset, struct pnode **out)
 {
-    struct order_wish wish = {.n = r->nsorts, .sorts = r->sorts};
-    struct pnode *in;
-    (void)outer;
-    TRY(build(p, r->left, &wish, &in));
-    if (wish.got) {
-        *out = in;
-        return NULL;
-    }
     struct pnode *n = pnode_new(p, P_SORT, in);
     n->nsort = r->nsorts;
     n->sort = ARENA_ARRAY(p->a, struct sort_key, r->nsorts);
@@ -632,13 +624,90 @@ static struct status *build_sort(struct planner *p, struct rel *r, struct expr *
     return NULL;
 }
 
+/* The table below plain projections that is locked, if all that is sorted by are its columns. */
+static struct rel *locked_base(const struct rel *sort)
+{
+    struct rel *base = sort->left;
+    while (base->kind == REL_PROJECT) {
+        base = base->left;
+    }
+    for (int i = 0; is_locked(base) && i < sort->nsorts; i++) {
+        if (!rel_has_var(base, sort->sorts[i].var)) {
+            return NULL;
+        }
+    }
+    return is_locked(base) ? base : NULL;
+}
+
+/* LIMIT over a sort of rows to be locked: only rows that are returned may be locked, so they are
+ * read and sorted without a lock, then locked and tested again one by one, until there are enough.
+ * Sets base->built; leaves it NULL where that cannot be done. */
+static struct status *lock_in_order(struct planner *p, struct rel *r, struct rel *base)
+{
+    struct rel *t = base->kind == REL_FILTER ? base->left : base;
+    int nconds = base->kind == REL_FILTER ? base->nconds : 0;
+    const Sherd__V1__IndexDesc *primary = t->table->indexes[0];
+    for (size_t i = 0; i < primary->n_columns; i++) {
+        need_var(p, t->col_vars[primary->columns[i]->ordinal]);
+    }
+    enum lock_mode lock = t->lock;
+    struct pnode *outer, *inner;
+    t->lock = LOCK_NONE;
+    struct status *st = physical_scan(p, t, nconds, base->conds, NULL, &outer);
+    t->lock = lock;
+    TRY(st);
+    TRY(sort_node(p, r, outer, NULL, NULL, &outer));
+    TRY(physical_lock(p, outer, t, nconds, base->conds, &inner));
+    if (inner == NULL) {
+        return p->st;
+    }
+    struct pnode *j = pnode_new(p, P_LOOKUP, NULL);
+    j->left = outer;
+    j->right = inner;
+    j->join = JOIN_INNER;
+    j->is_single = true;
+    join_layout(p, j);
+    struct pnode *locked = pnode_new(p, P_PROJECT, j); /* the rows as they are under the lock */
+    locked->is_permutation = true;
+    locked->ncols = locked->nexprs = inner->ncols;
+    locked->types = inner->types;
+    locked->vars = inner->vars;
+    locked->exprs = ARENA_ARRAY(p->a, struct expr *, inner->ncols + 1);
+    for (int i = 0; i < inner->ncols; i++) {
+        locked->exprs[i] =
+            expr_column(p->a, inner->types[i], p->q->vars[inner->vars[i]].typmod, outer->ncols + i);
+    }
+    base->built = locked;
+    return p->st;
+}
+
+static struct status *build_sort(struct planner *p, struct rel *r, struct expr *limit,
+                                 struct expr *offset, struct pnode **out)
+{
+    struct order_wish wish = {.n = r->nsorts, .sorts = r->sorts};
+    struct pnode *in;
+    TRY(build(p, r->left, &wish, &in));
+    if (wish.got) {
+        *out = in;
+        return NULL;
+    }
+    struct rel *base = limit != NULL ? locked_base(r) : NULL;
+    if (base != NULL) {
+        TRY(lock_in_order(p, r, base));
+        if (base->built != NULL) {
+            return build(p, r->left, NULL, out);
+        }
+    }
+    return sort_node(p, r, in, limit, offset, out);
+}
+
 static struct status *build_limit(struct planner *p, struct rel *r, struct pnode **out)
 {
     struct expr *limit = over(p, r->limit, NULL), *offset = over(p, r->offset, NULL);
     TRY(p->st);
     struct pnode *in;
     if (r->left->kind == REL_SORT) {
-        TRY(build_sort(p, r->left, limit, offset, NULL, &in));
+        TRY(build_sort(p, r->left, limit, offset, &in));
     } else {
         TRY(build(p, r->left, NULL, &in));
     }
@@ -790,6 +859,10 @@ static struct status *build(struct planner *p, struct rel *r, struct order_wish 
     TRY(analyze_stack_check());
     TRY(arena_reserve(p->a, PLAN_MARGIN / 4));
     struct pnode *in;
+    if (r->built != NULL) {
+        *out = r->built;
+        return NULL;
+    }
     switch (r->kind) {
     case REL_ONE:
         *out = pnode_new(p, P_ONE, NULL);
@@ -821,7 +894,7 @@ static struct status *build(struct planner *p, struct rel *r, struct order_wish 
     case REL_DISTINCT:
         return build_distinct(p, r, out);
     case REL_SORT:
-        return build_sort(p, r, NULL, NULL, wish, out);
+        return build_sort(p, r, NULL, NULL, out);
     case REL_LIMIT:
         return build_limit(p, r, out);
     case REL_SETOP:

@@ -229,6 +229,42 @@ struct status *physical_lookup(struct planner *p, const struct rel *outer,
     return p->st;
 }
 
+struct status *physical_lock(struct planner *p, const struct pnode *outer, struct rel *table,
+                             int nconds, struct expr **conds, struct pnode **out)
+{
+    *out = NULL;
+    for (int i = 0; i < nconds; i++) {
+        if (!is_pushable(p, conds[i])) {
+            return NULL;
+        }
+    }
+    struct scan *s = ARENA_NEW(p->a, struct scan);
+    s->table = table->table;
+    s->alias = table->alias;
+    s->index = table->table->indexes[0];
+    s->is_point = true;
+    s->rows = 1;
+    s->nkeys = (int)s->index->n_columns;
+    s->keys = ARENA_ARRAY(p->a, struct span_key, s->nkeys);
+    for (int i = 0; i < s->nkeys; i++) {
+        int var = table->col_vars[s->index->columns[i]->ordinal];
+        struct expr **value = ARENA_ARRAY(p->a, struct expr *, 1);
+        value[0] = query_column(p->q, var);
+        s->keys[i] = (struct span_key){
+            .kind = SPAN_EQ, .type = p->q->vars[var].type, .nvalues = 1, .values = value};
+    }
+    template_init(p, table, s);
+    struct layout l = scan_columns(p, table, s, nconds, conds);
+    s->filter = to_positions(p, conds_and(p, nconds, conds), l.n, l.vars);
+    s->needs_bind = s->filter != NULL && needs_bind(s->filter);
+    if (!s->needs_bind) {
+        s->fragment.filter = s->filter;
+    }
+    bind_keys(p, s, outer->ncols, outer->vars);
+    *out = scan_node(p, s, l);
+    return p->st;
+}
+
 /* ---- limits ---- */
 
 /* The scan below plain projections, when nothing between drops or adds rows. */

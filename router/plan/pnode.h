@@ -21,7 +21,8 @@ enum pnode_kind {
     P_FILTER,
     P_PROJECT, /* exprs; is_permutation: plain columns only, nothing is copied */
     P_JOIN,
-    P_LOOKUP, /* left: outer; right: a P_SCAN whose keys come from the outer row */
+    P_LOOKUP, /* left: outer; right: a P_SCAN whose keys come from the outer row; is_single: one
+               * outer row at a time */
     P_APPLY,  /* lateral join: right once for each row of left */
     P_AGG,
     P_SORT,
@@ -81,6 +82,7 @@ struct pnode {
     bool with_ordinality;
     struct expr *filter; /* FILTER; joins: the residual */
     enum join_kind join;
+    bool is_single;
     int nkeys;
     int *left_keys, *right_keys; /* JOIN, DISTINCT_ON (left_keys) */
     int nslots;                  /* APPLY: left column to slot */
@@ -211,6 +213,10 @@ bool needs_bind(const struct expr *e);
 struct status *physical_scan(struct planner *p, struct rel *table, int nconds, struct expr **conds,
                              struct order_wish *wish, struct pnode **out) STATUS_MUST_CHECK;
 /* The inner side of a lookup join, or NULL when no index fits. */
+/* A scan that locks the rows whose primary keys `outer` gives, and tests the conditions again.
+ * NULL: they cannot be tested in the shards. */
+struct status *physical_lock(struct planner *p, const struct pnode *outer, struct rel *table,
+                             int nconds, struct expr **conds, struct pnode **out) STATUS_MUST_CHECK;
 struct status *physical_lookup(struct planner *p, const struct rel *outer,
                                const struct pnode *outer_node, struct rel *inner, int nconds,
                                struct expr **conds, struct pnode **out) STATUS_MUST_CHECK;

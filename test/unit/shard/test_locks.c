@@ -315,6 +315,39 @@ static void spans_tell_pending_from_open(void **state)
     release(&b);
 }
 
+/* k is shared by request 1 and locked for a write by request 3, m only by request 3. */
+static void locks_after_a_savepoint_are_given_back(void **state)
+{
+    (void)state;
+    struct asker a, b, c, d;
+    owner(&a, 1);
+    owner(&b, 2);
+    owner(&c, 3);
+    owner(&d, 4);
+    ask(&a, "k", LOCK_KEY_SHARE);
+    a.hold->since[LOCK_KEY_SHARE] = 1;
+    ask(&a, "k", LOCK_UPDATE);
+    a.hold->since[LOCK_UPDATE] = 3;
+    ask(&a, "m", LOCK_UPDATE);
+    a.hold->since[LOCK_UPDATE] = 3;
+    ask(&b, "k", LOCK_SHARE);
+    ask(&c, "m", LOCK_UPDATE);
+    assert_false(b.is_done || c.is_done);
+    lock_undo(&table, &a.owner, 2);
+    settle();
+    assert_true(b.is_done && b.hold != NULL);
+    assert_true(c.is_done && c.hold != NULL);
+    ask(&d, "k", LOCK_UPDATE); /* the KEY SHARE is still there */
+    release(&b);
+    assert_false(d.is_done);
+    lock_undo(&table, &a.owner, 0);
+    settle();
+    assert_true(d.is_done && d.hold != NULL);
+    release(&a);
+    release(&c);
+    release(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -331,6 +364,7 @@ int main(void)
         T(a_cancelled_wait_gives_up_its_place),
         T(a_dropped_owner_wakes_with_an_error),
         T(spans_tell_pending_from_open),
+        T(locks_after_a_savepoint_are_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
