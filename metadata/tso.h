@@ -11,25 +11,16 @@
 #ifndef METADATA_TSO_H
 #define METADATA_TSO_H
 
+#include "metadata/timestamps.h"
+
 #include <stdbool.h>
 #include <stdint.h>
-
-#define TSO_COUNTER_BITS 20
 
 struct tso {
     uint64_t last;           /* newest one handed out, or below the start of this leader */
     uint64_t limit;          /* committed: everything handed out is below it */
     uint64_t backward_until; /* 0 but for the planted bug */
 };
-
-static inline uint64_t tso_of_wall(int64_t wall_ms)
-{
-    return (uint64_t)(wall_ms < 0 ? 0 : wall_ms) << TSO_COUNTER_BITS;
-}
-static inline int64_t tso_wall_ms(uint64_t ts)
-{
-    return (int64_t)(ts >> TSO_COUNTER_BITS);
-}
 
 /* A new leader with the limit of the log: nothing can be handed out before tso_extended(). */
 void tso_start(struct tso *t, uint64_t committed_limit);

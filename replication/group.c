@@ -800,6 +800,11 @@ uint64_t group_leader_node(const struct group *g)
     return 0;
 }
 
+bool group_is_replacing(const struct group *g)
+{
+    return install_is_replacing(g);
+}
+
 uint64_t group_applied_index(const struct group *g)
 {
     return g->applied_index;

@@ -23,6 +23,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "metadata/timestamps.h"
 
 #define ATTEMPTS_MAX 20
 #define OUTCOME_PATIENCE_MS 20000
@@ -63,6 +64,11 @@ static void txn_unref(struct txn *t)
 enum txn_isolation txn_isolation(const struct txn *t)
 {
     return t->options.isolation;
+}
+
+uint64_t txn_as_of(const struct txn *t)
+{
+    return t->options.as_of;
 }
 
 const struct txn_stats *txn_stats(const struct txn *t)
@@ -171,12 +177,51 @@ struct participant *txn_part(struct txn *t, uint64_t shard_id)
     return p;
 }
 
+static void note_timestamp(struct router *r, uint64_t ts)
+{
+    r->newest_ts = ts > r->newest_ts ? ts : r->newest_ts;
+}
+
 struct status *txn_snapshot(struct fiber *f, struct txn *t)
 {
     if (t->start != 0) {
         return NULL;
     }
-    return meta_timestamp(f, t->router->meta, &t->start);
+    TRY(meta_timestamp(f, t->router->meta, &t->start));
+    note_timestamp(t->router, t->start);
+    return NULL;
+}
+
+struct status *txn_check_past(struct fiber *f, struct txn *t)
+{
+    struct router *r = t->router;
+    if (t->options.as_of == 0 || t->is_past_checked) {
+        return NULL;
+    }
+    if (t->options.as_of > r->newest_ts) {
+        uint64_t now;
+        TRY(meta_timestamp(f, r->meta, &now));
+        note_timestamp(r, now);
+    }
+    if (t->options.as_of > r->newest_ts) {
+        return status_hint(status_sql(INVALID, "22023", "cannot read at a time in the future"),
+                           "The clock of the cluster stands at %llu ms since 1970.",
+                           (unsigned long long)tso_wall_ms(r->newest_ts));
+    }
+    t->is_past_checked = true;
+    return NULL;
+}
+
+struct status *txn_read_timestamp(struct fiber *f, struct txn *t, uint64_t *out)
+{
+    if (t->used_latest) {
+        *out = t->latest_ts;
+        return NULL;
+    }
+    TRY(txn_snapshot(f, t));
+    TRY(txn_check_past(f, t));
+    *out = t->start;
+    return NULL;
 }
 
 void txn_fill_ref(struct txn *t, const struct participant *p, struct txn_ref *out)

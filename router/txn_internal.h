@@ -46,12 +46,14 @@ struct txn {
     struct txn_options options;
     uint64_t counter; /* with the router's incarnation: the id */
     enum txn_state state;
-    uint32_t statement; /* number of the statement under way: W4 forgets its read spans */
-    uint64_t start;     /* 0 = not taken yet */
-    uint64_t commit_ts; /* when COMMITTED */
-    uint32_t attempt;   /* the newest one that was sent (C3) */
-    bool single_scan;   /* R2 may apply */
-    bool used_latest;   /* a LATEST read was served: no further read in this transaction */
+    uint32_t statement;   /* number of the statement under way: W4 forgets its read spans */
+    uint64_t start;       /* 0 = not taken yet */
+    uint64_t commit_ts;   /* when COMMITTED */
+    uint32_t attempt;     /* the newest one that was sent (C3) */
+    bool single_scan;     /* R2 may apply */
+    bool is_past_checked; /* as_of: it is no timestamp of the future (T4) */
+    uint64_t latest_ts;   /* of a LATEST read */
+    bool used_latest;     /* a LATEST read was served: no further read in this transaction */
     struct participant *parts;
     int part_count, part_cap;
     struct savepoint *savepoints;
@@ -68,6 +70,8 @@ struct participant *txn_part(struct txn *t, uint64_t shard_id);      /* finds or
 struct participant *txn_part_find(struct txn *t, uint64_t shard_id); /* or NULL */
 /* Takes the snapshot when there is none (T2). */
 struct status *txn_snapshot(struct fiber *f, struct txn *t) STATUS_MUST_CHECK;
+/* T4, before a leader is asked: as_of is at most a timestamp that was fetched. */
+struct status *txn_check_past(struct fiber *f, struct txn *t) STATUS_MUST_CHECK;
 /* Fills the request's transaction reference; the pointers are into `ref` and `*storage`. */
 struct txn_ref {
     Sherd__V1__TxnRef ref;

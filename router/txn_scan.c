@@ -194,6 +194,35 @@ static struct status *name_table(const struct scan *sc, struct status *st)
     return st;
 }
 
+/* Reads in the past that may be served by the replica on this node, whoever leads. False: it
+ * cannot, or there is none; the leader is to be asked. */
+static bool read_here(struct fiber *f, struct scan *sc, struct scan_part *p,
+                      Sherd__V1__ReadRequest *q, Sherd__V1__ReadReply **out, struct status **out_st)
+{
+    struct txn *t = sc->t;
+    const struct shard_info *s = shard_map_by_id(t->router->meta, p->shard_id);
+    if (t->options.as_of == 0 || !t->options.may_follow || s == NULL) {
+        return false;
+    }
+    bool is_here = false;
+    for (size_t i = 0; i < s->replica_count; i++) {
+        is_here |= s->replicas[i].node_id == t->router->node_id;
+    }
+    if (!is_here) {
+        return false;
+    }
+    q->follower = true;
+    struct status *st = rpc_call(f, t->router->rpc, t->router->node_id, RPC_SHARD_READ, q,
+                                 p->page_arena, (void **)out);
+    q->follower = false;
+    if (status_is(st, STATUS_NOT_LEADER) || status_is(st, STATUS_UNAVAILABLE)) {
+        status_free(st);
+        return false;
+    }
+    *out_st = st;
+    return true;
+}
+
 static struct status *fetch(struct fiber *f, struct scan *sc, struct scan_part *p)
 {
     struct txn *t = sc->t;
@@ -235,10 +264,17 @@ static struct status *fetch(struct fiber *f, struct scan *sc, struct scan_part *
     q.resume_key.len = p->resume_key.len;
     q.resume_span = p->resume_span;
     t->stats.reads++;
-    t->stats.rpcs++;
     Sherd__V1__ReadReply *reply = NULL;
-    struct status *st = shard_call(f, t->router, p->shard_id, RPC_SHARD_READ, &q, true,
-                                   p->page_arena, (void **)&reply, NULL);
+    struct status *st = NULL;
+    bool is_served = read_here(f, sc, p, &q, &reply, &st);
+    if (!is_served) {
+        st = txn_check_past(f, t);
+    }
+    if (!is_served && st == NULL) {
+        t->stats.rpcs++;
+        st = shard_call(f, t->router, p->shard_id, RPC_SHARD_READ, &q, true, p->page_arena,
+                        (void **)&reply, NULL);
+    }
     buf_deinit(&bytes);
     if (st == NULL && has_ref) {
         st = txn_learn_handle(t, txn_part(t, p->shard_id), reply->handle);
@@ -256,7 +292,9 @@ static struct status *fetch(struct fiber *f, struct scan *sc, struct scan_part *
         p->page_arena = NULL;
         return st;
     }
-    shard_term_set(t->router, p->shard_id, reply->term);
+    if (reply->term != 0) {
+        shard_term_set(t->router, p->shard_id, reply->term);
+    }
     sc->reroute = (struct reroute){0};
     p->page = reply;
     p->has_page = true;
@@ -264,6 +302,7 @@ static struct status *fetch(struct fiber *f, struct scan *sc, struct scan_part *
     if (sc->is_latest) {
         p->latest_ts = reply->ts;
         p->latest_term = reply->term;
+        t->latest_ts = reply->ts;
         t->used_latest = true;
     }
     return NULL;
@@ -555,6 +594,9 @@ static struct status *scan_start(struct fiber *f, struct scan *sc)
         }
         TRY(txn_snapshot(f, t));
         if (t->start < sc->fr.usable_from && sc->fr.usable_from != INDEX_USABLE_BY_MAKER) {
+            if (t->options.as_of != 0) {
+                return status_new(UNSUPPORTED, "an index was made after the time that is read");
+            }
             return status_new(CONFLICT,
                               "could not serialize access: the index is newer than the snapshot");
         }

@@ -34,7 +34,10 @@ enum {
     SHARD_PART_BYTES = 1024 * 1024,             /* a commit above this is staged in parts */
     SHARD_PARTS_FLYING = 8,                     /* of one commit, in the log at a time */
     SHARD_STAGED_BYTES_MAX = 256 * 1024 * 1024, /* of one commit: it is put by one batch */
-    SHARD_DRAIN_MS = 5000, /* a split waits so long for prepared transactions */
+    SHARD_CLOSE_LAG_MS = 1000,  /* a leader closes this far behind: commits under way go on */
+    SHARD_CLOSE_EACH_MS = 1000, /* a follower that is read asks again so often */
+    SHARD_CLOSE_WAIT_MS = 1000, /* for the answer, and for what it names to be applied */
+    SHARD_DRAIN_MS = 5000,      /* a split waits so long for prepared transactions */
 };
 
 #endif

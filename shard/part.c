@@ -11,8 +11,8 @@
 static void tick(struct timer *t);
 static void forget_fire(struct timer *t);
 
-struct status *part_begin(const struct part_env *env, struct shard_state *state, uint64_t term,
-                          struct part **out)
+static struct part *part_create(const struct part_env *env, struct shard_state *state,
+                                uint64_t term)
 {
     struct part *p = MEM_NEW(struct part);
     p->env = env;
@@ -27,6 +27,22 @@ struct status *part_begin(const struct part_env *env, struct shard_state *state,
     rtc_init(&p->rtc, 0);
     p->tick.fire = tick;
     p->forget_timer.fire = forget_fire;
+    return p;
+}
+
+struct part *part_shadow(const struct part_env *env, struct shard_state *state)
+{
+    struct part *p = part_create(env, state, 0);
+    rtc_raise_floor(&p->rtc, UINT64_MAX); /* it judges no commits: nothing is to be remembered */
+    p->is_serving = true;
+    gate_open(&p->serving);
+    return p;
+}
+
+struct status *part_begin(const struct part_env *env, struct shard_state *state, uint64_t term,
+                          struct part **out)
+{
+    struct part *p = part_create(env, state, term);
     struct status *st = prepared_load(p);
     if (st != NULL) {
         part_end(p);
@@ -160,6 +176,34 @@ struct status *part_wait_pending(struct fiber *f, struct part *p, const struct k
             p->env->orphan(p->env->ctx, w);
         }
         TRY(cond_wait(f, &o->changed)); /* every change wakes; the owner may be gone by then */
+    }
+    return p->env->not_leader(p->env->ctx);
+}
+
+static struct work *find_unsettled(struct part *p, uint64_t ts)
+{
+    LIST_FOREACH(it, &p->works)
+    {
+        struct work *w = LIST_ITEM(it, struct work, link);
+        if ((w->state == WORK_IN_FLIGHT && w->flying_ts <= ts) ||
+            (w->attempt != 0 && w->commit_ts <= ts)) {
+            return w;
+        }
+    }
+    return NULL;
+}
+
+struct status *part_wait_settled(struct fiber *f, struct part *p, uint64_t ts)
+{
+    while (!p->is_dead) {
+        struct work *w = find_unsettled(p, ts);
+        if (w == NULL) {
+            return NULL;
+        }
+        if (w->state == WORK_PREPARED) {
+            p->env->orphan(p->env->ctx, w);
+        }
+        TRY(cond_wait(f, &w->owner.changed)); /* every change wakes; it may be gone by then */
     }
     return p->env->not_leader(p->env->ctx);
 }

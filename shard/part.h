@@ -80,6 +80,9 @@ struct part {
 /* env and state are borrowed until the last reference is gone. One reference. */
 struct status *part_begin(const struct part_env *env, struct shard_state *state, uint64_t term,
                           struct part **out) STATUS_MUST_CHECK;
+/* A part that only reads in the past, of a replica that does not lead: env gives lease_valid (the
+ * state is whole), confirm and not_leader. It has no locks, its term is 0. */
+struct part *part_shadow(const struct part_env *env, struct shard_state *state);
 /* L1: low has been fetched from the oracle after part_begin(). */
 void part_serve(struct part *p, uint64_t low);
 /* The term is over: all workspaces go, all waits end. */
@@ -95,6 +98,9 @@ struct status *part_confirm(struct fiber *f, struct part *p) STATUS_MUST_CHECK;
 struct status *part_wait_pending(struct fiber *f, struct part *p, const struct key_span *span,
                                  uint64_t ts, const struct work *self,
                                  bool with_closing) STATUS_MUST_CHECK;
+/* Until nothing is in flight or prepared at or below ts: all that was committed there is applied,
+ * whatever reads may see earlier (F3). New ones are the caller's to keep out. */
+struct status *part_wait_settled(struct fiber *f, struct part *p, uint64_t ts) STATUS_MUST_CHECK;
 void part_raise(struct part *p, const struct key_span *span, uint64_t ts);
 void part_raise_high(struct part *p, uint64_t ts);
 

@@ -194,6 +194,7 @@ static void replica_free(struct replica *r)
         buf_deinit(&h->desc);
         mem_free(h);
     }
+    follower_deinit(r);
     state_free(r->state);
     mem_free(r);
 }
@@ -216,6 +217,7 @@ struct status *replica_open(struct fiber *f, struct shard_server *s, uint64_t sh
     r->shard_id = shard_id;
     list_head_init(&r->rights);
     cond_init(&r->applied);
+    follower_init(r);
     r->fsm = (struct group_fsm){.apply = fsm_apply,
                                 .applied = fsm_applied,
                                 .role_changed = fsm_role_changed,
@@ -266,6 +268,7 @@ struct status *replica_close(struct fiber *f, struct replica *r, bool destroy)
     HASH_DEL(s->replicas, r);
     part_stop(r);
     cond_broadcast(&r->applied);
+    cond_broadcast(&r->closed.answered);
     fiber_mask(f);
     while (r->users != 0) {
         status_consume(cond_wait(f, &s->quiet));

@@ -263,6 +263,10 @@ static void make_metrics(struct shard_server *s)
         metric_counter("sherd_shard_deadlocks_total", NULL, "deadlocks across shards found");
     s->m_prepared = metric_gauge("sherd_shard_prepared", NULL,
                                  "prepared, undecided transactions of led shards");
+    s->m_follower_reads = metric_counter("sherd_shard_follower_reads_total", NULL,
+                                         "reads in the past served by a replica that did not lead");
+    s->m_closes = metric_counter("sherd_shard_closes_total", NULL,
+                                 "timestamps closed by leaders for reads of followers");
     s->m_replicas = metric_gauge("sherd_shard_replicas", NULL, "shard replicas on this node");
 }
 

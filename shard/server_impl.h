@@ -4,6 +4,7 @@
  *   server.c    start, stop, report, the shard map's listener
  *   replica.c   one replica: its group's state machine, the part of a term
  *   service.c   the RPC handlers of data and transactions
+ *   follower.c  reads in the past on a replica that does not lead
  *   admin.c     the RPC handlers of replicas and ranges
  *   split.c     splits
  *   gc.c        collection of old versions, wiping of dropped tables
@@ -23,6 +24,13 @@ struct right_half { /* of a split that was applied here: its replica has to be m
     struct buf desc;
 };
 
+struct closed { /* what the leader has promised for reads here: follower.c */
+    uint64_t ts, index;
+    uint64_t asked_ns; /* last */
+    bool is_asking;
+    struct cond answered;
+};
+
 struct replica {
     UT_hash_handle hh;
     struct shard_server *server;
@@ -32,6 +40,9 @@ struct replica {
     struct shard_state *state;
     struct part_env env;
     struct part *part; /* while leader */
+    struct closed closed;
+    struct part_env shadow_env;
+    struct part *shadow; /* for follower reads: a part without locks that accepts nothing else */
     struct list rights;
     struct cond applied;  /* an entry was applied */
     uint64_t named_epoch; /* of the newest descriptor that names this replica */
@@ -69,7 +80,7 @@ struct shard_server {
     bool is_searching;
     struct metric *m_reads, *m_writes, *m_commits, *m_conflicts, *m_recovered, *m_deadlocks,
         *m_prepared;
-    struct metric *m_replicas;
+    struct metric *m_replicas, *m_follower_reads, *m_closes;
 };
 
 /* Spawns fn; stop cancels it and waits for its end. */
@@ -103,6 +114,18 @@ void recovery_idle(struct replica *r, struct work *w);
 void waits_begun(struct shard_server *s);
 struct status *waits_handle(struct fiber *f, struct rpc_context *ctx, const void *request,
                             void **out_reply, void *handler_ctx);
+
+/* Follower reads. */
+void follower_init(struct replica *r);
+void follower_deinit(struct replica *r);
+/* NOT_LEADER when only the leader can serve it. */
+struct status *follower_read(struct fiber *f, struct replica *r, struct arena *a,
+                             const Sherd__V1__ReadRequest *req,
+                             Sherd__V1__ReadReply *reply) STATUS_MUST_CHECK;
+/* The leader's answer to CloseRequest. */
+struct status *follower_close(struct fiber *f, struct replica *r, struct part *p,
+                              const Sherd__V1__CloseRequest *req,
+                              Sherd__V1__CloseReply *reply) STATUS_MUST_CHECK;
 
 /* Range changes. */
 struct status *split_run(struct fiber *f, struct replica *r,

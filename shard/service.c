@@ -54,6 +54,17 @@ static struct status *on_read(struct fiber *f, struct rpc_context *ctx, const vo
     Sherd__V1__ReadReply *r = arena_alloc(ctx->arena, sizeof(*r));
     sherd__v1__read_reply__init(r);
     *out_reply = r;
+    if (q->follower) {
+        struct replica *here = server_replica(s, q->shard_id);
+        if (here == NULL || here->group == NULL || here->part != NULL || s->is_stopping) {
+            return rpc_not_leader(
+                0); /* also a leader: it is asked as such, when ts has been checked */
+        }
+        replica_enter(here);
+        struct status *st = follower_read(f, here, ctx->arena, q, r);
+        replica_leave(here);
+        return st;
+    }
     struct at at;
     TRY(enter(f, s, q->shard_id, false, &at));
     metric_add(s->m_reads, 1);
@@ -180,6 +191,18 @@ static struct status *on_rollback(struct fiber *f, struct rpc_context *ctx, cons
     return leave(&at, part_rollback(f, at.part, q, r));
 }
 
+static struct status *on_close(struct fiber *f, struct rpc_context *ctx, const void *request,
+                               void **out_reply, void *handler_ctx)
+{
+    const Sherd__V1__CloseRequest *q = request;
+    Sherd__V1__CloseReply *r = ARENA_NEW(ctx->arena, Sherd__V1__CloseReply);
+    sherd__v1__close_reply__init(r);
+    *out_reply = r;
+    struct at at;
+    TRY(enter(f, handler_ctx, q->shard_id, false, &at));
+    return leave(&at, follower_close(f, at.replica, at.part, q, r));
+}
+
 void service_register(struct shard_server *s)
 {
     struct rpc_node *n = s->o.rpc;
@@ -194,6 +217,7 @@ void service_register(struct shard_server *s)
     rpc_register(n, RPC_SHARD_FORGET, on_forget, s, false);
     rpc_register(n, RPC_SHARD_ROLLBACK, on_rollback, s, false);
     rpc_register(n, RPC_SHARD_WAITS, waits_handle, s, false);
+    rpc_register(n, RPC_SHARD_CLOSE, on_close, s, false);
 }
 
 void service_unregister(struct shard_server *s)
@@ -201,4 +225,5 @@ void service_unregister(struct shard_server *s)
     for (int m = RPC_SHARD_READ; m <= RPC_SHARD_WAITS; m++) {
         rpc_register(s->o.rpc, (enum rpc_method)m, NULL, NULL, false);
     }
+    rpc_register(s->o.rpc, RPC_SHARD_CLOSE, NULL, NULL, false);
 }

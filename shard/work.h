@@ -118,7 +118,7 @@ struct work {
     uint32_t flying_attempt;
     uint32_t min_attempt;
     uint64_t prepared_ns;
-    uint64_t closing_ns; /* P6: since when */
+    uint64_t closing_ns;   /* P6: since when */
     uint64_t decision_job; /* prepared: not the prepares but this job tells the outcome; 0 = none */
     struct work_participant *participants;
     size_t participant_count;

@@ -264,6 +264,17 @@ bool plan_is_same(const struct plan *p, const struct catalog *c)
     return p->inner == NULL || plan_is_same(p->inner, c);
 }
 
+const char *plan_changed_after(const struct plan *p, uint64_t timestamp)
+{
+    for (int i = 0; i < p->ndeps; i++) {
+        const Sherd__V1__TableDesc *t = catalog_table_by_id(p->catalog, p->deps[i].id);
+        if (t != NULL && t->changed_at > timestamp) {
+            return t->name;
+        }
+    }
+    return p->inner != NULL ? plan_changed_after(p->inner, timestamp) : NULL;
+}
+
 enum plan_tag plan_tag(const struct plan *p)
 {
     return p->tag;

@@ -522,6 +522,9 @@ struct status *copy_statement(struct fiber *f, struct session *s, struct parsed 
     TRY_GOTO(session_need_txn(s, false, !spec.is_from), out);
     s->block_has_query = true;
     replay_give_up(s); /* the client's data is gone, or not digested */
+    if (query != NULL) {
+        TRY_GOTO(past_check_plan(s, query), out);
+    }
     TRY_GOTO(txn_statement_begin(f, s->txn), out);
     exec.txn = s->txn;
     exec.txn_now_us = s->txn_now_us;

@@ -370,6 +370,13 @@ struct status *session_function(struct session *s, const struct plan_env *env,
         *out = datum_int((int64_t)s->id);
         return NULL;
     }
+    if (is_named(func, "sherd_snapshot")) {
+        uint64_t ts;
+        TRY(session_need_txn(s, false, true));
+        TRY(txn_read_timestamp(fiber_current(), s->txn, &ts));
+        *out = datum_int((int64_t)ts);
+        return NULL;
+    }
     if (is_named(func, "txid_current")) {
         return status_hint(status_new(UNSUPPORTED, "txid_current() is not supported"),
                            "Transaction ids here are pairs; see docs/TRANSACTIONS.md.");

@@ -241,6 +241,7 @@ struct status *session_need_txn(struct session *s, bool is_single_statement, boo
         .implicit = is_single_statement && !s->in_block,
     };
     o.lock_timeout_ms = settings_ms(s, "lock_timeout");
+    TRY(past_choose(s, &o));
     s->txn = txn_begin(s->router, &o);
     if (!s->in_block) {
         s->txn_now_us = session_wall_us(s); /* of a block: BEGIN's */

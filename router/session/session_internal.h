@@ -233,12 +233,21 @@ struct status *settings_statement(struct fiber *f, struct session *s, const void
 /* Of the transaction under way, or what the next one begins with. */
 struct session_modes settings_modes(struct session *s);
 uint64_t settings_ms(struct session *s, const char *name);
+bool settings_parse_ms(const char *text, uint64_t *out); /* "250", "5s", "1min" */
 enum txn_isolation settings_isolation(struct session *s, const char *name);
 bool settings_parse_isolation(struct slice text, enum txn_isolation *out);
 /* The known settings, for pg_settings: NULL after the last. */
 const char *settings_name(size_t i);
 const char *settings_default(size_t i);
 bool settings_is_fixed(size_t i);
+
+/* ---- past.c ---- */
+/* Is it a value of sherd.as_of? */
+struct status *past_check(const char *value) STATUS_MUST_CHECK;
+/* What sherd.as_of and sherd.read_staleness say for a transaction that begins. */
+struct status *past_choose(struct session *s, struct txn_options *o) STATUS_MUST_CHECK;
+/* 0A000 when one of the plan's tables had another form at the time that is read. */
+struct status *past_check_plan(const struct session *s, const struct plan *p) STATUS_MUST_CHECK;
 
 /* ---- execute.c ---- */
 struct run {

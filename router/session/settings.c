@@ -24,6 +24,7 @@ enum setting_kind {
     S_FIXED,
     S_UTF8,
     S_TIMEZONE,
+    S_PAST,
     S_ENUM
 };
 
@@ -66,7 +67,9 @@ static const struct setting_def defs[] = {
     {"server_version", "15.0 (sherd 0.1)", S_FIXED, true, NULL},
     {"server_version_num", "150000", S_FIXED, false, NULL},
     {"session_authorization", "sherd", S_FIXED, true, NULL},
+    {"sherd.as_of", "", S_PAST, false, NULL},
     {"sherd.auto_retry", "on", S_BOOL, false, NULL},
+    {"sherd.read_staleness", "0", S_TIME_MS, false, NULL},
     {"standard_conforming_strings", "on", S_ENUM, true, "on"},
     {"statement_timeout", "0", S_TIME_MS, false, NULL},
     {"synchronize_seqscans", "on", S_BOOL, false, NULL},
@@ -208,18 +211,20 @@ static bool is_on(struct session *s, const char *name)
 
 struct session_modes settings_modes(struct session *s)
 {
-    if (s->has_modes) {
-        return s->modes;
+    struct session_modes m = s->modes;
+    if (!s->has_modes) {
+        m = (struct session_modes){
+            .isolation = settings_isolation(s, "default_transaction_isolation"),
+            .read_only = is_on(s, "default_transaction_read_only"),
+            .deferrable = is_on(s, "default_transaction_deferrable"),
+        };
     }
-    return (struct session_modes){
-        .isolation = settings_isolation(s, "default_transaction_isolation"),
-        .read_only = is_on(s, "default_transaction_read_only"),
-        .deferrable = is_on(s, "default_transaction_deferrable"),
-    };
+    m.read_only |= session_setting(s, "sherd.as_of")[0] != '\0'; /* the past cannot be changed */
+    return m;
 }
 
 /* "250", "5s", "1min", "2 h": milliseconds. */
-static bool parse_ms(const char *text, uint64_t *out)
+bool settings_parse_ms(const char *text, uint64_t *out)
 {
     char *end;
     double v = strtod(text, &end);
@@ -244,7 +249,7 @@ uint64_t settings_ms(struct session *s, const char *name)
     uint64_t ms = 0;
     const struct session_setting *v = find_value(s, name);
     if (v != NULL && v->value != NULL) {
-        parse_ms(v->value, &ms);
+        settings_parse_ms(v->value, &ms);
     }
     return ms;
 }
@@ -304,7 +309,7 @@ static struct status *check_value(const struct setting_def *d, const char *value
         return *value != '\0' && *end == '\0' ? NULL : bad_value(d->name, value);
     }
     case S_TIME_MS:
-        if (!parse_ms(value, &ms)) {
+        if (!settings_parse_ms(value, &ms)) {
             return bad_value(d->name, value);
         }
         *out = show_ms(ms, scratch, 32);
@@ -332,6 +337,8 @@ static struct status *check_value(const struct setting_def *d, const char *value
         }
         return status_hint(status_new(UNSUPPORTED, "time zone \"%s\" is not supported", value),
                            "Use UTC and convert in the client.");
+    case S_PAST:
+        return past_check(value);
     case S_ENUM:
         return strcasecmp(value, d->choices) == 0
                    ? NULL
@@ -408,6 +415,11 @@ static struct status *set_value(struct session *s, const char *name, const char 
     char scratch[32];
     if (value != NULL && d != NULL) {
         TRY(check_value(d, value, scratch, &value));
+    }
+    bool is_past = d != NULL && (d->kind == S_PAST || strcmp(d->name, "sherd.read_staleness") == 0);
+    if (is_past && scope != SET_AT_ONCE && s->txn != NULL) {
+        return status_sql(INVALID, "25001", "%s must be set before any query of the transaction",
+                          d->name);
     }
     struct session_setting *v = setting_of(s, name);
     char *copy = copy_value(value); /* it may be v's own */

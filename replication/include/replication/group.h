@@ -156,6 +156,8 @@ enum group_role group_role(const struct group *g);
 uint64_t group_term(const struct group *g);
 uint64_t group_leader_node(const struct group *g); /* 0 = unknown */
 uint64_t group_applied_index(const struct group *g);
+/* The state is being replaced by a snapshot from the leader: what is there now is in pieces. */
+bool group_is_replacing(const struct group *g);
 uint64_t group_commit_index(const struct group *g);
 uint64_t group_last_index(const struct group *g);
 size_t group_config(const struct group *g, struct group_replica *out, size_t max);

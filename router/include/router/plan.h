@@ -71,8 +71,8 @@ struct plan_column {
 enum plan_tag { PLAN_SELECT, PLAN_INSERT, PLAN_UPDATE, PLAN_DELETE, PLAN_EXPLAIN, PLAN_VALUES };
 
 struct plan; /* reference counted, immutable */
-/* param_types: as given by Parse (0 = to be inferred); the plan tells all of them. DECLARE: the plan
- * of the cursor's query. */
+/* param_types: as given by Parse (0 = to be inferred); the plan tells all of them. DECLARE: the
+ * plan of the cursor's query. */
 struct status *plan_statement(struct fiber *f, const struct plan_env *env, const struct parsed *p,
                               int i, const type_oid *param_types, int nparams,
                               struct plan **out) STATUS_MUST_CHECK;
@@ -82,6 +82,9 @@ void plan_unref(struct plan *p);
 bool plan_is_valid(const struct plan *p, const struct catalog *c);
 /* What it depends on is the same there. */
 bool plan_is_same(const struct plan *p, const struct catalog *c);
+/* Name of a table that took its present form after that timestamp; NULL: none. Lives as long as p.
+ */
+const char *plan_changed_after(const struct plan *p, uint64_t timestamp);
 enum plan_tag plan_tag(const struct plan *p);
 bool plan_is_read_only(const struct plan *p); /* no writes and no row locks */
 int plan_columns(const struct plan *p, const struct plan_column **out); /* 0: no result rows */

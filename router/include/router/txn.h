@@ -26,9 +26,10 @@ struct txn_options {
     enum txn_isolation isolation;
     bool read_only;
     bool deferrable;
-    bool implicit;  /* one statement: ends with it; a single-shard read needs no timestamp (R2), a
-                     * single-shard  write commits in the same call */
-    uint64_t as_of; /* read at this past timestamp; 0 = now */
+    bool implicit;   /* one statement: ends with it; a single-shard read needs no timestamp (R2), a
+                      * single-shard  write commits in the same call */
+    uint64_t as_of;  /* read at this past timestamp; 0 = now */
+    bool may_follow; /* as_of: replicas on this node may serve it that do not lead */
     uint64_t lock_timeout_ms;
 };
 
@@ -38,6 +39,7 @@ struct status *txn_commit(struct fiber *f, struct txn *t) STATUS_MUST_CHECK;
 void txn_rollback(struct fiber *f, struct txn *t);
 enum txn_isolation txn_isolation(const struct txn *t);
 bool txn_has_writes(const struct txn *t);
+uint64_t txn_as_of(const struct txn *t); /* 0 = reads at the present */
 /* Whether it has written rows of the table, committed or not. */
 bool txn_has_written(const struct txn *t, uint32_t table_id);
 /* The id: with the router's incarnation. */
@@ -62,6 +64,10 @@ struct status *txn_statement_begin(struct fiber *f, struct txn *t) STATUS_MUST_C
 uint64_t txn_savepoint(struct txn *t);
 struct status *txn_rollback_to(struct fiber *f, struct txn *t,
                                uint64_t savepoint) STATUS_MUST_CHECK;
+
+/* The timestamp that the transaction reads at (the statement, at READ COMMITTED); takes it when
+ * there is none yet. */
+struct status *txn_read_timestamp(struct fiber *f, struct txn *t, uint64_t *out) STATUS_MUST_CHECK;
 
 /* The statement makes exactly one txn_scan() and no write: an implicit transaction then needs no
  * timestamp for a read of one shard (R2). Called by plan_open() before it opens the scan; in a
