@@ -2,7 +2,8 @@
  * sherd.v1.Sql over gRPC: sessions by secret handle, statements with streamed results.
  *
  * A session serves one request at a time (a mutex between fibers); it ends when closed, or after
- * IDLE_MS without a request. An Execute without a session runs in one of its own.
+ * IDLE_MS without a request, or when one of its own idle timeouts has passed (looked at each
+ * second). An Execute without a session runs in one of its own.
  */
 #include "router_internal.h"
 
@@ -16,7 +17,7 @@
 
 #define HANDLE_BYTES 16
 #define IDLE_MS 600000
-#define SWEEP_MS 30000
+#define SWEEP_MS 1000
 #define ROWS_PER_MESSAGE 256
 
 struct remote_session {
@@ -103,8 +104,14 @@ static void sweep_fiber(struct fiber *f, void *arg)
     struct remote_session *r, *tmp;
     HASH_ITER(hh, v->sessions, r, tmp)
     {
-        if (r->users == 0 && now - r->used_ns > ms_to_ns(IDLE_MS)) {
-            remove_session(f, v, r);
+        struct status *why;
+        uint64_t ms = r->users == 0 ? session_idle_ms(r->session, &why) : 0;
+        if (r->users == 0) {
+            status_free(why);
+            ms = ms == 0 || ms > IDLE_MS ? IDLE_MS : ms;
+            if (now - r->used_ns > ms_to_ns(ms)) {
+                remove_session(f, v, r);
+            }
         }
     }
     timer_start(v->loop, &v->sweep, ms_to_ns(SWEEP_MS));

@@ -38,6 +38,8 @@ struct status *router_create(struct fiber *f, const struct router_options *o, st
         metric_counter("sherd_txn_replays_total", NULL, "transactions run again after a conflict");
     r->m_replays_failed = metric_counter("sherd_txn_replays_failed_total", NULL,
                                          "replays that gave other results, or met conflicts again");
+    r->m_open = metric_gauge("sherd_txn_open", NULL,
+                             "transactions that this router has begun and not finished");
     r->plans = plan_cache_create();
     txn_register(r);
     schema_jobs_start(r);

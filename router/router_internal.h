@@ -36,7 +36,7 @@ struct router {
     struct meta_listener jobs_listener;
 
     struct metric *m_commits, *m_aborts, *m_unknown, *m_retries, *m_refreshes, *m_statements,
-        *m_errors, *m_replays, *m_replays_failed;
+        *m_errors, *m_replays, *m_replays_failed, *m_open;
 };
 
 /*

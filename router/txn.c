@@ -42,6 +42,7 @@ struct txn *txn_begin(struct router *r, const struct txn_options *options)
     t->start = options->as_of;
     t->refs = 1;
     list_push_back(&r->txns, &t->link);
+    metric_add(r->m_open, 1);
     return t;
 }
 
@@ -52,6 +53,7 @@ static void txn_unref(struct txn *t)
         return;
     }
     list_unlink(&t->link);
+    metric_add(t->router->m_open, -1);
     for (int i = 0; i < t->savepoint_count; i++) {
         mem_free(t->savepoints[i].marks);
     }

@@ -18,7 +18,7 @@
  * reads costs nothing. While it is read a follower asks once a second, ahead of need, so that reads
  * go on for a while when the leader is gone.
  */
-#include "base/check.h"
+#include "base/buggify.h"
 #include "bounds.h"
 #include "metadata/timestamps.h"
 #include "server_impl.h"
@@ -35,8 +35,12 @@ struct status *follower_close(struct fiber *f, struct replica *r, struct part *p
     uint64_t closed = now > lag ? now - lag : 0;
     closed = req->ts > closed ? req->ts : closed;
     closed = closed < now ? closed : now;
-    rtc_raise_floor(&p->rtc, closed);
-    TRY(part_wait_settled(f, p, closed));
+    if (!bug_on(BUG_CLOSE_NO_FLOOR)) {
+        rtc_raise_floor(&p->rtc, closed);
+    }
+    if (!bug_on(BUG_CLOSE_NO_WAIT)) {
+        TRY(part_wait_settled(f, p, closed));
+    }
     TRY(part_confirm(f, p)); /* in this term until now: what it waited for is its own doing */
     reply->closed = closed;
     reply->index = group_applied_index(r->group);
@@ -148,7 +152,8 @@ static struct status *reach(struct fiber *f, struct replica *r, uint64_t ts)
     uint64_t outer = fiber_deadline(f);
     fiber_set_deadline(f, outer == 0 || give_up < outer ? give_up : outer);
     struct status *st = NULL;
-    while (st == NULL && !r->is_closing && group_applied_index(r->group) < r->closed.index) {
+    while (st == NULL && !r->is_closing && !bug_on(BUG_FOLLOWER_EARLY) &&
+           group_applied_index(r->group) < r->closed.index) {
         st = cond_wait(f, &r->applied);
     }
     fiber_set_deadline(f, outer);

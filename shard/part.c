@@ -112,6 +112,21 @@ static void detach(struct part *p, struct work *w)
     work_unref(w);
 }
 
+/* What the transactions of this part hold, into the node's gauges. */
+static void show(struct part *p, int64_t works, int64_t locks, int64_t bytes)
+{
+    struct part_gauges *g = p->env->gauges;
+    if (g == NULL) {
+        return;
+    }
+    metric_add(g->works, works - p->shown_works);
+    metric_add(g->locks, locks - p->shown_locks);
+    metric_add(g->bytes, bytes - p->shown_bytes);
+    p->shown_works = works;
+    p->shown_locks = locks;
+    p->shown_bytes = bytes;
+}
+
 void part_end(struct part *p)
 {
     if (p->is_dead) {
@@ -123,6 +138,7 @@ void part_end(struct part *p)
     while (!list_is_empty(&p->works)) {
         detach(p, LIST_ITEM(p->works.next, struct work, link));
     }
+    show(p, 0, 0, 0);
     gate_open(&p->serving);
     cond_broadcast(&p->thawed);
 }
@@ -381,8 +397,10 @@ struct status *part_lock(struct fiber *f, struct part *p, struct work *w, uint64
         return p->is_dead ? p->env->not_leader(p->env->ctx) : part_gone();
     }
     if (w->owner.hold_count >= SHARD_LOCKS_MAX) {
-        return status_sql(LIMIT, "53200", "transaction holds more than %d locks in one shard",
-                          SHARD_LOCKS_MAX);
+        return status_hint(status_sql(LIMIT, "53200",
+                                      "transaction holds more than %d locks in one shard",
+                                      SHARD_LOCKS_MAX),
+                           "Change or lock fewer rows in one transaction.");
     }
     struct lock_hold *h = lock_try(&p->locks, &w->owner, key, mode);
     if (h == NULL) {
@@ -419,6 +437,15 @@ static void tick(struct timer *t)
 {
     struct part *p = CONTAINER_OF(t, struct part, tick);
     uint64_t now = loop_now_ns(p->env->loop);
+    int64_t works = 0, locks = 0, bytes = 0;
+    LIST_FOREACH(it, &p->works)
+    {
+        const struct work *w = LIST_ITEM(it, struct work, link);
+        works++;
+        locks += (int64_t)w->owner.hold_count;
+        bytes += (int64_t)w->bytes;
+    }
+    show(p, works, locks, bytes);
     LIST_FOREACH_SAFE(it, next, &p->works)
     {
         struct work *w = LIST_ITEM(it, struct work, link);
@@ -432,7 +459,7 @@ static void tick(struct timer *t)
             p->env->idle(p->env->ctx, w);
         }
     }
-    if (!list_is_empty(&p->works)) {
+    if (works != 0) { /* once more after the last has gone: the gauges go back */
         timer_start(p->env->loop, &p->tick, TICK_NS);
     }
 }

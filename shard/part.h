@@ -41,6 +41,11 @@ struct part_env {
     void *ctx;
     uint64_t shard_id;
     size_t workspace_max;
+    struct part_gauges *gauges; /* of the node; NULL: not counted */
+};
+
+struct part_gauges {
+    struct metric *works, *locks, *bytes;
 };
 
 /* A commit with more bytes than this is staged in parts; tests make it small. */
@@ -74,6 +79,7 @@ struct part {
     struct txn_id *forgets;
     size_t forget_count, forget_cap;
     struct timer tick;
+    int64_t shown_works, shown_locks, shown_bytes; /* this part's share of the gauges */
     struct timer forget_timer;
 };
 

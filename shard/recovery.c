@@ -300,11 +300,13 @@ static void ask_after(struct fiber *f, struct shard_server *s, void *arg)
         if (d == DECIDE_WAIT) {
             w->last_used_ns = now;
             w->silent_since_ns = 0;
+            w->is_waited_on = false;
         } else if (reached) {
             part_drop(x->part, w); /* it does not know the transaction any more */
         } else if (w->silent_since_ns == 0) {
             w->silent_since_ns = now;
-        } else if (now - w->silent_since_ns > ms_to_ns(SHARD_SILENT_MS)) {
+        } else if (now - w->silent_since_ns >
+                   ms_to_ns(w->is_waited_on ? SHARD_SILENT_WAITED_MS : SHARD_SILENT_MS)) {
             part_drop(x->part, w);
         }
     }

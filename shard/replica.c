@@ -234,6 +234,7 @@ struct status *replica_open(struct fiber *f, struct shard_server *s, uint64_t sh
                                .waiting = env_waiting,
                                .ctx = r,
                                .shard_id = shard_id,
+                               .gauges = &s->gauges,
                                .workspace_max = s->o.workspace_max_bytes};
     st = state_load(s->o.state, shard_id, &r->state);
     if (st == NULL) {

@@ -263,6 +263,13 @@ static void make_metrics(struct shard_server *s)
         metric_counter("sherd_shard_deadlocks_total", NULL, "deadlocks across shards found");
     s->m_prepared = metric_gauge("sherd_shard_prepared", NULL,
                                  "prepared, undecided transactions of led shards");
+    s->gauges = (struct part_gauges){
+        .works = metric_gauge("sherd_shard_workspaces", NULL,
+                              "transactions that have a workspace in a led shard"),
+        .locks = metric_gauge("sherd_shard_locks", NULL, "row locks that they hold"),
+        .bytes = metric_gauge("sherd_shard_workspace_bytes", NULL,
+                              "memory of their writes and read spans"),
+    };
     s->m_follower_reads = metric_counter("sherd_shard_follower_reads_total", NULL,
                                          "reads in the past served by a replica that did not lead");
     s->m_closes = metric_counter("sherd_shard_closes_total", NULL,

@@ -80,6 +80,7 @@ struct shard_server {
     bool is_searching;
     struct metric *m_reads, *m_writes, *m_commits, *m_conflicts, *m_recovered, *m_deadlocks,
         *m_prepared;
+    struct part_gauges gauges;
     struct metric *m_replicas, *m_follower_reads, *m_closes;
 };
 

@@ -269,6 +269,7 @@ static void ask_after_holder(void *ctx, const struct lock_wait_item *w,
     struct work *x = CONTAINER_OF(holder, struct work, owner);
     if (x->state == WORK_OPEN && x->refs == 1 &&
         loop_now_ns(p->env->loop) - x->last_used_ns > ms_to_ns(SHARD_ASK_MS)) {
+        x->is_waited_on = true;
         p->env->idle(p->env->ctx, x);
     }
 }

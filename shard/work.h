@@ -94,6 +94,7 @@ struct work {
     uint64_t start;
     uint64_t coordinator_node;
     uint64_t last_used_ns;
+    bool is_waited_on;        /* others have waited long for its locks */
     uint64_t silent_since_ns; /* the coordinator could not be reached since; 0 = heard */
 
     uint64_t seq; /* last one done (W1) */

@@ -10,8 +10,6 @@
 #include "frontend_limits.h"
 #include "sql/datetime.h"
 
-#include <stdlib.h>
-
 static void conn_run(struct fiber *f, void *arg);
 
 static void start_fiber(struct conn *c)
@@ -203,38 +201,15 @@ static void work(struct fiber *f, struct conn *c)
     }
 }
 
-static uint64_t parse_timeout_ms(const char *text)
-{
-    static const struct {
-        const char *unit;
-        uint64_t ms;
-    } units[] = {{"", 1}, {"ms", 1}, {"s", 1000}, {"min", 60000}, {"h", 3600000}, {"d", 86400000}};
-    if (text == NULL) {
-        return 0;
-    }
-    char *end;
-    unsigned long v = strtoul(text, &end, 10);
-    while (*end == ' ') {
-        end++;
-    }
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-        if (strcmp(end, units[i].unit) == 0) {
-            return v > UINT32_MAX ? 0 : v * units[i].ms;
-        }
-    }
-    return 0;
-}
-
 /* Between statements: how long the client may stay silent. */
 static void arm_idle_timer(struct conn *c)
 {
     if (c->phase != PHASE_READY) {
         return; /* the login timer runs on */
     }
-    const char *name = session_txn_status(c->session) == 'I'
-                           ? "idle_session_timeout"
-                           : "idle_in_transaction_session_timeout";
-    uint64_t ms = parse_timeout_ms(session_setting(c->session, name));
+    struct status *why;
+    uint64_t ms = session_idle_ms(c->session, &why);
+    status_free(why);
     if (ms > 0) {
         timer_start(c->pg->loop, &c->timer, ms_to_ns(ms));
     }
@@ -245,12 +220,12 @@ static void on_timer(struct timer *t)
     struct conn *c = CONTAINER_OF(t, struct conn, timer);
     if (c->phase != PHASE_READY) {
         conn_terminate(c, status_sql(TIMEOUT, "57014", "canceling authentication due to timeout"));
-    } else if (session_txn_status(c->session) == 'I') {
-        conn_terminate(
-            c, status_sql(TIMEOUT, "57P05", "terminating connection due to idle-session timeout"));
-    } else {
-        conn_terminate(c, status_sql(TIMEOUT, "25P03",
-                                     "terminating connection due to idle-in-transaction timeout"));
+        return;
+    }
+    struct status *why;
+    session_idle_ms(c->session, &why);
+    if (why != NULL) {
+        conn_terminate(c, why);
     }
 }
 

@@ -653,6 +653,12 @@ static struct status *run_shape(struct fiber *f, struct session *s, struct slice
 
 /* ---- simple query ---- */
 
+/* Of two deadlines; 0 = none. */
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
 void execute_enter(struct fiber *f, struct session *s, struct sink *sink)
 {
     s->running = f;
@@ -660,12 +666,10 @@ void execute_enter(struct fiber *f, struct session *s, struct sink *sink)
     datetime_set_now(s->txn != NULL ? s->txn_now_us : session_wall_us(s)); /* 'now' in literals */
     fiber_cancel_clear(f);
     uint64_t ms = settings_ms(s, "statement_timeout");
+    uint64_t at = ms > 0 ? loop_clock_ns(s->router->loop) + ms_to_ns(ms) : 0;
+    at = earlier(at, session_txn_deadline(s));
     s->outer_deadline = fiber_deadline(f);
-    if (ms > 0) {
-        uint64_t at = loop_clock_ns(s->router->loop) + ms_to_ns(ms);
-        fiber_set_deadline(f, s->outer_deadline == 0 || at < s->outer_deadline ? at
-                                                                               : s->outer_deadline);
-    }
+    fiber_set_deadline(f, earlier(at, s->outer_deadline));
 }
 
 struct status *execute_leave(struct fiber *f, struct session *s, struct status *st)
@@ -676,7 +680,10 @@ struct status *execute_leave(struct fiber *f, struct session *s, struct status *
     if (status_is(st, STATUS_TIMEOUT) &&
         strcmp(st->sqlstate, "57014") == 0) { /* lock_timeout is 55P03 */
         status_free(st);
-        return status_sql(TIMEOUT, "57014", "canceling statement due to statement timeout");
+        uint64_t end = session_txn_deadline(s);
+        return end != 0 && loop_clock_ns(s->router->loop) >= end
+                   ? status_sql(TIMEOUT, "25P04", "canceling statement due to transaction timeout")
+                   : status_sql(TIMEOUT, "57014", "canceling statement due to statement timeout");
     }
     if (status_is(st, STATUS_CANCELLED)) {
         status_free(st);

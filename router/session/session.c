@@ -152,6 +152,41 @@ char session_txn_status(const struct session *s)
     return s->in_block ? (s->is_failed ? 'E' : 'T') : 'I';
 }
 
+/* transaction_timeout: when the transaction, under way or about to begin, has to be over; 0 =
+ * never.
+ */
+uint64_t session_txn_deadline(struct session *s)
+{
+    uint64_t ms = settings_ms(s, "transaction_timeout");
+    uint64_t since = s->txn_since_ns != 0 ? s->txn_since_ns : loop_clock_ns(s->router->loop);
+    return ms != 0 ? since + ms_to_ns(ms) : 0;
+}
+
+uint64_t session_idle_ms(struct session *s, struct status **out)
+{
+    *out = NULL;
+    if (!s->in_block) {
+        uint64_t ms = settings_ms(s, "idle_session_timeout");
+        if (ms != 0) {
+            *out =
+                status_sql(TIMEOUT, "57P05", "terminating connection due to idle-session timeout");
+        }
+        return ms;
+    }
+    uint64_t ms = settings_ms(s, "idle_in_transaction_session_timeout");
+    uint64_t end = session_txn_deadline(s), now = loop_clock_ns(s->router->loop);
+    uint64_t left = end == 0 ? UINT64_MAX : end > now ? (end - now) / 1000000 + 1 : 1;
+    if (left != UINT64_MAX && (ms == 0 || left < ms)) {
+        *out = status_sql(TIMEOUT, "25P04", "terminating connection due to transaction timeout");
+        return left;
+    }
+    if (ms != 0) {
+        *out = status_sql(TIMEOUT, "25P03",
+                          "terminating connection due to idle-in-transaction timeout");
+    }
+    return ms;
+}
+
 void session_notice(struct session *s, struct status *st, const char *severity)
 {
     if (s != NULL && s->sink != NULL && s->sink->notice != NULL) {
@@ -243,8 +278,9 @@ struct status *session_need_txn(struct session *s, bool is_single_statement, boo
     o.lock_timeout_ms = settings_ms(s, "lock_timeout");
     TRY(past_choose(s, &o));
     s->txn = txn_begin(s->router, &o);
-    if (!s->in_block) {
-        s->txn_now_us = session_wall_us(s); /* of a block: BEGIN's */
+    if (!s->in_block) { /* of a block: BEGIN's */
+        s->txn_now_us = session_wall_us(s);
+        s->txn_since_ns = loop_clock_ns(s->router->loop);
     }
     return NULL;
 }
@@ -262,6 +298,7 @@ static void txn_is_over(struct session *s, bool committed)
     s->is_implicit_block = false;
     s->block_has_query = false;
     s->has_modes = false;
+    s->txn_since_ns = 0;
     replay_clear(s);
     settings_txn_end(s, committed);
 }
@@ -449,6 +486,7 @@ static struct status *begin_block(struct session *s, const PgQuery__TransactionS
     s->is_implicit_block = false;
     if (s->txn == NULL) {
         s->txn_now_us = session_wall_us(s);
+        s->txn_since_ns = loop_clock_ns(s->router->loop);
     }
     return NULL;
 }
@@ -484,6 +522,7 @@ static struct status *end_block(struct fiber *f, struct session *s, bool is_comm
         s->modes = modes;
         s->has_modes = true;
         s->txn_now_us = session_wall_us(s);
+        s->txn_since_ns = loop_clock_ns(s->router->loop);
     }
     return NULL;
 }

@@ -161,6 +161,7 @@ struct session {
     bool has_modes;             /* the transaction has begun to have them */
     bool block_has_query;       /* SET TRANSACTION must come before any query */
     int64_t txn_now_us;
+    uint64_t txn_since_ns; /* 0 = no transaction: for transaction_timeout */
     struct session_savepoint *savepoints;
     int savepoint_count;
     struct replay replay;
@@ -208,6 +209,7 @@ struct status *session_end_implicit(struct fiber *f, struct session *s) STATUS_M
 void session_drop_txn(struct fiber *f, struct session *s);
 struct status *session_txn_statement(struct fiber *f, struct session *s, const void *node,
                                      struct sink *sink) STATUS_MUST_CHECK;
+uint64_t session_txn_deadline(struct session *s);
 void session_close_portals(struct fiber *f, struct session *s);
 /* BEGIN's options, SET TRANSACTION. */
 struct status *session_apply_modes(struct session *s, size_t n, void *options) STATUS_MUST_CHECK;

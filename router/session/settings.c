@@ -78,6 +78,7 @@ static const struct setting_def defs[] = {
     {"transaction_deferrable", "off", S_BOOL, false, NULL},
     {"transaction_isolation", "serializable", S_ISOLATION, false, NULL},
     {"transaction_read_only", "off", S_BOOL, false, NULL},
+    {"transaction_timeout", "0", S_TIME_MS, false, NULL},
     {"work_mem", "4MB", S_TEXT, false, NULL},
     {"xmloption", "content", S_TEXT, false, NULL},
 };
@@ -174,9 +175,17 @@ bool settings_parse_isolation(struct slice text, enum txn_isolation *out)
     return false;
 }
 
+/* Of the transaction under way, not of the session. */
+static bool is_mode(const char *name)
+{
+    return strcasecmp(name, "transaction_isolation") == 0 ||
+           strcasecmp(name, "transaction_read_only") == 0 ||
+           strcasecmp(name, "transaction_deferrable") == 0;
+}
+
 const char *session_setting(struct session *s, const char *name)
 {
-    if (strncasecmp(name, "transaction_", 12) == 0) {
+    if (is_mode(name)) {
         struct session_modes m = settings_modes(s);
         return strcasecmp(name + 12, "isolation") == 0    ? isolation_name(m.isolation)
                : strcasecmp(name + 12, "read_only") == 0  ? (m.read_only ? "on" : "off")
@@ -606,8 +615,7 @@ static struct status *set_statement(struct session *s, const PgQuery__VariableSe
         if (x->is_local && !session_in_txn(s)) {
             session_warn(s, "25P01", "SET LOCAL can only be used in transaction blocks");
         }
-        if (st == NULL && strncasecmp(x->name, "transaction_", 12) == 0 &&
-            find_def(x->name) != NULL) {
+        if (st == NULL && is_mode(x->name)) {
             st = set_mode(s, x->name, (const char *)text.data);
         } else if (st == NULL) {
             st = set_value(s, x->name, (const char *)text.data,

@@ -27,13 +27,15 @@ for bug in TXN_SKIP_VALIDATE TXN_NO_RTC TXN_ACK_FIRST_PREPARE TXN_LOSE_PREPARED 
     expect 60 --bug "$bug"
 done
 expect 200 --bug TXN_FORGET_EARLY
+expect 60 --bug FOLLOWER_EARLY
+expect 100 --bug CLOSE_NO_WAIT
 expect 500 --bug TXN_ABORT_ON_TIMEOUT
 # Not bugs: the strictly checked clients at a weaker level, to show that the checker sees the difference.
 expect 20 --isolation rc
 expect 20 --isolation rr
 
 if [ "${2-}" = --long ]; then
-    for bug in TXN_NO_POISON READ_AFTER_LEASE RAFT_VOTE_TWICE; do
+    for bug in CLOSE_NO_FLOOR TXN_NO_POISON READ_AFTER_LEASE RAFT_VOTE_TWICE; do
         expect 10000 --bug "$bug"
     done
 fi

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "metadata/timestamps.h"
 #include "mvcc.h"
 #include "sql/codec.h"
 
@@ -467,6 +468,68 @@ static void audit_txn(struct fiber *f, struct router *r)
     arena_destroy(a);
 }
 
+static bool same_values(const struct read_many *a, const struct read_many *b)
+{
+    for (int i = 0; i < ACCOUNTS; i++) {
+        if ((a->values[i].data == NULL) != (b->values[i].data == NULL) ||
+            slice_cmp(a->values[i], b->values[i]) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* All accounts as of a moment ago, by whichever replica is here, and by the leaders: the same, and
+ * the sum of all money. */
+static void past_txn(struct fiber *f, struct router *r)
+{
+    uint64_t now_ts;
+    if (status_consume(meta_timestamp(f, router_meta(r), &now_ts))) {
+        return;
+    }
+    static const uint64_t ages_ms[] = {1, 20, 3000};
+    uint64_t back = tso_of_wall((int64_t)below(ages_ms[below(3)]));
+    struct txn_options o = {.isolation = TXN_SERIALIZABLE,
+                            .read_only = true,
+                            .as_of = now_ts > back ? now_ts - back : 1};
+    struct arena *a = arena_create(0);
+    struct read_many m[2] = {{.count = ACCOUNTS}, {.count = ACCOUNTS}};
+    struct status *st = NULL;
+    uint64_t first = below(2);
+    for (uint64_t k = 0; k < 2 && st == NULL; k++) {
+        struct read_many *x = &m[k];
+        for (uint32_t i = 0; i < ACCOUNTS; i++) {
+            x->keys[i] = make_key(a, 'a', i);
+        }
+        o.may_follow = k == first;
+        struct txn *t = txn_begin(r, &o);
+        st = txn_statement_begin(f, t);
+        if (st == NULL) {
+            st = read_keys(f, a, t, x, LOCK_NONE);
+        }
+        txn_rollback(f, t);
+        if (st == NULL) {
+            st = fiber_sleep(f, below(50) * 1000000);
+        }
+    }
+    if (st == NULL) {
+        int64_t sum = 0;
+        for (int i = 0; i < ACCOUNTS; i++) {
+            sum += balance_of(m[0].values[i]);
+        }
+        if (sum != (int64_t)ACCOUNTS * ACCOUNT_START) {
+            cluster_fail(&world.cluster, "past: the money as of %llu sums to %lld, not %d",
+                         (unsigned long long)o.as_of, (long long)sum, ACCOUNTS * ACCOUNT_START);
+        }
+        if (!same_values(&m[0], &m[1])) {
+            cluster_fail(&world.cluster, "past: a follower read as of %llu what the leader did not",
+                         (unsigned long long)o.as_of);
+        }
+    }
+    outcome_of(st);
+    arena_destroy(a);
+}
+
 static void client_fiber(struct fiber *f, struct cluster_node *n, void *arg)
 {
     (void)arg;
@@ -479,9 +542,9 @@ static void client_fiber(struct fiber *f, struct cluster_node *n, void *arg)
     const struct list_client repeatable = {&world.weak, 'w', 'p', TXN_REPEATABLE_READ, false};
     while (!world.is_ending) {
         if (world.history.count < TXNS_MAX) {
-            uint64_t kind = below(14);
+            uint64_t kind = below(15);
             world.doing[me].since_ns = now();
-            world.doing[me].label = "itaLucpLLlllll"[kind];
+            world.doing[me].label = "itaLucpLLlllllP"[kind];
             switch (kind) {
             case 0:
                 insert_txn(f, n->router);
@@ -505,6 +568,9 @@ static void client_fiber(struct fiber *f, struct cluster_node *n, void *arg)
                 break;
             case 6:
                 list_txn(f, n->router, &repeatable);
+                break;
+            case 14:
+                past_txn(f, n->router);
                 break;
             default:
                 list_txn(f, n->router, &strict);

@@ -24,6 +24,9 @@
     X(TXN_IN_FLIGHT_INVISIBLE, "reads do not wait for in-flight entries")                          \
     X(TXN_ABORT_ON_TIMEOUT, "a silent participant is taken for an abort")                          \
     X(TXN_FORGET_EARLY, "the outcome record is dropped at finalize")                               \
+    X(FOLLOWER_EARLY, "a follower serves a closed timestamp before it has applied what it needs")  \
+    X(CLOSE_NO_FLOOR, "a closed timestamp does not bind the leader's own commits")                 \
+    X(CLOSE_NO_WAIT, "a timestamp is closed over what is in flight or prepared")                   \
     X(TXN_GAPS_UNSEEN, "of what was read, ranges are not validated, only keys")                    \
     X(TXN_LOCK_ONLY_UNCHECKED, "keys that were only locked are not validated at commit")           \
     X(TXN_KEEP_UNDONE, "rolling back to a savepoint leaves its writes")                            \

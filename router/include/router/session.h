@@ -57,6 +57,9 @@ struct status *session_set(struct session *s, struct slice name,
 /* NULL: no such setting. */
 const char *session_setting(struct session *s, const char *name);
 char session_txn_status(const struct session *s); /* 'I' idle, 'T' in a transaction, 'E' failed */
+/* How long the client may stay silent now; 0 = for ever. *out: what it is told then (FATAL), the
+ * caller's. */
+uint64_t session_idle_ms(struct session *s, struct status **out);
 void session_notice(struct session *s, struct status *st, const char *severity); /* consumes st */
 
 /* Simple query: any number of statements; several without BEGIN are one implicit transaction. An

@@ -196,12 +196,21 @@ struct status *session_set(struct session *s, struct slice name, struct slice va
     return NULL;
 }
 
+uint64_t session_idle_ms(struct session *s, struct status **out)
+{
+    *out = NULL;
+    if (session_txn_status(s) == 'I' || strcmp(fake_idle_timeout, "0") == 0) {
+        return 0;
+    }
+    *out =
+        status_sql(TIMEOUT, "25P03", "terminating connection due to idle-in-transaction timeout");
+    return strtoul(fake_idle_timeout, NULL, 10);
+}
+
 const char *session_setting(struct session *s, const char *name)
 {
     (void)s;
-    return strcmp(name, "idle_in_transaction_session_timeout") == 0 ? fake_idle_timeout
-           : strcmp(name, "timezone") == 0                          ? "UTC"
-                                                                    : NULL;
+    return strcmp(name, "timezone") == 0 ? "UTC" : NULL;
 }
 
 char session_txn_status(const struct session *s)
