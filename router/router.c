@@ -40,8 +40,10 @@ struct status *router_create(struct fiber *f, const struct router_options *o, st
                                          "replays that gave other results, or met conflicts again");
     r->m_open = metric_gauge("sherd_txn_open", NULL,
                              "transactions that this router has begun and not finished");
+    r->ended = mem_zalloc(sizeof(*r->ended) * OUTCOMES_KEPT);
     r->plans = plan_cache_create();
     txn_register(r);
+    outcome_register(r);
     schema_jobs_start(r);
     *out = r;
     return NULL;
@@ -60,6 +62,8 @@ void router_destroy(struct fiber *f, struct router *r)
         }
     }
     rpc_register(r->rpc, RPC_COORDINATOR_OUTCOME, NULL, NULL, false);
+    rpc_register(r->rpc, RPC_COORDINATOR_STATUS, NULL, NULL, false);
+    mem_free(r->ended);
     plan_cache_destroy(r->plans);
     sequence_blocks_free(r);
     shard_terms_free(r);

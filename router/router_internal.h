@@ -7,6 +7,13 @@
 #include "router/session.h"
 #include "router/txn.h"
 
+#define OUTCOMES_KEPT 4096
+
+struct ended_txn {
+    uint64_t counter;
+    bool is_committed;
+};
+
 struct plan_cache;
 struct sequence_block;
 struct shard_term;
@@ -25,6 +32,7 @@ struct router {
     struct list sessions; /* struct session.link */
     struct list txns; /* struct txn.link: every one that may be asked about (Coordinator.Outcome) */
     uint64_t newest_ts; /* newest timestamp that was fetched for a transaction */
+    struct ended_txn *ended; /* outcome.c: by counter modulo OUTCOMES_KEPT */
     struct plan_cache *plans;
     struct shard_term *terms;         /* shard_call.c: the last term heard of each shard's leader */
     struct sequence_block *sequences; /* session/functions.c */
@@ -70,6 +78,8 @@ uint64_t shard_term_get(const struct router *r, uint64_t shard_id);
 void shard_term_set(struct router *r, uint64_t shard_id, uint64_t term); /* 0 forgets */
 void shard_terms_free(struct router *r);
 
+/* outcome.c */
+void outcome_register(struct router *r);
 /* txn.c: registers the coordinator's rpc method. */
 void txn_register(struct router *r);
 /* Smallest snapshot of the open transactions; 0 = none. */

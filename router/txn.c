@@ -927,6 +927,9 @@ out:
 static void txn_end(struct txn *t)
 {
     struct router *r = t->router;
+    if (t->state == TXN_COMMITTED || t->state == TXN_ABORTED) {
+        outcome_note(r, t->counter, t->state);
+    }
     if (t->state == TXN_COMMITTED) {
         metric_add(r->m_commits, 1);
     } else if (t->state == TXN_ABORTED) {

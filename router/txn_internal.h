@@ -88,5 +88,7 @@ void txn_note_written(struct txn *t, uint32_t table_id);
  */
 void txn_note_lost(struct participant *p, const struct status *st);
 void txn_fail(struct txn *t);
+/* Remembers the end of a transaction, committed or rolled back: outcome.c. */
+void outcome_note(struct router *r, uint64_t counter, enum txn_state state);
 
 #endif

@@ -151,6 +151,10 @@ struct status *part_prepare(struct fiber *f, struct part *p, const Sherd__V1__Pr
                             bool is_one, Sherd__V1__OutcomeReply *reply) STATUS_MUST_CHECK;
 struct status *part_query(struct fiber *f, struct part *p, const Sherd__V1__QueryRequest *req,
                           Sherd__V1__OutcomeReply *reply) STATUS_MUST_CHECK;
+/* What is here of a transaction, for who only wants to know: COMMITTED, PREPARED, BUSY (a workspace
+ * or an entry in flight), UNKNOWN. */
+struct status *part_lookup(struct fiber *f, struct part *p, const Sherd__V1__QueryRequest *req,
+                           Sherd__V1__OutcomeReply *reply) STATUS_MUST_CHECK;
 struct status *part_finalize(struct fiber *f, struct part *p, const Sherd__V1__FinalizeRequest *req,
                              Sherd__V1__OutcomeReply *reply) STATUS_MUST_CHECK;
 void part_forget(struct part *p, const Sherd__V1__ForgetRequest *req);

@@ -129,3 +129,24 @@ struct status *prepared_load(struct part *p)
     }
     return st;
 }
+
+struct status *part_lookup(struct fiber *f, struct part *p, const Sherd__V1__QueryRequest *req,
+                           Sherd__V1__OutcomeReply *reply)
+{
+    struct txn_id id = txn_id_from(req->txn);
+    TRY(part_confirm(f, p)); /* what a deposed leader does not have is no news */
+    struct outcome o;
+    reply->answer = SHERD__V1__ANSWER__ANSWER_UNKNOWN;
+    if (state_outcome(p->state, id, &o) == OUTCOME_COMMITTED) {
+        reply->answer = SHERD__V1__ANSWER__ANSWER_COMMITTED;
+        reply->attempt = o.attempt;
+        reply->commit = o.ts;
+        return NULL;
+    }
+    const struct work *w = part_find_by_id(p, id);
+    if (w != NULL) {
+        reply->answer = w->state == WORK_PREPARED ? SHERD__V1__ANSWER__ANSWER_PREPARED
+                                                  : SHERD__V1__ANSWER__ANSWER_BUSY;
+    }
+    return NULL;
+}

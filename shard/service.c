@@ -156,6 +156,16 @@ static struct status *on_query(struct fiber *f, struct rpc_context *ctx, const v
     return leave(&at, part_query(f, at.part, q, r));
 }
 
+static struct status *on_lookup(struct fiber *f, struct rpc_context *ctx, const void *request,
+                                void **out_reply, void *handler_ctx)
+{
+    const Sherd__V1__QueryRequest *q = request;
+    Sherd__V1__OutcomeReply *r = outcome(ctx, out_reply);
+    struct at at;
+    TRY(enter(f, handler_ctx, q->shard_id, false, &at));
+    return leave(&at, part_lookup(f, at.part, q, r));
+}
+
 static struct status *on_finalize(struct fiber *f, struct rpc_context *ctx, const void *request,
                                   void **out_reply, void *handler_ctx)
 {
@@ -218,6 +228,7 @@ void service_register(struct shard_server *s)
     rpc_register(n, RPC_SHARD_ROLLBACK, on_rollback, s, false);
     rpc_register(n, RPC_SHARD_WAITS, waits_handle, s, false);
     rpc_register(n, RPC_SHARD_CLOSE, on_close, s, false);
+    rpc_register(n, RPC_SHARD_LOOKUP, on_lookup, s, false);
 }
 
 void service_unregister(struct shard_server *s)
@@ -226,4 +237,5 @@ void service_unregister(struct shard_server *s)
         rpc_register(s->o.rpc, (enum rpc_method)m, NULL, NULL, false);
     }
     rpc_register(s->o.rpc, RPC_SHARD_CLOSE, NULL, NULL, false);
+    rpc_register(s->o.rpc, RPC_SHARD_LOOKUP, NULL, NULL, false);
 }

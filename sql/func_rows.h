@@ -926,6 +926,8 @@
     F(1576, "setval", NULL, SCALAR, VOLATILE, NS | STRICT, 0, T(INT8), ARGS(T(REGCLASS), T(INT8)), fn_none) \
     F(1765, "setval", NULL, SCALAR, VOLATILE, NS | STRICT, 0, T(INT8), ARGS(T(REGCLASS), T(INT8), T(BOOL)), fn_none) \
     F(12030, "sherd_snapshot", NULL, SCALAR, STABLE, NS, 0, T(INT8), ARGS(), fn_none) \
+    F(12031, "sherd_transaction_id", NULL, SCALAR, STABLE, NS, 0, T(TEXT), ARGS(), fn_none) \
+    F(12032, "sherd_transaction_status", NULL, SCALAR, VOLATILE, NS | STRICT, 0, T(TEXT), ARGS(T(TEXT)), fn_none) \
     F(1993, "shobj_description", NULL, SCALAR, STABLE, NS | STRICT, 0, T(TEXT), ARGS(T(OID), T(NAME)), fn_none) \
     F(3495, "to_regclass", NULL, SCALAR, STABLE, NS | STRICT, 0, T(REGCLASS), ARGS(T(TEXT)), fn_none) \
     F(4086, "to_regnamespace", NULL, SCALAR, STABLE, NS | STRICT, 0, T(REGNAMESPACE), ARGS(T(TEXT)), fn_none) \

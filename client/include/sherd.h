@@ -206,6 +206,23 @@ SHERD_API sherd_error *sherd_run(sherd_connection *c, const char *modes, int att
                                  sherd_error *(*body)(sherd_connection *c, void *ctx),
                                  void *ctx) SHERD_MUST_CHECK;
 
+/* The id of the open transaction, known before its commit, for sherd_outcome() after a commit that
+ * ended with SHERD_ERROR_UNKNOWN. Written with a NUL into out; SHERD_TRANSACTION_ID_MAX bytes are
+ * enough. A transaction that has told its id is not run again by the server after a conflict. */
+#define SHERD_TRANSACTION_ID_MAX 48
+SHERD_API sherd_error *sherd_transaction_id(sherd_connection *c, char *out,
+                                            size_t out_size) SHERD_MUST_CHECK;
+enum sherd_outcome {
+    SHERD_OUTCOME_UNKNOWN, /* nobody knows (any more): it may have been either */
+    SHERD_OUTCOME_COMMITTED,
+    SHERD_OUTCOME_ABORTED,
+    SHERD_OUTCOME_IN_PROGRESS, /* ask again */
+};
+/* What became of a transaction. Outside of a transaction, on any connection of the cluster. Ask
+ * soon: outcomes are kept for a while only. */
+SHERD_API sherd_error *sherd_outcome(sherd_connection *c, const char *id,
+                                     enum sherd_outcome *out) SHERD_MUST_CHECK;
+
 /* Asks the server to cancel the statement that runs on the connection, which then fails with
  * SHERD_ERROR_CANCELLED. From any thread. Nothing running: nothing happens. */
 SHERD_API sherd_error *sherd_cancel(sherd_connection *c) SHERD_MUST_CHECK;

@@ -58,6 +58,70 @@ sherd_error *sherd_rollback(sherd_connection *c)
     return to_error(st);
 }
 
+/* Runs a statement of one value; NULL or the value, as text, go to take(). */
+static struct status *one_value(sherd_connection *c, const char *sql, int param_count,
+                                const char *const *params,
+                                struct status *(*take)(void *ctx, const char *value), void *ctx)
+{
+    sherd_result *r = NULL;
+    int has = 0;
+    struct status *st = to_status(sherd_execute(c, sql, param_count, params, &r));
+    if (st == NULL) {
+        st = to_status(sherd_next_row(r, &has));
+    }
+    if (st == NULL && !has) {
+        st = status_new(CORRUPT, "the server sent no row");
+    }
+    if (st == NULL) {
+        st = take(ctx, sherd_value(r, 0, NULL));
+    }
+    while (st == NULL && has) { /* to the end, so that the connection is free */
+        st = to_status(sherd_next_row(r, &has));
+    }
+    sherd_result_free(r);
+    return st;
+}
+
+struct id_buffer {
+    char *data;
+    size_t size;
+};
+
+static struct status *take_id(void *ctx, const char *value)
+{
+    struct id_buffer *b = ctx;
+    if (value == NULL || strlen(value) >= b->size) {
+        return status_new(LIMIT, "the id does not fit into %zu bytes", b->size);
+    }
+    memcpy(b->data, value, strlen(value) + 1);
+    return NULL;
+}
+
+sherd_error *sherd_transaction_id(sherd_connection *c, char *out, size_t out_size)
+{
+    struct id_buffer b = {out, out_size};
+    if (c->transaction != SHERD_IN_TRANSACTION) {
+        return to_error(status_sql(INVALID, "25P01", "there is no transaction in progress"));
+    }
+    return to_error(one_value(c, "SELECT sherd_transaction_id()", 0, NULL, take_id, &b));
+}
+
+static struct status *take_outcome(void *ctx, const char *value)
+{
+    enum sherd_outcome *out = ctx;
+    *out = value == NULL                       ? SHERD_OUTCOME_UNKNOWN
+           : strcmp(value, "committed") == 0   ? SHERD_OUTCOME_COMMITTED
+           : strcmp(value, "aborted") == 0     ? SHERD_OUTCOME_ABORTED
+           : strcmp(value, "in progress") == 0 ? SHERD_OUTCOME_IN_PROGRESS
+                                               : SHERD_OUTCOME_UNKNOWN;
+    return NULL;
+}
+
+sherd_error *sherd_outcome(sherd_connection *c, const char *id, enum sherd_outcome *out)
+{
+    return to_error(one_value(c, "SELECT sherd_transaction_status($1)", 1, &id, take_outcome, out));
+}
+
 /* Full jitter: half to all of a limit that doubles. */
 static void pause_before(int attempt)
 {

@@ -290,6 +290,23 @@ void session_output(struct session *s, type_oid type, const struct datum *d, str
     catalog_unref(c);
 }
 
+static struct status *transaction_status(struct session *s, struct arena *a, const struct datum *id,
+                                         struct datum *out)
+{
+    char *text = arena_strndup(a, id->p, id->len), *dot, *end = text;
+    uint64_t incarnation = strtoull(text, &dot, 10);
+    uint64_t counter = *dot == '.' ? strtoull(dot + 1, &end, 10) : 0;
+    if (incarnation == 0 || counter == 0 || *end != '\0') {
+        return status_hint(
+            status_new(INVALID, "invalid transaction id: \"%s\"", text),
+            "It is two numbers with a dot between, as sherd_transaction_id() gives.");
+    }
+    const char *answer;
+    TRY(txn_outcome(fiber_current(), s->router, incarnation, counter, &answer));
+    *out = answer != NULL ? text_datum(a, answer) : DATUM_NULL;
+    return NULL;
+}
+
 struct status *session_function(struct session *s, const struct plan_env *env,
                                 const struct func_def *func, const struct datum *args, int nargs,
                                 struct arena *a, struct datum *out)
@@ -377,9 +394,20 @@ struct status *session_function(struct session *s, const struct plan_env *env,
         *out = datum_int((int64_t)ts);
         return NULL;
     }
+    if (is_named(func, "sherd_transaction_id")) {
+        uint64_t incarnation, counter;
+        TRY(session_need_txn(s, false, true));
+        txn_id(s->txn, &incarnation, &counter);
+        *out = text_datum(a, arena_printf(a, "%llu.%llu", (unsigned long long)incarnation,
+                                          (unsigned long long)counter));
+        return NULL;
+    }
+    if (is_named(func, "sherd_transaction_status")) {
+        return transaction_status(s, a, &args[0], out);
+    }
     if (is_named(func, "txid_current")) {
         return status_hint(status_new(UNSUPPORTED, "txid_current() is not supported"),
-                           "Transaction ids here are pairs; see docs/TRANSACTIONS.md.");
+                           "Transaction ids here are pairs; use sherd_transaction_id().");
     }
     if (is_named(func, "current_setting") || is_named(func, "set_config")) {
         char *name = arena_strndup(a, args[0].p, args[0].len);

@@ -52,7 +52,9 @@ struct rpc_node;
     X(SHARD_SPLIT_POINT, 36, split_point_request, split_point_reply)                               \
     X(SHARD_WAITS, 37, waits_request, waits_reply)                                                 \
     X(SHARD_CLOSE, 40, close_request, close_reply)                                                 \
-    X(COORDINATOR_OUTCOME, 50, coordinator_query, outcome_reply)
+    X(SHARD_LOOKUP, 41, query_request, outcome_reply)                                              \
+    X(COORDINATOR_OUTCOME, 50, coordinator_query, outcome_reply)                                   \
+    X(COORDINATOR_STATUS, 51, coordinator_query, outcome_reply)
 
 enum rpc_method {
 #define X(name, number, request, reply) RPC_##name = number,

@@ -111,6 +111,13 @@ struct status *txn_write(struct fiber *f, struct txn *t, struct arena *a,
  * helps. */
 struct status *txn_refresh(struct fiber *f, struct txn *t) STATUS_MUST_CHECK;
 
+/* The transaction's id in the whole cluster. */
+void txn_id(const struct txn *t, uint64_t *out_incarnation, uint64_t *out_counter);
+/* What became of a transaction, anybody's: *out "committed", "aborted", "in progress", or NULL when
+ * nobody knows (any more). An error when a shard that may know could not be asked. */
+struct status *txn_outcome(struct fiber *f, struct router *r, uint64_t incarnation,
+                           uint64_t counter, const char **out) STATUS_MUST_CHECK;
+
 /* For EXPLAIN ANALYZE and the slow log. */
 struct txn_stats {
     uint64_t reads, writes, rpcs, rows, bytes, refreshes, retries;

@@ -251,6 +251,22 @@ static struct status *echo(struct fiber *f, struct grpc_stream *stream, struct s
     return st;
 }
 
+/* One row of one value; text NULL: NULL. */
+static struct status *send_value(struct fiber *f, struct grpc_stream *stream, struct session *e,
+                                 const char *text)
+{
+    struct arena *a = arena_create(0);
+    Sherd__V1__ExecuteReply m = SHERD__V1__EXECUTE_REPLY__INIT;
+    set_columns(a, &m, 1);
+    Sherd__V1__Row *r = row(a, 1);
+    r->values[0] = value(a, text);
+    m.rows = &r;
+    m.n_rows = 1;
+    struct status *st = finish(f, stream, e, &m, "SELECT 1", 1);
+    arena_destroy(a);
+    return st;
+}
+
 static struct status *run_one(struct fiber *f, struct fake_sql *s, struct grpc_stream *stream,
                               struct session *e, const Sherd__V1__ExecuteRequest *q,
                               const char *sql)
@@ -274,6 +290,17 @@ static struct status *run_one(struct fiber *f, struct fake_sql *s, struct grpc_s
     }
     if (strncmp(sql, "SET", 3) == 0) {
         return finish(f, stream, e, &m, "SET", 0);
+    }
+    if (strcmp(sql, "SELECT sherd_transaction_id()") == 0) {
+        return send_value(f, stream, e, "77.42");
+    }
+    if (strcmp(sql, "SELECT sherd_transaction_status($1)") == 0) {
+        const char *id = q->n_params == 1 ? q->params[0]->text : "";
+        return send_value(f, stream, e,
+                          strcmp(id, "77.42") == 0   ? "committed"
+                          : strcmp(id, "77.43") == 0 ? "aborted"
+                          : strcmp(id, "77.44") == 0 ? "in progress"
+                                                     : NULL);
     }
     if (strncmp(sql, "SELECT ", 7) == 0) {
         return rows(f, stream, e, atoi(sql + 7), false);

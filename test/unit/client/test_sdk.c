@@ -499,6 +499,34 @@ static void run_retries_conflicts_and_nothing_else(void **state)
     sherd_disconnect(c);
 }
 
+static void the_outcome_of_a_transaction_can_be_asked_for(void **state)
+{
+    (void)state;
+    sherd_connection *c = open_one();
+    char id[SHERD_TRANSACTION_ID_MAX], small[4];
+    assert_fails(sherd_transaction_id(c, id, sizeof(id)), SHERD_ERROR_STATEMENT, "25P01");
+    OK(sherd_begin(c, NULL));
+    OK(sherd_transaction_id(c, id, sizeof(id)));
+    assert_string_equal(id, "77.42");
+    sherd_error *e = sherd_transaction_id(c, small, sizeof(small));
+    assert_non_null(e);
+    sherd_error_free(e);
+    OK(sherd_commit(c));
+    static const struct {
+        const char *id;
+        enum sherd_outcome outcome;
+    } cases[] = {{"77.42", SHERD_OUTCOME_COMMITTED},
+                 {"77.43", SHERD_OUTCOME_ABORTED},
+                 {"77.44", SHERD_OUTCOME_IN_PROGRESS},
+                 {"77.45", SHERD_OUTCOME_UNKNOWN}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        enum sherd_outcome out = SHERD_OUTCOME_UNKNOWN;
+        OK(sherd_outcome(c, cases[i].id, &out));
+        assert_int_equal(out, cases[i].outcome);
+    }
+    sherd_disconnect(c);
+}
+
 static sherd_error *losing_body(sherd_connection *c, void *ctx)
 {
     if (runs++ == 0) {
@@ -544,6 +572,7 @@ int main(void)
         TEST(a_lost_transaction_must_be_rolled_back_first),
         TEST(a_loss_during_a_statement_alone_is_unknown_in_a_transaction_it_is_not),
         TEST(the_transaction_state_follows_the_server),
+        TEST(the_outcome_of_a_transaction_can_be_asked_for),
         TEST(run_retries_conflicts_and_nothing_else),
         TEST(run_goes_on_at_another_endpoint),
     };
