@@ -31,7 +31,7 @@ struct router {
     int session_count;
     struct list sessions; /* struct session.link */
     struct list txns; /* struct txn.link: every one that may be asked about (Coordinator.Outcome) */
-    uint64_t newest_ts; /* newest timestamp that was fetched for a transaction */
+    uint64_t newest_ts;      /* newest timestamp that was fetched for a transaction */
     struct ended_txn *ended; /* outcome.c: by counter modulo OUTCOMES_KEPT */
     struct plan_cache *plans;
     struct shard_term *terms;         /* shard_call.c: the last term heard of each shard's leader */

@@ -52,7 +52,7 @@ struct scan {
     bool is_ordered;
     bool is_cut;
     bool is_latest;
-    uint64_t snapshot; /* READ COMMITTED: the statement's, also when it is read on after others */
+    uint64_t snapshot;   /* READ COMMITTED: the statement's, also when it is read on after others */
     uint64_t current_ts; /* txn_scan_current(): not 0 from the first page on */
     bool is_current;
     int64_t rows_left; /* of the limit; -1 = no limit */

@@ -104,7 +104,7 @@ struct portal {
 struct session_savepoint {
     char *name;
     uint64_t id;
-    int undo_count; /* of the settings' undo log */
+    int undo_count;  /* of the settings' undo log */
     int schema_mark; /* schema changes that were made before it */
 };
 
