@@ -179,6 +179,30 @@ def answers(cluster, node):
         return None
 
 
+def in_transactions(c):
+    """Both kinds of table take part in transactional schema changes."""
+    query(c, "BEGIN")
+    query(c, "CREATE TABLE a (id bigint PRIMARY KEY) WITH (sharding = 'hash', shards = 3)")
+    query(c, "CREATE TABLE b (id bigint REFERENCES a, n int, PRIMARY KEY (id, n)) WITH (colocate_with = a)")
+    query(c, "CREATE TABLE r (id bigint PRIMARY KEY) WITH (sharding = 'reference')")
+    for table in ("a", "r"):
+        query(c, f"INSERT INTO {table} SELECT g FROM generate_series(1, 30) g")
+    query(c, "INSERT INTO b SELECT g, 1 FROM generate_series(1, 30) g")
+    query(c, "COMMIT")
+    wait_for("shards", lambda: len(shards_of(c, "a")) == 3 and shards_of(c, "b") == shards_of(c, "a") and
+             reference_shard(c, "r"))
+    query(c, "BEGIN")
+    query(c, "DROP TABLE b")
+    query(c, "DROP TABLE a")
+    query(c, "ROLLBACK")
+    query(c, "BEGIN")
+    query(c, "CREATE TABLE b2 (id bigint, n int, PRIMARY KEY (id, n)) WITH (colocate_with = a)")
+    query(c, "INSERT INTO b2 VALUES (1, 1)")
+    query(c, "ROLLBACK")
+    assert [query(c, f"SELECT count(*) FROM {t}")[0][0] for t in ("a", "b", "r")] == [30, 30, 30]
+    query(c, "DROP TABLE b, a, r")
+
+
 def main():
     with Cluster(4) as cluster:
         c = cluster.connect_retry(1)
@@ -186,6 +210,7 @@ def main():
         one_shard_commits(cluster, c)
         reference(c)
         errors(c)
+        in_transactions(c)
         c = after_kill(cluster, 2, 1)
         c = after_kill(cluster, 1, 4)
         query(c, "DROP TABLE currency")
