@@ -310,12 +310,12 @@ static struct status *split_do(struct fiber *f, struct meta_sched *m, struct sli
 
 /* ---- what is kept whole ---- */
 
-/* sql/codec.h: table id | index id 1 | bucket. */
-static void bucket_key(struct buf *out, uint32_t table_id, uint32_t bucket)
+/* sql/codec.h: table id | index id | bucket. */
+static void bucket_key(struct buf *out, uint32_t table_id, uint32_t index_id, uint32_t bucket)
 {
     buf_clear(out);
     buf_put_u32(out, table_id);
-    buf_put_u32(out, 1);
+    buf_put_u32(out, index_id);
     buf_put_u16(out, (uint16_t)bucket);
 }
 
@@ -355,7 +355,7 @@ static struct slice border_near(struct meta_sched *m, const Sherd__V1__ShardDesc
     struct buf b = {0};
     struct slice border = slice_make(NULL, 0);
     for (uint32_t i = 0; i < 2 && border.len == 0; i++) {
-        bucket_key(&b, x.table_id, bucket + 1 - i);
+        bucket_key(&b, x.table_id, 1, bucket + 1 - i);
         if (slice_cmp(buf_slice(&b), start) > 0 &&
             (end.len == 0 || slice_cmp(buf_slice(&b), end) < 0)) {
             border = arena_copy(a, buf_slice(&b));
@@ -378,7 +378,7 @@ static struct status *job_presplit(struct fiber *f, struct meta_sched *m,
     struct buf key = {0};
     struct status *st = NULL;
     for (uint32_t bucket = job->buckets; bucket-- > 1 && st == NULL;) {
-        bucket_key(&key, job->table_id, bucket);
+        bucket_key(&key, job->table_id, job->index_id == 0 ? 1 : job->index_id, bucket);
         st = split_do(f, m, buf_slice(&key), 0, job->buckets - 1 - bucket, a);
     }
     buf_deinit(&key);

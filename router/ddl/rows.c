@@ -606,8 +606,8 @@ struct status *rekey(struct ddl *d, const Sherd__V1__TableDesc *t, const char *n
     ddl_raise_version(d, fresh);
     fresh->hidden_primary_key = false;
     Sherd__V1__IndexDesc *pk = fresh->indexes[0];
-    uint32_t oid;
-    TRY(ddl_allocate(d, 1, &oid));
+    uint32_t oid; /* and the id of a job */
+    TRY(ddl_allocate(d, 2, &oid));
     for (size_t i = 0; i < fresh->n_indexes; i++) {
         fresh->indexes[i]->index_id = fresh->next_index_id++;
         if (!is_empty_new(d, t)) {
@@ -638,6 +638,9 @@ struct status *rekey(struct ddl *d, const Sherd__V1__TableDesc *t, const char *n
     ddl_put(d, key, fresh);
     ddl_must_not_exist(d, name_key);
     ddl_put_bytes(d, name_key, rel_value(d, 'i', t->id));
+    if (fresh->sharding == SHERD__V1__SHARDING__SHARDING_HASH) {
+        sharding_request(d, fresh, oid + 1); /* its buckets begin elsewhere now */
+    }
     TRY(ddl_apply(d));
     if (is_empty_new(d, t)) {
         return NULL;

@@ -293,5 +293,6 @@ void sharding_request(struct ddl *d, const Sherd__V1__TableDesc *t, uint64_t job
     j->kind = is_reference ? SHERD__V1__JOB_KIND__JOB_REFERENCE : SHERD__V1__JOB_KIND__JOB_PRESPLIT;
     j->table_id = t->id;
     j->buckets = t->hash_buckets;
+    j->index_id = t->indexes[0]->index_id;
     ddl_put(d, key_id8(d, "job/", job_id), j);
 }

@@ -179,6 +179,17 @@ def answers(cluster, node):
         return None
 
 
+def key_added_later(c):
+    """A primary key that comes with ALTER TABLE moves the rows to other keys: these are split too."""
+    query(c, "CREATE TABLE late (id bigint, v int) WITH (sharding = 'hash', shards = 3)")
+    query(c, "INSERT INTO late SELECT g, g FROM generate_series(1, 100) g")
+    query(c, "ALTER TABLE late ADD PRIMARY KEY (id)")
+    wait_for("three shards of rows", lambda: len({
+        s for i in range(1, 21) for s in plan_shards(c, f"SELECT * FROM late WHERE id = {i}")}) == 3)
+    assert query(c, "SELECT count(*), sum(v) FROM late") == [(100, 5050)]
+    query(c, "DROP TABLE late")
+
+
 def in_transactions(c):
     """Both kinds of table take part in transactional schema changes."""
     query(c, "BEGIN")
@@ -211,6 +222,7 @@ def main():
         reference(c)
         errors(c)
         in_transactions(c)
+        key_added_later(c)
         c = after_kill(cluster, 2, 1)
         c = after_kill(cluster, 1, 4)
         query(c, "DROP TABLE currency")
