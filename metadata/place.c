@@ -35,6 +35,7 @@
 #define REPLICATION_FACTOR_DEFAULT 3u
 #define LEADERS_SHARDS_MIN 4u
 #define LEADERS_SETTLE_NS (UINT64_C(5) * 1000000000u)
+#define LEADERS_SILENT_MS 2000 /* nothing is moved to a node that has been silent for longer */
 #define LEADERS_AGAIN_NS (UINT64_C(30) * 1000000000u)
 #define CHANGE_CALL_MS 10000u
 /* A learner that needs longer goes on catching up and is asked for again. */
@@ -470,6 +471,11 @@ static const Sherd__V1__ReplicaDesc *move_target(const struct place *p, const st
                p->view->shard_count > LEADERS_SHARDS_MIN &&
                ss->leader_node == p->view->nodes[l->most]->address->node_id) {
         to = p->view->nodes[l->least]->address->node_id;
+    }
+    /* A leader that hands over takes no writes meanwhile. A node that has just died is not yet
+     * given up, leads nothing, and would be asked again and again. */
+    if (to != 0 && meta_node_silent_ms(p->sched->server, to) > LEADERS_SILENT_MS) {
+        to = 0;
     }
     for (size_t i = 0; to != 0 && i < d->n_replicas; i++) {
         if (d->replicas[i]->node_id == to && is_voter(d->replicas[i])) {

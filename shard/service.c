@@ -5,6 +5,7 @@
  *
  * Query and Finalize are served as soon as the locks are rebuilt (L1); all else waits for `low`.
  */
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "server_impl.h"
 
@@ -43,6 +44,16 @@ static struct status *leave(struct at *at, struct status *st)
     }
     part_unref(at->part);
     replica_leave(at->replica);
+    return st;
+}
+
+/* The work is done; a test may take its answer away (failpoint.h). */
+static struct status *answered(enum failpoint fp, struct status *st)
+{
+    if (failpoint(fp)) {
+        status_free(st);
+        return status_new(UNKNOWN_OUTCOME, "the answer was lost at a failpoint");
+    }
     return st;
 }
 
@@ -92,7 +103,7 @@ static struct status *on_write(struct fiber *f, struct rpc_context *ctx, const v
             return leave(&at, status_new(MOVED, "keys of another shard"));
         }
     }
-    return leave(&at, part_write(f, at.part, ctx->arena, q, r));
+    return answered(FP_SHARD_WRITE, leave(&at, part_write(f, at.part, ctx->arena, q, r)));
 }
 
 static Sherd__V1__OutcomeReply *outcome(struct rpc_context *ctx, void **out_reply)
@@ -131,7 +142,8 @@ static struct status *prepare(struct fiber *f, struct rpc_context *ctx, const vo
     struct at at;
     TRY(enter(f, s, q->shard_id, false, &at));
     metric_add(s->m_commits, 1);
-    return leave(&at, part_prepare(f, at.part, q, is_one, r));
+    return answered(is_one ? FP_SHARD_COMMIT : FP_SHARD_PREPARE,
+                    leave(&at, part_prepare(f, at.part, q, is_one, r)));
 }
 
 static struct status *on_prepare(struct fiber *f, struct rpc_context *ctx, const void *request,
@@ -175,7 +187,7 @@ static struct status *on_finalize(struct fiber *f, struct rpc_context *ctx, cons
     struct at at;
     TRY(enter(f, s, q->shard_id, true, &at));
     metric_add(s->m_commits, 1);
-    return leave(&at, part_finalize(f, at.part, q, r));
+    return answered(FP_SHARD_FINALIZE, leave(&at, part_finalize(f, at.part, q, r)));
 }
 
 static struct status *on_forget(struct fiber *f, struct rpc_context *ctx, const void *request,
