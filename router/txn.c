@@ -21,6 +21,7 @@
 
 #include "base/buggify.h"
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "metadata/timestamps.h"
@@ -553,6 +554,9 @@ static struct status *send_one(struct fiber *f, struct broadcast *b)
     /* All of these may be repeated: participants answer from state (P1, F1). */
     struct status *st =
         shard_call(f, t->router, p->shard_id, b->method, &q, true, a, (void **)&reply, NULL);
+    if (b->method == RPC_SHARD_PREPARE) {
+        failpoint(FP_COORDINATOR_SENT);
+    }
     if (st == NULL) {
         p->answer = reply->answer;
         p->answer_commit = reply->commit;
@@ -699,6 +703,7 @@ static void finalize_fiber(struct fiber *f, void *arg)
     struct txn *t = z->t;
     struct router *r = t->router;
     if (z->prepared) {
+        failpoint(FP_COORDINATOR_TOLD);
         uint64_t give_up = loop_clock_ns(r->loop) + ms_to_ns(FINALIZE_PATIENCE_MS);
         bool is_done = false;
         while (!is_done && loop_clock_ns(r->loop) < give_up && !r->is_closing) {
@@ -904,6 +909,7 @@ static struct status *commit_many(struct fiber *f, struct txn *t, bool has_reade
                     goto out;
                 }
             }
+            failpoint(FP_COORDINATOR_PREPARED);
             t->state = TXN_COMMITTED; /* C4 */
             t->commit_ts = commit;
             goto out;

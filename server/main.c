@@ -11,6 +11,7 @@
 #include "node.h"
 
 #include "base/buggify.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/loop_uv.h"
 #include "base/mem.h"
@@ -157,6 +158,16 @@ int main(int argc, char **argv)
         print_error(st);
         status_free(st);
         return 1;
+    }
+    const char *points = getenv("SHERD_FAILPOINT");
+    if (points != NULL) {
+        st = failpoint_configure(points);
+        if (st != NULL) {
+            print_error(st);
+            status_free(st);
+            return 1;
+        }
+        LOGW("server", "failpoints are on, this server is for tests: %s", points);
     }
     if (level != NULL) {
         log_set_level(strcmp(level, "debug") == 0   ? LOG_DEBUG
