@@ -195,7 +195,8 @@ def run_op(history, session, workload, op, worker):
 
 class Worker(threading.Thread):
     """Runs operations of one workload, one after the other, until it is told to stop. It stays at a node until the
-    connection breaks; then it goes to the next one."""
+    connection breaks; then it goes to the next one, and after some seconds back to its own: every node has work, also
+    one that returns."""
 
     def __init__(self, run, workload, number, seed):
         super().__init__(daemon=True, name=f"{workload.name}-{number}")
@@ -213,11 +214,14 @@ class Worker(threading.Thread):
 
     def work(self):
         r = self.runner
-        session = None
+        session, since = None, 0.0
         while not r.stop.is_set():
+            if session is not None and self.at != self.number and time.monotonic() > since + 3:
+                session.close()
+                self.at = self.number
             if session is None or session.conn is None:
                 node = r.cluster.routers[self.at % len(r.cluster.routers)]
-                session = Session(node, r.deadline, r.isolation)
+                session, since = Session(node, r.deadline, r.isolation), time.monotonic()
                 try:
                     session.connect()
                 except (psycopg2.Error, Timeout):

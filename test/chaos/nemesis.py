@@ -4,6 +4,10 @@ leaves behind what it measured in figures. What is still broken at the end heals
 import statistics
 import time
 
+import psycopg2
+
+import client
+
 
 class Faults:
     def __init__(self, cluster, history, stop, rng, figures):
@@ -224,7 +228,7 @@ def lost_replies(x):
             # Retransmissions would bring the answers after all: end the connections instead.
             for p in peers:
                 net.mend(node.number, p)
-                net.cut(node.number, p, "in", "reject with tcp reset" if p else "meta l4proto tcp reject with tcp reset")
+                net.cut(node.number, p, "in", "meta l4proto tcp reject with tcp reset")
             x.sleep(0.1, 0.3)
         net.heal()
 
@@ -326,6 +330,68 @@ def clocks(x):
         x.note(f"clock of {node.number}: {text}")
         node.set_clock(text)
         x.count("clock changes")
+        x.sleep(0.3)
+        session = client.Session(node, 5)
+        try:
+            session.connect()
+            off = session.sql("SELECT extract(epoch FROM clock_timestamp())")[0][0]
+            x.figures["furthest clock s"] = max(abs(float(off) - time.time()), x.figures.get("furthest clock s", 0))
+        finally:
+            session.close()
+
+
+def _locks_clear(x, node, since):
+    """Seconds until every row of every table of the run can be locked and read again through another node: no
+    transaction of the node that died is in the way any more."""
+    others = [n for n in x.cluster.nodes if n is not node and n.is_up]
+    session = client.Session(x.rng.choice(others), 30)
+    try:
+        session.connect()
+        tables = [r[0] for r in session.sql("SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = "
+                                            "(SELECT oid FROM pg_namespace WHERE nspname = 'public')")]
+        for t in tables:
+            while not x.stop.is_set():
+                try:
+                    session.sql(f"SELECT * FROM {t} FOR UPDATE")
+                    break
+                except psycopg2.Error as e:
+                    if e.pgcode not in ("40001", "40P01"):
+                        raise
+        return time.monotonic() - since
+    finally:
+        session.close()
+
+
+DEATHS = ("coordinator.sent", "coordinator.prepared", "coordinator.told", "shard.prepare", "shard.finalize",
+          "shard.commit", "shard.write")
+
+
+def dying_coordinator(x):
+    """A node dies at a chosen moment of a commit, and is away for a while."""
+    c = x.cluster
+    while x.sleep(0.5, 1):
+        point = DEATHS[x.turn % len(DEATHS)]
+        x.turn += 1
+        node = x.rng.choice(c.nodes if point.startswith("coordinator") else c.storage)
+        node.kill()
+        node.env["SHERD_FAILPOINT"] = f"{point}=kill:{x.rng.randint(1, 40)}"
+        node.start()
+        c.wait_ready(30, [node])
+        end = time.monotonic() + 20
+        while node.is_up and time.monotonic() < end and not x.stop.is_set():
+            time.sleep(0.005)
+        died = time.monotonic()
+        if node.is_up:
+            x.count("points not reached")
+        else:
+            node.take_fall()
+            x.note(f"{node.number} died at {point}")
+            x.count("died at " + point)
+            x.add("locks clear s", _locks_clear(x, node, died))
+        del node.env["SHERD_FAILPOINT"]
+        node.kill()
+        node.start()
+        c.wait_ready(30, [node])
 
 
 def none(x):

@@ -7,6 +7,7 @@ import nemesis
 import workloads
 from disk import Disk
 
+LOCKS_CLEAR_LIMIT = 10  # seconds: 3 s of silence, then every row of every table locked once under load
 EVERYTHING = tuple(w.name for w in workloads.ALL)
 
 
@@ -43,6 +44,21 @@ class Row:
         return self.judge(figures) if self.judge is not None else []
 
 
+def _lose_answers(node):
+    node.env["SHERD_FAILPOINT"] = "shard.write=lose:40,shard.prepare=lose:25,shard.commit=lose:25,shard.finalize=lose:40"
+
+
+def _clocks_moved(figures):
+    return [] if figures.get("furthest clock s", 0) > 3000 else ["no clock was seen to move"]
+
+
+def _points_reached(figures):
+    if not any(k.startswith("died at") for k in figures):
+        return ["no failpoint was reached"]
+    slow = max(figures.get("locks clear s", [0]))
+    return [f"locks of a dead node stayed for {slow:.1f} s"] if slow > LOCKS_CLEAR_LIMIT else []
+
+
 def _must_end(figures):
     return [f"{figures[k]} processes went on after EIO" for k in ("still up 15 s after EIO",) if k in figures]
 
@@ -62,7 +78,10 @@ ROWS = {r.number: r for r in (
     Row(12, "fsync fails", nemesis.failing_disk, tools=("fiu-run", "fiu-ctrl"), works=("set", "bank"), seconds=40,
         prepare=lambda n: n.use_fiu(), judge=_must_end),
     Row(13, "slow and hanging disk", nemesis.frozen_disk, disk_mb=256, works=("bank", "set", "monotonic"), seconds=40),
-    Row(16, "clocks jump and drift", nemesis.clocks, tools=("faketime",), prepare=lambda n: n.use_clock()),
+    Row(16, "clocks jump and drift", nemesis.clocks, tools=("faketime",), prepare=lambda n: n.use_clock(),
+        judge=_clocks_moved),
+    Row(19, "death between prepare and commit", nemesis.dying_coordinator,
+        works=("bank", "set", "dirty", "list-append", "monotonic"), seconds=60, judge=_points_reached),
     Row(20, "lost answers, broken connections", nemesis.lost_replies, use_namespaces=True,
-        works=("set", "monotonic", "unique", "bank"), deadline=2.0, seconds=40),
+        works=("set", "monotonic", "unique", "bank", "list-append"), deadline=2.0, seconds=40, prepare=_lose_answers),
 )}
