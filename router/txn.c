@@ -362,6 +362,23 @@ static struct status *undo_to(struct fiber *f, struct txn *t, struct participant
     return st;
 }
 
+struct status *txn_undo_statement(struct fiber *f, struct txn *t)
+{
+    for (int i = 0; i < t->part_count; i++) {
+        struct participant *p = &t->parts[i];
+        if (!p->has_handle) {
+            p->seq = 0; /* nothing of it is there: a failed write that carried its commit */
+            continue;
+        }
+        struct status *st = undo_to(f, t, p, p->stmt_seq);
+        if (st != NULL) {
+            txn_fail(t);
+            return st;
+        }
+    }
+    return NULL;
+}
+
 struct status *txn_rollback_to(struct fiber *f, struct txn *t, uint64_t savepoint)
 {
     int at = t->savepoint_count - 1;

@@ -263,6 +263,7 @@ struct status *insert_conflicts(struct run *r, const struct plan_write *pw, stru
         if (w.calls > 0) {
             break;
         }
+        TRY(txn_undo_statement(r->f, r->x->txn)); /* other shards have done their part of it */
     }
     return status_sql(CONFLICT, "40001", "could not serialize access due to concurrent update");
 }

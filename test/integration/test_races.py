@@ -123,6 +123,32 @@ def deadlock(c):
         raise RuntimeError("deadlocks over shards take long")
 
 
+def nothing_twice(c, values=150):
+    """ON CONFLICT DO NOTHING at every level: the shard of the row has done its part when that of the unique key
+    refuses."""
+    for level in ("serializable", "repeatable read", "read committed"):
+        conn = c.connect()
+        query(conn, "DROP TABLE IF EXISTS once")
+        query(conn, "CREATE TABLE once (id int PRIMARY KEY, u int UNIQUE) WITH (sharding = 'hash', shards = 3)")
+        barrier, told = threading.Barrier(3), []
+
+        def work(node):
+            own = c.connect(node)
+            query(own, f"SET default_transaction_isolation = '{level}'")  # pylint: disable=cell-var-from-loop
+            for u in range(values):
+                barrier.wait()  # pylint: disable=cell-var-from-loop
+                with own.cursor() as cur:
+                    cur.execute("INSERT INTO once VALUES (%s, %s) ON CONFLICT DO NOTHING", (u * 3 + node, u))
+                    if cur.rowcount == 1:
+                        told.append(u * 3 + node)  # pylint: disable=cell-var-from-loop
+
+        together(*[lambda n=n: work(n) for n in (1, 2, 3)])
+        rows = query(conn, "SELECT id, u FROM once WHERE id + 0 >= 0")
+        if sorted(r[0] for r in rows) != sorted(told) or sorted(r[1] for r in rows) != list(range(values)):
+            raise RuntimeError(f"{level}: {len(rows)} rows, {len(told)} told, for {values} values")
+    print(f"{values} values, three at once, ON CONFLICT DO NOTHING, every level: each there once, as told")
+
+
 def fresh_tables(c):
     """A table can be used at once and everywhere, while its shards are still being cut."""
     conns = [c.connect(n) for n in (1, 2, 3)]
@@ -140,6 +166,7 @@ def main():
         fresh_tables(c)
         one_row(c)
         deadlock(c)
+        nothing_twice(c)
         child_against_parent(c)
     return 0
 

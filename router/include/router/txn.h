@@ -77,6 +77,10 @@ void txn_hint_single_scan(struct txn *t);
 /* IndexDesc.usable_from while the transaction that makes the index is open: its own snapshot will
  * do; the commit puts its timestamp there. */
 #define INDEX_USABLE_BY_MAKER UINT64_MAX
+/* Undoes what the statement has written so far, at all shards. A write that
+ * was refused by one shard may have been done by another. */
+struct status *txn_undo_statement(struct fiber *f, struct txn *t) STATUS_MUST_CHECK;
+
 /* A scan of the fragment's spans (which may cross shards). The fragment's bytes are borrowed until
  * close. Ordered: batches come in key order (or reverse), else shards are read side by side. table
  * is for messages. */
