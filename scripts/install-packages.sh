@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that sherd needs. With --tests also those of the test clients, with --lint and
-# --fuzz those of scripts/lint.sh and scripts/fuzz.sh.
+# --fuzz those of scripts/lint.sh and scripts/fuzz.sh, with --chaos those of test/chaos (docs/CHAOS.md).
 # Needs root, or a user with sudo. Does nothing when all are there.
 set -euo pipefail
 
@@ -11,6 +11,7 @@ build=(build-essential cmake ninja-build pkg-config ccache protobuf-compiler pro
 tests=(postgresql-client-15 postgresql-contrib postgresql-15 python3 python3-psycopg2 python3-grpcio python3-protobuf sysbench)
 lint=(clang-format clang-tidy cppcheck)
 fuzz=(clang libclang-rt-14-dev)
+chaos=(iproute2 nftables e2fsprogs util-linux fiu-utils faketime)
 
 want=("${build[@]}")
 for arg in "$@"; do
@@ -18,7 +19,8 @@ for arg in "$@"; do
     --tests) want+=("${tests[@]}") ;;
     --lint) want+=("${lint[@]}") ;;
     --fuzz) want+=("${fuzz[@]}") ;;
-    *) echo "usage: $0 [--tests] [--lint] [--fuzz]" >&2; exit 2 ;;
+    --chaos) want+=("${chaos[@]}") ;;
+    *) echo "usage: $0 [--tests] [--lint] [--fuzz] [--chaos]" >&2; exit 2 ;;
     esac
 done
 
