@@ -99,6 +99,12 @@ bool txn_has_written(const struct txn *t, uint32_t table_id)
     return false;
 }
 
+int txn_written(const struct txn *t, const uint32_t **out_tables)
+{
+    *out_tables = t->written;
+    return t->written_count;
+}
+
 void txn_note_written(struct txn *t, uint32_t table_id)
 {
     if (!txn_has_written(t, table_id)) {

@@ -231,6 +231,34 @@ static struct status *forget_incarnation(struct fiber *f, struct part *p, uint64
 /* Section 9: from the proposal on older requests are refused (the leader's memory sees to that),
  * older PREPARED records are decided; then the fence is confirmed. Table 0: a router's incarnation
  * (F5). */
+/* What the transaction that fences has used of the table counts as used at the new version. */
+static void take_along(struct part *p, const Sherd__V1__FenceRequest *q)
+{
+    struct work *own = q->txn != NULL ? part_find_by_id(p, txn_id_from(q->txn)) : NULL;
+    for (size_t i = 0; own != NULL && i < own->table_count; i++) {
+        if (own->tables[i].table_id == q->table_id && own->tables[i].version < q->version) {
+            own->tables[i].version = q->version;
+        }
+    }
+}
+
+/* W5: an open workspace with an older version will not be prepared (P2). Its locks go at once: the
+ * schema change may need them, while their owner waits for the schema change. */
+static void drop_doomed(struct part *p, const Sherd__V1__FenceRequest *q)
+{
+    LIST_FOREACH_SAFE(it, next, &p->works)
+    {
+        struct work *w = LIST_ITEM(it, struct work, link);
+        bool is_doomed = false;
+        for (size_t i = 0; i < w->table_count; i++) {
+            is_doomed |= w->tables[i].table_id == q->table_id && w->tables[i].version < q->version;
+        }
+        if (is_doomed && w->state == WORK_OPEN && w->owner.hold_count > 0) {
+            part_drop(p, w);
+        }
+    }
+}
+
 static struct status *fence(struct fiber *f, struct part *p, const Sherd__V1__FenceRequest *q)
 {
     if (q->table_id == 0 && q->forget) {
@@ -245,13 +273,9 @@ static struct status *fence(struct fiber *f, struct part *p, const Sherd__V1__Fe
             state_fence_put(p->state, q->table_id, q->version);
         }
     }
-    if (q->table_id != 0 && q->txn != NULL) {
-        struct work *own = part_find_by_id(p, txn_id_from(q->txn));
-        for (size_t i = 0; own != NULL && i < own->table_count; i++) {
-            if (own->tables[i].table_id == q->table_id && own->tables[i].version < q->version) {
-                own->tables[i].version = q->version;
-            }
-        }
+    if (q->table_id != 0) {
+        take_along(p, q);
+        drop_doomed(p, q);
     }
     struct status *st = propose_number(f, p, &key, q->version);
     buf_deinit(&key);

@@ -38,7 +38,8 @@ struct schema_lock {
 
 struct schema_txn {
     struct router *router;
-    struct txn *txn;
+    struct txn *txn; /* NULL: its rows are committed before the catalog (commit_rows_first) */
+    uint64_t txn_counter;
     struct arena *arena;
     uint64_t lock_timeout_ms;
     struct schema_op *ops;
@@ -103,6 +104,7 @@ struct schema_txn *schema_begin(struct router *r, struct txn *t, uint64_t lock_t
     struct schema_txn *s = MEM_NEW(struct schema_txn);
     s->router = r;
     s->txn = t;
+    s->txn_counter = txn_counter(t);
     s->arena = arena_create(0);
     s->lock_timeout_ms = lock_timeout_ms;
     s->what = "";
@@ -222,21 +224,21 @@ bool schema_owns(const struct schema_txn *s, uint32_t table_id)
     return lock_of(s, table_id) != NULL || schema_is_new(s, table_id);
 }
 
-void schema_wipe(struct schema_txn *s, uint32_t table_id, uint32_t from, uint32_t to)
+static void wipe_init(Sherd__V1__SchemaWipe *w, uint32_t table_id, uint32_t from, uint32_t to)
 {
-    struct schema_op *op = log_add(s, SCHEMA_WIPE);
-    sherd__v1__schema_wipe__init(&op->wipe);
-    op->wipe.table_id = table_id;
-    op->wipe.index_from = from;
-    op->wipe.index_to = to;
+    sherd__v1__schema_wipe__init(w);
+    w->table_id = table_id;
+    w->index_from = from;
+    w->index_to = to;
 }
 
-void schema_wipe_table(struct schema_txn *s, const Sherd__V1__TableDesc *t)
+/* All of the table: where its keys lie is told by the descriptor, which is gone by then. */
+static void wipe_init_table(struct schema_txn *s, Sherd__V1__SchemaWipe *w,
+                            const Sherd__V1__TableDesc *t)
 {
     int n;
     const struct key_span *spans = table_ranges(s->arena, t, &n);
-    schema_wipe(s, t->id, 0, 0);
-    Sherd__V1__SchemaWipe *w = &s->ops[s->nops - 1].wipe;
+    wipe_init(w, t->id, 0, 0);
     w->n_ranges = (size_t)n;
     w->ranges = ARENA_ARRAY(s->arena, Sherd__V1__KeyRange *, n);
     for (int i = 0; i < n; i++) {
@@ -245,6 +247,22 @@ void schema_wipe_table(struct schema_txn *s, const Sherd__V1__TableDesc *t)
         w->ranges[i]->start = binary(spans[i].start);
         w->ranges[i]->end = binary(spans[i].end);
     }
+}
+
+void schema_wipe(struct schema_txn *s, uint32_t table_id, uint32_t from, uint32_t to)
+{
+    wipe_init(&log_add(s, SCHEMA_WIPE)->wipe, table_id, from, to);
+}
+
+void schema_wipe_table(struct schema_txn *s, const Sherd__V1__TableDesc *t)
+{
+    wipe_init_table(s, &log_add(s, SCHEMA_WIPE)->wipe, t);
+}
+
+static Sherd__V1__SchemaWipe *built_add(struct schema_txn *s)
+{
+    s->built = mem_realloc(s->built, sizeof(*s->built) * (size_t)(s->nbuilt + 1));
+    return &s->built[s->nbuilt++];
 }
 
 Sherd__V1__SequenceState *schema_sequence(struct schema_txn *s, uint64_t id)
@@ -329,7 +347,7 @@ static struct slice job_bytes(struct schema_txn *s, Sherd__V1__SchemaChange *x)
     job.schema = x;
     x->node_id = s->router->node_id;
     x->incarnation = x->txn_incarnation = s->router->incarnation;
-    x->txn_counter = txn_counter(s->txn);
+    x->txn_counter = s->txn_counter;
     x->what = (char *)(uintptr_t)s->what;
     x->n_locks = (size_t)s->nlocks;
     x->locks = ARENA_ARRAY(a, Sherd__V1__SchemaLock *, s->nlocks + 1);
@@ -490,7 +508,7 @@ out:
         struct ddl d = {.f = f, .router = s->router, .a = s->arena, .catalog = is};
         Sherd__V1__TxnId id = SHERD__V1__TXN_ID__INIT;
         id.incarnation = s->router->incarnation;
-        id.counter = txn_counter(s->txn);
+        id.counter = s->txn_counter;
         if (t != NULL && !is_view(t)) {
             st = fence_table(&d, t->id, s->locks[i].version, &id);
         }
@@ -549,12 +567,7 @@ struct status *schema_note_built(struct fiber *f, struct schema_txn *s, uint32_t
                                  uint32_t from, uint32_t to)
 {
     ASSERT(lock_of(s, table_id) != NULL);
-    s->built = mem_realloc(s->built, sizeof(*s->built) * (size_t)(s->nbuilt + 1));
-    Sherd__V1__SchemaWipe *w = &s->built[s->nbuilt++];
-    sherd__v1__schema_wipe__init(w);
-    w->table_id = table_id;
-    w->index_from = from;
-    w->index_to = to;
+    wipe_init(built_add(s), table_id, from, to);
     struct change c;
     change_init(&c, s->arena);
     return job_put(f, s, &c);
@@ -673,6 +686,9 @@ static struct status *add_log(struct schema_txn *s, struct change *c, uint64_t c
 static bool index_is_left(const Sherd__V1__TableDesc *t, const Sherd__V1__SchemaWipe *w)
 {
     for (size_t i = 0; t != NULL && i < t->n_indexes; i++) {
+        if (w->index_to == 0) {
+            return true;
+        }
         uint32_t id = t->indexes[i]->index_id;
         if (id >= w->index_from && id < w->index_to) {
             return true;
@@ -690,9 +706,11 @@ static void fill_cleanup(struct schema_txn *s, Sherd__V1__SchemaChange *x, uint3
     x->state = STATE(COMMITTED);
     x->attempt = attempt;
     x->commit = commit;
-    int nshards = txn_write_shards(s->txn, NULL, 0);
-    x->shards = ARENA_ARRAY(a, uint64_t, nshards + 1);
-    x->n_shards = (size_t)txn_write_shards(s->txn, x->shards, nshards);
+    if (s->txn != NULL) {
+        int n = txn_write_shards(s->txn, NULL, 0);
+        x->shards = ARENA_ARRAY(a, uint64_t, n + 1);
+        x->n_shards = (size_t)txn_write_shards(s->txn, x->shards, n);
+    }
     x->wipe_committed = ARENA_ARRAY(a, Sherd__V1__SchemaWipe *, s->nops + s->nbuilt + 1);
     for (int i = 0; i < s->nops; i++) {
         if (s->ops[i].kind == SCHEMA_WIPE) {
@@ -800,7 +818,7 @@ static struct status *decide(struct fiber *f, void *ctx, uint32_t attempt, uint6
 /* Rows that are to be prepared, and rows that are to be wiped, need the job. */
 static struct status *need_job(struct fiber *f, struct schema_txn *s)
 {
-    bool has_wipes = false;
+    bool has_wipes = s->nbuilt > 0;
     for (int i = 0; i < s->nops; i++) {
         has_wipes |= s->ops[i].kind == SCHEMA_WIPE;
     }
@@ -813,6 +831,72 @@ static struct status *need_job(struct fiber *f, struct schema_txn *s)
     return job_put(f, s, &c);
 }
 
+/* Whether all rows that it has written are in tables that it has made, which nobody else can see.
+ */
+static bool writes_new_only(const struct schema_txn *s)
+{
+    const uint32_t *tables;
+    int n = txn_written(s->txn, &tables);
+    for (int i = 0; i < n; i++) {
+        if (!schema_is_new(s, tables[i])) {
+            return false;
+        }
+    }
+    return txn_has_writes(s->txn);
+}
+
+/* Rows that nobody can see before the catalog has their tables need not wait for it prepared: they
+ * are committed first, so that they may be as many as in any transaction. If the catalog's change
+ * does not come, the job wipes them. */
+static struct status *commit_rows_first(struct fiber *f, struct schema_txn *s)
+{
+    const uint32_t *tables;
+    int n = txn_written(s->txn, &tables);
+    for (int i = 0; i < n; i++) {
+        const Sherd__V1__TableDesc *t = catalog_table_by_id(s->overlay, tables[i]);
+        if (t != NULL) {
+            wipe_init_table(s, built_add(s), t);
+        }
+    }
+    struct change c;
+    change_init(&c, s->arena);
+    struct status *st = job_make_id(f, s);
+    if (st == NULL) {
+        st = job_put(f, s, &c);
+    }
+    struct txn *t = s->txn;
+    s->txn = NULL;
+    if (st != NULL) {
+        txn_rollback(f, t);
+        return st;
+    }
+    st = txn_commit(f, t);
+    if (status_is(st, STATUS_UNKNOWN_OUTCOME)) { /* committed or not, it will not be seen */
+        status_free(st);
+        st = status_new(CONFLICT, "could not serialize access: the rows of new tables may be "
+                                  "incomplete");
+    }
+    TRY(st);
+    uint64_t now;
+    TRY(meta_timestamp(f, s->router->meta, &now));
+    fiber_mask(f);
+    st = decide(f, s, 0, now);
+    fiber_unmask(f);
+    return st;
+}
+
+static struct status *commit_together(struct fiber *f, struct schema_txn *s)
+{
+    struct status *st = need_job(f, s);
+    if (st != NULL) {
+        txn_rollback(f, s->txn);
+        return st;
+    }
+    struct txn_decision d = {.job_id = s->held.job_id, .decide = decide, .ctx = s};
+    txn_decide_by(s->txn, &d);
+    return txn_commit(f, s->txn);
+}
+
 struct status *schema_commit(struct fiber *f, struct schema_txn *s)
 {
     struct status *st = NULL;
@@ -822,14 +906,7 @@ struct status *schema_commit(struct fiber *f, struct schema_txn *s)
         return st;
     }
     catalog_unref(schema_catalog(s));
-    st = need_job(f, s);
-    if (st != NULL) {
-        txn_rollback(f, s->txn);
-    } else {
-        struct txn_decision d = {.job_id = s->held.job_id, .decide = decide, .ctx = s};
-        txn_decide_by(s->txn, &d);
-        st = txn_commit(f, s->txn);
-    }
+    st = writes_new_only(s) ? commit_rows_first(f, s) : commit_together(f, s);
     ASSERT(st != NULL || s->has_decided);
     if (s->has_decided) {
         fiber_mask(f);

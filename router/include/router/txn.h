@@ -42,6 +42,7 @@ bool txn_has_writes(const struct txn *t);
 uint64_t txn_as_of(const struct txn *t); /* 0 = reads at the present */
 /* Whether it has written rows of the table, committed or not. */
 bool txn_has_written(const struct txn *t, uint32_t table_id);
+int txn_written(const struct txn *t, const uint32_t **out_tables); /* all of them */
 /* The id: with the router's incarnation. */
 uint64_t txn_counter(const struct txn *t);
 /* Its snapshot; 0 = not taken yet. */
