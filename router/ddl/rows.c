@@ -11,7 +11,9 @@
 
 #include "sherd/v1/shard.pb-c.h"
 
-#define BACKFILL_ROWS 500
+#define FILL_ROWS 3000               /* of a table that nobody else uses */
+#define FILL_ROWS_BESIDE 500         /* beside writers, who may meet the batch */
+#define FILL_BYTES ((size_t)1 << 20) /* of keys, about: ends a batch before */
 #define CONFLICTS_MAX 50
 #define SHARDS_MAX 4096
 
@@ -248,25 +250,31 @@ struct row_copy {
     struct slice key;
 };
 
-/* Reads up to BACKFILL_ROWS rows after `after`. */
+/* Reads up to `max` rows after `after`. *out_end: there are no more. */
 static struct status *read_rows(struct ddl *d, struct arena *a, struct txn *txn,
                                 const Sherd__V1__TableDesc *t, uint64_t version, struct slice after,
-                                enum lock_mode lock, struct row_copy **out, int *out_count)
+                                enum lock_mode lock, int max, struct row_copy **out, int *out_count,
+                                bool *out_end)
 {
-    struct op *op = scan_rows(a, txn, t, version, after, BACKFILL_ROWS, lock);
-    struct row_copy *rows = ARENA_ARRAY(a, struct row_copy, BACKFILL_ROWS);
+    struct op *op = scan_rows(a, txn, t, version, after, max, lock);
+    struct row_copy *rows = ARENA_ARRAY(a, struct row_copy, max);
     int n = 0;
+    size_t bytes = 0;
     struct status *st = NULL;
-    while (n < BACKFILL_ROWS) {
+    *out_end = false;
+    while (n < max && bytes < FILL_BYTES) {
         struct batch *b;
         st = op_next(d->f, op, &b);
         if (st != NULL || b == NULL) {
+            *out_end = st == NULL;
             break;
         }
-        for (int r = 0; r < b->nrows && n < BACKFILL_ROWS; r++, n++) {
+        for (int r = 0; r < b->nrows && n < max; r++, n++) {
             rows[n].values = ARENA_ARRAY(a, struct datum, t->n_columns);
             for (size_t c = 0; c < t->n_columns; c++) {
-                rows[n].values[c] = datum_copy(a, t->columns[c]->type, &b->cols[c][r]);
+                const struct datum *v = &b->cols[c][r];
+                rows[n].values[c] = datum_copy(a, t->columns[c]->type, v);
+                bytes += v->is_null || type_find(t->columns[c]->type)->is_inline ? 8 : v->len;
             }
             rows[n].key = arena_copy(a, datum_slice(&b->cols[b->ncols - 1][r]));
         }
@@ -330,18 +338,23 @@ static struct status *batch_end(struct ddl *d, struct txn *txn, const struct txn
     return st;
 }
 
-/* One batch of backfill in one transaction: serializability makes it right beside writers, who
- * maintain the index themselves since the fence. */
+/* One batch of backfill in one transaction. Beside writers it locks the rows it reads: they stay as
+ * they are until their entries are committed. Rows that come after the fence are their writers'
+ * business, so nothing else need hold still, and a writer waits for a batch at most. */
 static struct status *backfill_batch(struct ddl *d, const Sherd__V1__TableDesc *t,
                                      const uint32_t *index_ids, int count, struct slice after,
                                      struct buf *out_last, bool *out_end, struct txn *own)
 {
-    struct txn_options o = {.isolation = TXN_SERIALIZABLE};
+    struct txn_options o = {.isolation = TXN_READ_COMMITTED};
     struct txn *txn = own != NULL ? own : txn_begin(d->router, &o);
     struct arena *a = arena_create(0);
     struct row_copy *rows;
     int n = 0;
-    struct status *st = read_rows(d, a, txn, t, t->version, after, LOCK_NONE, &rows, &n);
+    bool is_end = false;
+    bool is_alone = index_by_id(t, index_ids[0])->state == SHERD__V1__INDEX_STATE__INDEX_PUBLIC;
+    struct status *st =
+        read_rows(d, a, txn, t, t->version, after, is_alone ? LOCK_NONE : LOCK_SHARE,
+                  is_alone ? FILL_ROWS : FILL_ROWS_BESIDE, &rows, &n, &is_end);
     struct txn_write *ops = ARENA_ARRAY(a, struct txn_write, n * count + 1);
     int *op_row = ARENA_ARRAY(a, int, n *count + 1);
     uint32_t *op_index = ARENA_ARRAY(a, uint32_t, n * count + 1);
@@ -371,7 +384,8 @@ static struct status *backfill_batch(struct ddl *d, const Sherd__V1__TableDesc *
         st = txn_write(d->f, txn, a, ops, nops, t->id, t->version, false, &result);
     }
     if (st == NULL && result.nskipped > 0) {
-        /* Who holds those entries? */
+        /* Who holds those entries? They may be newer than the snapshot. */
+        st = own == NULL ? txn_statement_begin(d->f, txn) : NULL;
         for (int i = 0; i < result.nskipped && st == NULL; i++) {
             int op = result.skipped[i];
             const Sherd__V1__IndexDesc *ix = index_by_id(t, op_index[op]);
@@ -400,7 +414,7 @@ static struct status *backfill_batch(struct ddl *d, const Sherd__V1__TableDesc *
     }
     st = batch_end(d, txn, own, st);
     if (st == NULL) {
-        *out_end = n < BACKFILL_ROWS;
+        *out_end = is_end;
         buf_clear(out_last);
         if (n > 0) {
             buf_put_slice(out_last, rows[n - 1].key);
@@ -477,7 +491,9 @@ struct status *delete_all_rows(struct ddl *d, const Sherd__V1__TableDesc *t, str
         struct arena *a = arena_create(0);
         struct row_copy *rows;
         int n = 0;
-        st = read_rows(d, a, txn, t, t->version, buf_slice(&last), LOCK_UPDATE, &rows, &n);
+        bool is_end = false;
+        st = read_rows(d, a, txn, t, t->version, buf_slice(&last), LOCK_UPDATE, FILL_ROWS, &rows,
+                       &n, &is_end);
         struct txn_write *ops = ARENA_ARRAY(a, struct txn_write, n * (int)t->n_indexes + 1);
         int nops = 0;
         for (int r = 0; r < n && st == NULL; r++) {
@@ -496,7 +512,7 @@ struct status *delete_all_rows(struct ddl *d, const Sherd__V1__TableDesc *t, str
             buf_put_slice(&last, rows[n - 1].key);
         }
         arena_destroy(a);
-        if (st != NULL || n < BACKFILL_ROWS) {
+        if (st != NULL || is_end) {
             break;
         }
     }
@@ -522,7 +538,9 @@ static struct status *rekey_batch(struct ddl *d, const Sherd__V1__TableDesc *old
     struct arena *a = arena_create(0);
     struct row_copy *rows;
     int n = 0;
-    struct status *st = read_rows(d, a, txn, old, fresh->version, after, LOCK_NONE, &rows, &n);
+    bool is_end = false;
+    struct status *st =
+        read_rows(d, a, txn, old, fresh->version, after, LOCK_NONE, FILL_ROWS, &rows, &n, &is_end);
     struct txn_write *ops = ARENA_ARRAY(a, struct txn_write, n * (int)fresh->n_indexes + 1);
     int *op_row = ARENA_ARRAY(a, int, n *(int)fresh->n_indexes + 1);
     struct buf b = {0};
@@ -567,7 +585,7 @@ static struct status *rekey_batch(struct ddl *d, const Sherd__V1__TableDesc *old
     }
     st = batch_end(d, txn, own, st);
     if (st == NULL) {
-        *out_end = n < BACKFILL_ROWS;
+        *out_end = is_end;
         buf_clear(out_last);
         if (n > 0) {
             buf_put_slice(out_last, rows[n - 1].key);
