@@ -103,6 +103,19 @@ static struct status *add_column_command(struct ddl *d, const Sherd__V1__TableDe
     return NULL;
 }
 
+/* Whether the expression (NULL or empty: none) reads the column. */
+static struct status *reads_column(struct ddl *d, const Sherd__V1__TableDesc *t, const char *sql,
+                                   const Sherd__V1__ColumnDesc *col, bool *out)
+{
+    *out = false;
+    if (sql != NULL && sql[0] != '\0') {
+        bool *used;
+        TRY(expr_columns(d, t, sql, &used));
+        *out = used[col->ordinal];
+    }
+    return NULL;
+}
+
 static bool uses_ordinal(const Sherd__V1__IndexDesc *ix, uint32_t ordinal)
 {
     for (size_t i = 0; i < ix->n_columns; i++) {
@@ -152,8 +165,11 @@ static struct status *drop_column_command(struct ddl *d, const Sherd__V1__TableD
     }
     for (size_t i = 0; i < old->n_columns; i++) {
         const Sherd__V1__ColumnDesc *g = old->columns[i];
-        if (!g->dropped && g != col && g->generated_sql != NULL &&
-            text_mentions(g->generated_sql, col->name)) {
+        bool is_read = false;
+        if (!g->dropped && g != col) {
+            TRY(reads_column(d, old, g->generated_sql, col, &is_read));
+        }
+        if (is_read) {
             return status_detail(
                 status_sql(CONSTRAINT, "2BP01",
                            "cannot drop column %s of table %s because other objects depend on it",
@@ -183,8 +199,10 @@ static struct status *drop_column_command(struct ddl *d, const Sherd__V1__TableD
     t->n_indexes = n;
     n = 0;
     for (size_t i = 0; i < t->n_constraints; i++) {
-        bool uses = t->constraints[i]->kind == SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_CHECK &&
-                    text_mentions(t->constraints[i]->check_sql, col->name);
+        bool uses = false;
+        if (t->constraints[i]->kind == SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_CHECK) {
+            TRY(reads_column(d, old, t->constraints[i]->check_sql, col, &uses));
+        }
         for (size_t k = 0; k < t->constraints[i]->n_ordinals; k++) {
             uses |= t->constraints[i]->ordinals[k] == col->ordinal;
         }
@@ -776,17 +794,23 @@ static struct status *rename_column(struct ddl *d, const PgQuery__RenameStmt *s)
         return status_sql(ALREADY_EXISTS, "42701",
                           "column \"%s\" of relation \"%s\" already exists", s->newname, old->name);
     }
+    const Sherd__V1__ColumnDesc *col = find_column(old, s->subname);
+    bool is_read = false;
     for (size_t i = 0; i < old->n_constraints; i++) {
-        if (old->constraints[i]->kind == SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_CHECK &&
-            text_mentions(old->constraints[i]->check_sql, s->subname)) {
+        if (old->constraints[i]->kind == SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_CHECK) {
+            TRY(reads_column(d, old, old->constraints[i]->check_sql, col, &is_read));
+        }
+        if (is_read) {
             return status_hint(
                 status_new(UNSUPPORTED, "a column of a check constraint cannot be renamed"),
                 "Drop constraint \"%s\" first.", old->constraints[i]->name);
         }
     }
     for (size_t i = 0; i < old->n_columns; i++) {
-        const char *sql = old->columns[i]->generated_sql;
-        if (!old->columns[i]->dropped && sql != NULL && text_mentions(sql, s->subname)) {
+        if (!old->columns[i]->dropped) {
+            TRY(reads_column(d, old, old->columns[i]->generated_sql, col, &is_read));
+        }
+        if (is_read) {
             return status_hint(
                 status_new(UNSUPPORTED, "a column that a generated column uses cannot be renamed"),
                 "Drop column \"%s\" first.", old->columns[i]->name);

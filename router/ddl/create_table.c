@@ -380,18 +380,22 @@ static struct status *foreign_key(struct ddl *d, Sherd__V1__TableDesc *t,
 /* ---- the other constraints ---- */
 
 /* The one column that a check is about; NULL when there are several or none. */
-static const char *only_column(const Sherd__V1__TableDesc *t, const char *sql)
+static struct status *only_column(struct ddl *d, const Sherd__V1__TableDesc *t, const char *sql,
+                                  const char **out)
 {
-    const char *found = NULL;
+    bool *used;
+    TRY(expr_columns(d, t, sql, &used));
+    int n = 0;
     for (size_t i = 0; i < t->n_columns; i++) {
-        if (!t->columns[i]->dropped && text_mentions(sql, t->columns[i]->name)) {
-            if (found != NULL) {
-                return NULL;
-            }
-            found = t->columns[i]->name;
+        if (used[i]) {
+            *out = t->columns[i]->name;
+            n++;
         }
     }
-    return found;
+    if (n != 1) {
+        *out = NULL;
+    }
+    return NULL;
 }
 
 static struct status *constraint_name_free(const Sherd__V1__TableDesc *t,
@@ -427,7 +431,7 @@ static struct status *check_constraint(struct ddl *d, Sherd__V1__TableDesc *t,
         TRY(constraint_name_free(t, k));
     } else {
         if (column == NULL) {
-            column = only_column(t, sql);
+            TRY(only_column(d, t, sql, &column));
         }
         k->name = column != NULL ? arena_printf(d->a, "%s_%s_check", t->name, column)
                                  : arena_printf(d->a, "%s_check", t->name);

@@ -510,6 +510,32 @@ Sherd__V1__ColumnDesc *add_column(struct ddl *d, Sherd__V1__TableDesc *t)
     return c;
 }
 
+struct columns_used {
+    bool *used;
+    size_t n;
+};
+
+static void see_used(struct expr **node, void *ctx)
+{
+    struct columns_used *c = ctx;
+    if ((*node)->kind == EXPR_COLUMN) {
+        ASSERT((*node)->index >= 0 && (size_t)(*node)->index < c->n);
+        c->used[(*node)->index] = true;
+    }
+}
+
+struct status *expr_columns(struct ddl *d, const Sherd__V1__TableDesc *t, const char *sql,
+                            bool **out_used)
+{
+    struct columns_used c = {ARENA_ARRAY(d->a, bool, t->n_columns + 1), t->n_columns};
+    memset(c.used, 0, t->n_columns + 1);
+    struct expr *e;
+    TRY(analyze_table_expr(d->f, &d->x->env, t, sql, d->a, &e));
+    expr_walk(&e, see_used, &c);
+    *out_used = c.used;
+    return NULL;
+}
+
 struct status *reference(struct ddl *d, uint32_t ref_table_id, uint32_t by)
 {
     const Sherd__V1__TableDesc *old = catalog_table_by_id(d->catalog, ref_table_id);

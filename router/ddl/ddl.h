@@ -104,6 +104,9 @@ Sherd__V1__ColumnDesc *find_column(const Sherd__V1__TableDesc *t,
 Sherd__V1__IndexDesc *add_index(struct ddl *d, Sherd__V1__TableDesc *t);
 Sherd__V1__ConstraintDesc *add_constraint(struct ddl *d, Sherd__V1__TableDesc *t);
 Sherd__V1__ColumnDesc *add_column(struct ddl *d, Sherd__V1__TableDesc *t);
+/* Which columns an expression of the table (CHECK, generated) reads: by ordinal, in the arena. */
+struct status *expr_columns(struct ddl *d, const Sherd__V1__TableDesc *t, const char *sql,
+                            bool **out_used) STATUS_MUST_CHECK;
 /* Adds table id to ref's referenced_by and puts ref (compared). */
 struct status *reference(struct ddl *d, uint32_t ref_table_id, uint32_t by) STATUS_MUST_CHECK;
 struct status *unreference(struct ddl *d, uint32_t ref_table_id,
@@ -194,8 +197,6 @@ struct status *views_follow_rename(struct ddl *d, const Sherd__V1__TableDesc *t,
 /* 2BP01 when a view may read the column. */
 struct status *views_refuse_column(struct ddl *d, const Sherd__V1__TableDesc *t,
                                    const char *column) STATUS_MUST_CHECK;
-/* Whether `name` stands in the SQL text as a word. */
-bool text_mentions(const char *sql, const char *name);
 
 /* create_table.c, for ALTER TABLE too. */
 struct status *column_from_def(struct ddl *d, Sherd__V1__TableDesc *t,

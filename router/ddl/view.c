@@ -340,7 +340,8 @@ struct status *views_follow_rename(struct ddl *d, const Sherd__V1__TableDesc *t,
     return NULL;
 }
 
-bool text_mentions(const char *sql, const char *name)
+/* Whether `name` stands in the text as a word: may be too often, never too seldom. */
+static bool text_mentions(const char *sql, const char *name)
 {
     size_t len = strlen(name);
     for (const char *p = strstr(sql, name); p != NULL && len > 0; p = strstr(p + 1, name)) {

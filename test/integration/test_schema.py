@@ -286,7 +286,7 @@ def beside_writers(c):
 CRASHES = [
     ("SCHEMA_LOCKED", ["ALTER TABLE t ADD COLUMN c int"], False),
     ("SCHEMA_FENCED", ["ALTER TABLE t ADD COLUMN c int"], False),
-    ("SCHEMA_BUILT:3", ["ALTER TABLE t ADD PRIMARY KEY (id)"], False),
+    ("SCHEMA_BUILT", ["ALTER TABLE t ADD PRIMARY KEY (id)"], False),
     ("SCHEMA_PREPARED", ["BEGIN", "ALTER TABLE t ADD COLUMN c int DEFAULT 1", "UPDATE t SET c = 2 WHERE id <= 3",
                          "CREATE TABLE n (x int)", "INSERT INTO n VALUES (1)", "COMMIT"], False),
     ("SCHEMA_COMMITTED", ["BEGIN", "ALTER TABLE t ADD COLUMN c int DEFAULT 1", "UPDATE t SET c = 2 WHERE id <= 3",
