@@ -90,5 +90,13 @@ void txn_note_lost(struct participant *p, const struct status *st);
 void txn_fail(struct txn *t);
 /* Remembers the end of a transaction, committed or rolled back: outcome.c. */
 void outcome_note(struct router *r, uint64_t counter, enum txn_state state);
+struct status *txn_may_write(const struct txn *t) STATUS_MUST_CHECK;
+/* Sends a write request under the participant's next number (W1). q has all but shard, transaction,
+ * seq and term; what it does is noted in the participant before. With q->commit it may commit
+ * (t->state); q->commit is false afterwards where it could not be carried. *out NULL without an
+ * error: committed, but the answer was lost. */
+struct status *txn_send_write(struct fiber *f, struct txn *t, uint64_t shard_id,
+                              Sherd__V1__WriteRequest *q, struct arena *a,
+                              Sherd__V1__WriteReply **out) STATUS_MUST_CHECK;
 
 #endif

@@ -17,6 +17,10 @@
  * shards come back as `missed` and are read here. Where order matters and rows may be elsewhere,
  * the entries are read keys-only and the rows fetched and put in that order (struct
  * ordered_lookup).
+ *
+ * Changes (UPDATE, DELETE in the shards) are scans whose pages are Write requests. One row by its
+ * key in an implicit transaction carries its commit: that it was one row is then known even when
+ * the answer is lost (section 7).
  */
 #include "txn_internal.h"
 
@@ -55,6 +59,10 @@ struct scan {
     uint64_t snapshot;   /* READ COMMITTED: the statement's, also when it is read on after others */
     uint64_t current_ts; /* txn_scan_current(): not 0 from the first page on */
     bool is_current;
+    bool is_single;    /* all in one shard */
+    bool is_last;      /* a change: nothing follows in this transaction */
+    bool with_commit;  /* the change carries its commit */
+    bool is_refused;   /* the change breaks a constraint */
     int64_t rows_left; /* of the limit; -1 = no limit */
     struct reroute reroute;
     struct list parts;
@@ -223,13 +231,30 @@ static bool read_here(struct fiber *f, struct scan *sc, struct scan_part *p,
     return true;
 }
 
-static struct status *fetch(struct fiber *f, struct scan *sc, struct scan_part *p)
+/* What of the fragment is for this part. */
+static void fill_fragment(struct scan *sc, const struct scan_part *p, struct buf *out,
+                          Sherd__V1__ReadRequest *q)
+{
+    struct fragment fr = sc->fr;
+    fr.spans = p->spans;
+    fr.nspans = p->nspans;
+    if (fr.limit >= 0 && fr.nsort == 0) {
+        fr.limit = sc->rows_left;
+    }
+    fragment_encode(out, &fr);
+    q->shard_id = p->shard_id;
+    q->epoch = p->epoch;
+    q->fragment.data = out->data;
+    q->fragment.len = out->len;
+    q->resume_key.data = p->resume_key.data;
+    q->resume_key.len = p->resume_key.len;
+    q->resume_span = p->resume_span;
+}
+
+static struct status *fetch_read(struct fiber *f, struct scan *sc, struct scan_part *p)
 {
     struct txn *t = sc->t;
-    p->page_arena = arena_create(0);
     Sherd__V1__ReadRequest q = SHERD__V1__READ_REQUEST__INIT;
-    q.shard_id = p->shard_id;
-    q.epoch = p->epoch;
     struct participant *known = txn_part_find(t, p->shard_id);
     struct txn_ref ref;
     bool has_ref = wants_workspace(sc, known);
@@ -250,19 +275,8 @@ static struct status *fetch(struct fiber *f, struct scan *sc, struct scan_part *
         q.ts = sc->is_current ? sc->current_ts : sc->snapshot != 0 ? sc->snapshot : t->start;
         q.current = sc->is_current;
     }
-    struct fragment fr = sc->fr;
-    fr.spans = p->spans;
-    fr.nspans = p->nspans;
-    if (fr.limit >= 0 && fr.nsort == 0) {
-        fr.limit = sc->rows_left;
-    }
     struct buf bytes = {0};
-    fragment_encode(&bytes, &fr);
-    q.fragment.data = bytes.data;
-    q.fragment.len = bytes.len;
-    q.resume_key.data = p->resume_key.data;
-    q.resume_key.len = p->resume_key.len;
-    q.resume_span = p->resume_span;
+    fill_fragment(sc, p, &bytes, &q);
     t->stats.reads++;
     Sherd__V1__ReadReply *reply = NULL;
     struct status *st = NULL;
@@ -288,23 +302,116 @@ static struct status *fetch(struct fiber *f, struct scan *sc, struct scan_part *
         if (has_ref) {
             txn_note_lost(txn_part(t, p->shard_id), st);
         }
-        arena_destroy(p->page_arena);
-        p->page_arena = NULL;
         return st;
     }
-    if (reply->term != 0) {
-        shard_term_set(t->router, p->shard_id, reply->term);
-    }
-    sc->reroute = (struct reroute){0};
-    p->page = reply;
-    p->has_page = true;
-    p->is_started = true;
     if (sc->is_latest) {
         p->latest_ts = reply->ts;
         p->latest_term = reply->term;
         t->latest_ts = reply->ts;
         t->used_latest = true;
     }
+    p->page = reply;
+    return NULL;
+}
+
+/* Whether all that the transaction has read or written is in this shard. */
+static bool is_alone(const struct txn *t, uint64_t shard_id)
+{
+    for (int i = 0; i < t->part_count; i++) {
+        const struct participant *p = &t->parts[i];
+        if (p->shard_id != shard_id && (p->has_handle || p->may_exist)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The page of a commit whose answer was lost: it is there, so the one row was. */
+static Sherd__V1__ReadReply *page_of_one(struct arena *a)
+{
+    Sherd__V1__ReadReply *page = ARENA_NEW(a, Sherd__V1__ReadReply);
+    sherd__v1__read_reply__init(page);
+    struct batch one = {.nrows = 1, .cap = 1, .arena = a};
+    struct buf bytes = {0};
+    batch_encode(&bytes, &one);
+    struct slice copy = arena_copy(a, buf_slice(&bytes));
+    buf_deinit(&bytes);
+    page->batch.data = (uint8_t *)(uintptr_t)copy.data;
+    page->batch.len = copy.len;
+    return page;
+}
+
+static struct status *fetch_change(struct fiber *f, struct scan *sc, struct scan_part *p)
+{
+    struct txn *t = sc->t;
+    if (sc->with_commit && shard_term_get(t->router, p->shard_id) == 0) {
+        sc->with_commit = false; /* another shard than at first */
+        TRY(txn_snapshot(f, t));
+    }
+    struct participant *known = txn_part(t, p->shard_id);
+    bool had_writes = known->has_writes;
+    known->has_writes = known->has_locks = true;
+    known->has_spans |= t->options.isolation == TXN_SERIALIZABLE;
+    Sherd__V1__ReadRequest change = SHERD__V1__READ_REQUEST__INIT;
+    Sherd__V1__WriteRequest q = SHERD__V1__WRITE_REQUEST__INIT;
+    struct buf bytes = {0};
+    fill_fragment(sc, p, &bytes, &change);
+    change.ts = sc->snapshot != 0 ? sc->snapshot : t->start;
+    q.epoch = p->epoch;
+    q.change = &change;
+    q.table_id = sc->fr.table_id;
+    q.schema_version = sc->fr.schema_version;
+    q.commit = sc->with_commit;
+    q.may_move = sc->is_single && t->start != 0 && t->options.isolation == TXN_SERIALIZABLE &&
+                 t->options.as_of == 0 && !t->used_latest && is_alone(t, p->shard_id);
+    Sherd__V1__WriteReply *reply;
+    struct status *st = txn_send_write(f, t, p->shard_id, &q, p->page_arena, &reply);
+    buf_deinit(&bytes);
+    TRY(st);
+    if (reply == NULL) {
+        ASSERT(sc->with_commit && t->state == TXN_COMMITTED);
+        p->page = page_of_one(p->page_arena);
+        return NULL;
+    }
+    if (reply->failed) {
+        sc->is_refused = true;
+        p->page = ARENA_NEW(p->page_arena, Sherd__V1__ReadReply);
+        sherd__v1__read_reply__init(p->page);
+        return NULL;
+    }
+    if (reply->change == NULL) {
+        return status_new(CORRUPT, "shard %llu does not say what it has changed",
+                          (unsigned long long)p->shard_id);
+    }
+    if (q.may_move && reply->change->ts > t->start) {
+        t->start = reply->change->ts; /* moved within the shard (W4) */
+        t->stats.refreshes++;
+        metric_add(t->router->m_refreshes, 1);
+    }
+    struct reader r;
+    reader_init(&r, slice_make(reply->change->batch.data, reply->change->batch.len));
+    if (read_varint(&r) == 0) {
+        txn_part(t, p->shard_id)->has_writes = had_writes;
+    }
+    p->page = reply->change;
+    return NULL;
+}
+
+static struct status *fetch(struct fiber *f, struct scan *sc, struct scan_part *p)
+{
+    p->page_arena = arena_create(0);
+    struct status *st = sc->fr.change != NULL ? fetch_change(f, sc, p) : fetch_read(f, sc, p);
+    if (st != NULL) {
+        arena_destroy(p->page_arena);
+        p->page_arena = NULL;
+        return st;
+    }
+    if (p->page->term != 0) {
+        shard_term_set(sc->t->router, p->shard_id, p->page->term);
+    }
+    p->has_page = true;
+    p->is_started = true;
+    sc->reroute = (struct reroute){0};
     return NULL;
 }
 
@@ -570,10 +677,25 @@ static struct op *ordered_lookup_create(struct scan *sc)
 
 /* ---- the operator ---- */
 
+/* One row by its key, and nothing else in the transaction. */
+static bool may_carry_commit(const struct scan *sc)
+{
+    const struct txn *t = sc->t;
+    const struct fragment *fr = &sc->fr;
+    const struct scan_part *p = LIST_ITEM(sc->parts.next, struct scan_part, link);
+    return t->options.implicit && t->start == 0 && fr->nspans == 1 && fr->spans[0].is_point &&
+           !fr->is_lookup && !fr->change->returns_rows && is_alone(t, 0) &&
+           shard_term_get(t->router, p->shard_id) != 0;
+}
+
 static struct status *scan_start(struct fiber *f, struct scan *sc)
 {
     struct txn *t = sc->t;
     sc->is_cut = true;
+    if (sc->fr.change != NULL) {
+        TRY(txn_may_write(t));
+        txn_note_written(t, sc->fr.table_id);
+    }
     if (sc->fr.is_lookup && sc->is_ordered && !is_in_one_shard(sc)) {
         TRY(txn_snapshot(f, t)); /* keys and rows are read apart: never at LATEST */
         sc->ordered = ordered_lookup_create(sc);
@@ -581,6 +703,11 @@ static struct status *scan_start(struct fiber *f, struct scan *sc)
     }
     TRY(cut(sc, sc->fr.spans, sc->fr.nspans, &sc->parts));
     bool is_single = !list_is_empty(&sc->parts) && sc->parts.next->next == &sc->parts;
+    sc->is_single = is_single;
+    sc->with_commit = sc->is_last && is_single && may_carry_commit(sc);
+    if (sc->with_commit) {
+        return NULL;
+    }
     sc->is_latest = is_single && t->options.implicit && t->single_scan &&
                     sc->fr.lock == LOCK_NONE && !sc->fr.is_lookup && t->start == 0 &&
                     t->part_count == 0;
@@ -628,9 +755,10 @@ static struct status *scan_next(struct fiber *f, struct op *op, struct batch **o
                 op->rows_out += (uint64_t)(*out)->nrows;
                 return NULL;
             }
+            sc->is_refused |= txn_change_refused(sc->missed);
             end_missed(sc);
         }
-        if (list_is_empty(&sc->parts) || sc->rows_left == 0) {
+        if (list_is_empty(&sc->parts) || sc->rows_left == 0 || sc->is_refused) {
             return NULL;
         }
         struct scan_part *p = LIST_ITEM(sc->parts.next, struct scan_part, link);
@@ -688,7 +816,12 @@ static void output_types(struct arena *a, const struct fragment *fr, int *out_nc
     int cap = fr->nprojections + fr->ncolumns + fr->naggs + 2;
     uint32_t *types = ARENA_ARRAY(a, uint32_t, cap);
     int n = 0;
-    if (fr->naggs > 0 || fr->ngroups > 0) {
+    if (fr->change != NULL) {
+        types = ARENA_ARRAY(a, uint32_t, fr->nrow_columns + 1);
+        for (; fr->change->returns_rows && n < fr->nrow_columns; n++) {
+            types[n] = fr->row_columns[n].type;
+        }
+    } else if (fr->naggs > 0 || fr->ngroups > 0) {
         for (int i = 0; i < fr->ngroups; i++) {
             types[n++] = fr->nprojections > 0 ? fr->projections[i]->type
                                               : fr->row_columns[fr->columns[i]].type;
@@ -740,4 +873,17 @@ struct op *txn_scan_current(struct arena *a, struct txn *t, const struct fragmen
 struct op *txn_scan(struct arena *a, struct txn *t, const struct fragment *fragment, bool ordered)
 {
     return scan_create(a, t, fragment, ordered);
+}
+
+struct op *txn_change(struct arena *a, struct txn *t, const struct fragment *fragment, bool is_last)
+{
+    ASSERT(fragment->change != NULL);
+    struct op *op = scan_create(a, t, fragment, false);
+    CONTAINER_OF(op, struct scan, op)->is_last = is_last;
+    return op;
+}
+
+bool txn_change_refused(const struct op *op)
+{
+    return CONTAINER_OF(op, struct scan, op)->is_refused;
 }

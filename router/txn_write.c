@@ -46,7 +46,7 @@ struct write_task {
 /* A lost answer of a write that carried its commit: ask what became of it (section 7). The handle
  * is unknown, so the leader's term goes into the question: the transaction's id is poisoned for
  * that term on Never. */
-static struct status *resolve_commit(struct fiber *f, struct txn *t, struct write_group *g,
+static struct status *resolve_commit(struct fiber *f, struct txn *t, uint64_t shard_id,
                                      struct arena *a, uint64_t term, struct status *cause)
 {
     struct router *r = t->router;
@@ -58,13 +58,13 @@ static struct status *resolve_commit(struct fiber *f, struct txn *t, struct writ
         struct txn_ref ref;
         txn_fill_ref(t, NULL, &ref);
         Sherd__V1__QueryRequest q = SHERD__V1__QUERY_REQUEST__INIT;
-        q.shard_id = g->shard_id;
+        q.shard_id = shard_id;
         q.txn = &ref.id;
         q.attempt = 1;
         q.term = term;
         Sherd__V1__OutcomeReply *reply = NULL;
         status_free(st);
-        st = shard_call(f, r, g->shard_id, RPC_SHARD_QUERY, &q, true, a, (void **)&reply, NULL);
+        st = shard_call(f, r, shard_id, RPC_SHARD_QUERY, &q, true, a, (void **)&reply, NULL);
         if (st == NULL && reply->answer == ANSWER(COMMITTED)) {
             t->state = TXN_COMMITTED;
             t->commit_ts = reply->commit;
@@ -79,7 +79,7 @@ static struct status *resolve_commit(struct fiber *f, struct txn *t, struct writ
             status_free(cause);
             return status_new(CONFLICT,
                               "could not serialize access: shard %llu has changed its leader",
-                              (unsigned long long)g->shard_id);
+                              (unsigned long long)shard_id);
         }
         struct status *slept = fiber_sleep(f, ms_to_ns(20));
         if (slept != NULL) {
@@ -99,6 +99,97 @@ static struct status *resolve_commit(struct fiber *f, struct txn *t, struct writ
     return st;
 }
 
+/* Refused before it was looked at: another term than the one named. Without one the commit goes in
+ * a call of its own, and the reply tells the new term. */
+static struct status *send_without_commit(struct fiber *f, struct txn *t, uint64_t shard_id,
+                                          Sherd__V1__WriteRequest *q, struct arena *a,
+                                          Sherd__V1__WriteReply **out)
+{
+    shard_term_set(t->router, shard_id, 0);
+    q->commit = false;
+    q->expect_term = 0;
+    TRY(txn_snapshot(f, t));
+    q->txn->start = t->start;
+    if (q->change != NULL) {
+        q->change->ts = t->start;
+    }
+    return shard_call(f, t->router, shard_id, RPC_SHARD_WRITE, q, true, a, (void **)out, NULL);
+}
+
+static struct status *write_lost(struct fiber *f, struct txn *t, uint64_t shard_id,
+                                 const Sherd__V1__WriteRequest *q, bool is_first_contact,
+                                 struct arena *a, struct status *st)
+{
+    struct participant *p = txn_part(t, shard_id);
+    p->seq--; /* an error gives its number back: the next request has it (W1) */
+    txn_note_lost(p, st);
+    if (q->commit && (st->code == STATUS_UNKNOWN_OUTCOME || st->code == STATUS_CANCELLED ||
+                      st->code == STATUS_TIMEOUT)) {
+        fiber_mask(f); /* asking must see its end: giving up would only leave the outcome unknown */
+        st = resolve_commit(f, t, shard_id, a, q->expect_term, st);
+        fiber_unmask(f);
+        if (t->state == TXN_COMMITTED) {
+            txn_part(t, shard_id)->may_exist = false;
+        }
+    } else if (st->code == STATUS_MOVED && is_first_contact) {
+        if (p->seq == 0) { /* refused before it was looked at */
+            p->has_writes = p->has_locks = false;
+        }
+    } else if (st->code == STATUS_MOVED && st->hint == NULL) {
+        status_free(st);
+        st = status_new(CONFLICT, "could not serialize access: shard %llu has moved",
+                        (unsigned long long)shard_id);
+    }
+    return st;
+}
+
+struct status *txn_send_write(struct fiber *f, struct txn *t, uint64_t shard_id,
+                              Sherd__V1__WriteRequest *q, struct arena *a,
+                              Sherd__V1__WriteReply **out)
+{
+    struct participant *p = txn_part(t, shard_id);
+    struct txn_ref ref;
+    txn_fill_ref(t, p, &ref);
+    q->shard_id = shard_id;
+    q->txn = &ref.ref;
+    q->seq = ++p->seq;
+    if (q->commit && !p->has_handle) {
+        q->expect_term = shard_term_get(t->router, shard_id);
+    }
+    bool is_first_contact = !p->has_handle;
+    t->stats.writes++;
+    t->stats.rpcs++;
+    *out = NULL;
+    struct status *st =
+        shard_call(f, t->router, shard_id, RPC_SHARD_WRITE, q, !q->commit, a, (void **)out, NULL);
+    if (status_is(st, STATUS_NOT_LEADER) && q->expect_term != 0) {
+        status_free(st);
+        st = send_without_commit(f, t, shard_id, q, a, out);
+    }
+    if (st != NULL) {
+        *out = NULL;
+        return write_lost(f, t, shard_id, q, is_first_contact, a, st);
+    }
+    Sherd__V1__WriteReply *reply = *out;
+    p = txn_part(t, shard_id); /* the array may have moved */
+    if (q->commit && is_first_contact && (reply->failed || reply->conflict)) {
+        /* The shard has dropped what it did. */
+        p->seq = 0;
+        p->has_writes = p->has_locks = p->has_spans = false;
+    }
+    TRY(txn_learn_handle(t, p, reply->handle));
+    if (reply->conflict) {
+        return status_new(CONFLICT, "could not serialize access due to concurrent %s",
+                          reply->deleted ? "delete" : "update");
+    }
+    if (reply->committed != 0) {
+        ASSERT(q->commit && !reply->failed);
+        t->state = TXN_COMMITTED;
+        t->commit_ts = reply->committed;
+    }
+    return NULL;
+}
+
 static struct status *send_chunk(struct fiber *f, struct write_call *c, struct write_group *g,
                                  int first, int count)
 {
@@ -106,6 +197,7 @@ static struct status *send_chunk(struct fiber *f, struct write_call *c, struct w
     struct arena *a = arena_create(0);
     Sherd__V1__KeyOp *items = ARENA_ARRAY(a, Sherd__V1__KeyOp, count);
     Sherd__V1__KeyOp **pointers = ARENA_ARRAY(a, Sherd__V1__KeyOp *, count);
+    struct participant *p = txn_part(t, g->shard_id);
     for (int i = 0; i < count; i++) {
         const struct txn_write *w = &c->ops[g->ops[first + i]];
         Sherd__V1__KeyOp *k = &items[i];
@@ -118,26 +210,7 @@ static struct status *send_chunk(struct fiber *f, struct write_call *c, struct w
         k->lock = (uint32_t)w->lock;
         k->skip_conflict = w->skip_conflict;
         pointers[i] = k;
-    }
-    struct participant *p = txn_part(t, g->shard_id);
-    struct txn_ref ref;
-    txn_fill_ref(t, p, &ref);
-    Sherd__V1__WriteRequest q = SHERD__V1__WRITE_REQUEST__INIT;
-    q.shard_id = g->shard_id;
-    q.epoch = g->epoch;
-    q.txn = &ref.ref;
-    q.seq = ++p->seq;
-    q.n_ops = (size_t)count;
-    q.ops = pointers;
-    q.commit = c->with_commit;
-    q.table_id = c->table_id;
-    q.schema_version = c->schema_version;
-    if (c->with_commit && !p->has_handle) {
-        q.expect_term = shard_term_get(t->router, g->shard_id);
-    }
-    bool is_first_contact = !p->has_handle;
-    for (int i = 0; i < count; i++) {
-        switch (items[i].kind) {
+        switch (k->kind) {
         case SHERD__V1__OP_KIND__OP_LOCK:
         case SHERD__V1__OP_KIND__OP_EXISTS:
         case SHERD__V1__OP_KIND__OP_ABSENT:
@@ -147,56 +220,22 @@ static struct status *send_chunk(struct fiber *f, struct write_call *c, struct w
             p->has_writes = true;
         }
     }
-    t->stats.writes++;
-    t->stats.rpcs++;
-    Sherd__V1__WriteReply *reply = NULL;
-    struct status *st = shard_call(f, t->router, g->shard_id, RPC_SHARD_WRITE, &q, !c->with_commit,
-                                   a, (void **)&reply, NULL);
-    if (status_is(st, STATUS_NOT_LEADER) && q.expect_term != 0) {
-        /* Refused before it was looked at: another term. Without one the commit goes in a call of
-         * its own, and the reply tells the new term. */
-        status_free(st);
-        shard_term_set(t->router, g->shard_id, 0);
-        c->with_commit = false;
-        q.commit = false;
-        q.expect_term = 0;
-        st = txn_snapshot(f, t);
-        ref.ref.start = t->start;
-        if (st == NULL) {
-            st = shard_call(f, t->router, g->shard_id, RPC_SHARD_WRITE, &q, true, a,
-                            (void **)&reply, NULL);
-        }
-    }
-    p = txn_part(t, g->shard_id); /* the array may have moved */
-    if (st != NULL) {
-        p->seq--; /* an error gives its number back: the next request has it (W1) */
-        txn_note_lost(p, st);
-        if (c->with_commit && (st->code == STATUS_UNKNOWN_OUTCOME || st->code == STATUS_CANCELLED ||
-                               st->code == STATUS_TIMEOUT)) {
-            fiber_mask(
-                f); /* asking must see its end: giving up would only leave the outcome unknown */
-            st = resolve_commit(f, t, g, a, q.expect_term, st);
-            fiber_unmask(f);
-            if (t->state == TXN_COMMITTED) {
-                p->may_exist = false;
-            }
-        } else if (st->code == STATUS_MOVED && is_first_contact) {
-            if (p->seq == 0) { /* refused before it was looked at */
-                p->has_writes = p->has_locks = false;
-            }
-        } else if (st->code == STATUS_MOVED && st->hint == NULL) {
-            status_free(st);
-            st = status_new(CONFLICT, "could not serialize access: shard %llu has moved",
-                            (unsigned long long)g->shard_id);
-        }
+    Sherd__V1__WriteRequest q = SHERD__V1__WRITE_REQUEST__INIT;
+    q.epoch = g->epoch;
+    q.n_ops = (size_t)count;
+    q.ops = pointers;
+    q.commit = c->with_commit;
+    q.table_id = c->table_id;
+    q.schema_version = c->schema_version;
+    Sherd__V1__WriteReply *reply;
+    struct status *st = txn_send_write(f, t, g->shard_id, &q, a, &reply);
+    if (st != NULL || reply == NULL) { /* none: the commit's answer was lost, and found */
+        ASSERT(st != NULL || t->state == TXN_COMMITTED);
         arena_destroy(a);
         return st;
     }
-    st = txn_learn_handle(t, p, reply->handle);
-    if (st == NULL && reply->conflict) {
-        st = status_new(CONFLICT, "could not serialize access due to concurrent update");
-    }
-    if (st == NULL && reply->failed) {
+    ASSERT(!q.commit || reply->failed || t->state == TXN_COMMITTED);
+    if (reply->failed) {
         if (reply->conflict_op >= (uint32_t)count) {
             st = status_new(CORRUPT, "shard named op %u of %d", reply->conflict_op, count);
         } else {
@@ -210,11 +249,6 @@ static struct status *send_chunk(struct fiber *f, struct write_call *c, struct w
             break;
         }
         g->skipped[g->nskipped++] = g->ops[first + (int)reply->skipped[i]];
-    }
-    if (st == NULL && c->with_commit && !reply->failed) {
-        ASSERT(reply->committed != 0);
-        t->state = TXN_COMMITTED;
-        t->commit_ts = reply->committed;
     }
     arena_destroy(a);
     return st;
@@ -317,17 +351,20 @@ static int compare_ints(const void *a, const void *b)
     return (*(const int *)a > *(const int *)b) - (*(const int *)a < *(const int *)b);
 }
 
+struct status *txn_may_write(const struct txn *t)
+{
+    if (t->options.read_only || t->options.as_of != 0) {
+        return status_sql(INVALID, "25006", "cannot execute a write in a read-only transaction");
+    }
+    return t->state == TXN_ACTIVE ? NULL : status_new(CONFLICT, "the transaction has failed");
+}
+
 struct status *txn_write(struct fiber *f, struct txn *t, struct arena *a,
                          const struct txn_write *ops, int nops, uint32_t table_id,
                          uint64_t schema_version, bool is_last, struct txn_write_result *out)
 {
     *out = (struct txn_write_result){0};
-    if (t->options.read_only || t->options.as_of != 0) {
-        return status_sql(INVALID, "25006", "cannot execute a write in a read-only transaction");
-    }
-    if (t->state != TXN_ACTIVE) {
-        return status_new(CONFLICT, "the transaction has failed");
-    }
+    TRY(txn_may_write(t));
     if (nops == 0) {
         return NULL;
     }

@@ -956,6 +956,24 @@ static struct status *refresh_spans(struct fiber *f, struct part *p, struct work
     return NULL;
 }
 
+/* `to` is the timestamp of a version that is here, so it was given by the oracle and everything at
+ * it is prepared everywhere; it is above a snapshot that was taken after the transaction began. Any
+ * such `to` will do: what was read is the same at it (W4), and the commit has its own timestamp. */
+struct status *part_move(struct fiber *f, struct part *p, struct work *w, uint64_t to, bool *out_ok)
+{
+    *out_ok = false;
+    if (!is_inside(p, w)) { /* what moved to another shard cannot be looked at here */
+        return NULL;
+    }
+    TRY(part_confirm(f, p));
+    TRY(refresh_spans(f, p, w, to, out_ok));
+    TRY(part_confirm(f, p));
+    if (*out_ok && to > w->start) {
+        w->start = to;
+    }
+    return NULL;
+}
+
 struct status *part_refresh(struct fiber *f, struct part *p, const Sherd__V1__RefreshRequest *req,
                             Sherd__V1__OutcomeReply *reply)
 {

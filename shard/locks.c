@@ -87,6 +87,11 @@ struct lock_hold *lock_hold_of(struct lock_table *t, const struct lock_owner *o,
     return l == NULL ? NULL : hold_in(l, o);
 }
 
+bool lock_is_wanted(const struct lock_table *t, struct slice key)
+{
+    return keymap_find(&t->locks, key) != NULL;
+}
+
 static bool blocked_by_holds(const struct lock *l, const struct lock_owner *o, enum lock_mode mode)
 {
     LIST_FOREACH(it, &l->holds)

@@ -99,6 +99,8 @@ struct status *lock_acquire(struct fiber *f, struct lock_table *t, struct lock_o
 struct lock_hold *lock_try(struct lock_table *t, struct lock_owner *o, struct slice key,
                            enum lock_mode mode);
 struct lock_hold *lock_hold_of(struct lock_table *t, const struct lock_owner *o, struct slice key);
+/* Whether anybody holds or waits for it. */
+bool lock_is_wanted(const struct lock_table *t, struct slice key);
 void lock_set_write(struct lock_table *t, struct lock_hold *h, bool is_write);
 /* pending 0 = open again. Wakes who waits for the owner. */
 void lock_set_pending(struct lock_table *t, struct lock_owner *o, uint64_t pending,

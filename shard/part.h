@@ -173,6 +173,14 @@ struct status *part_propose(struct fiber *f, struct part *p, struct slice entry)
 /* Whether the workspace's reads still hold at ts (P4): raises the cache, waits, looks. */
 struct status *part_check_reads(struct fiber *f, struct part *p, struct work *w, uint64_t ts,
                                 bool *out_ok) STATUS_MUST_CHECK;
+/* W4 within the shard: the snapshot moves forward to `to`, a timestamp that the oracle has given,
+ * if nothing that the workspace has read changed in between. Everything that the transaction has
+ * read is in this workspace. */
+struct status *part_move(struct fiber *f, struct part *p, struct work *w, uint64_t to,
+                         bool *out_ok) STATUS_MUST_CHECK;
+/* Records a write under its lock, within the bounds of a row and of a workspace (54000). */
+struct status *part_put(struct part *p, struct work *w, struct lock_hold *h, uint64_t seq,
+                        bool is_delete, struct slice row) STATUS_MUST_CHECK;
 /* Whether a version of another in (from, to] is in the span. */
 struct status *part_span_changed(struct fiber *f, struct part *p, const struct key_span *span,
                                  uint64_t from, uint64_t to, bool *out_changed) STATUS_MUST_CHECK;

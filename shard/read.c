@@ -12,6 +12,11 @@
  * lock (W2): newer than the snapshot is a conflict, at READ COMMITTED the row is judged again as it
  * is now. With ts = 0 nothing of the statement has been seen by anybody, so the snapshot moves up
  * and the page is read again.
+ *
+ * A change (UPDATE, DELETE) is a locking read that is part of a Write request: the rows under the
+ * locks are computed anew and put into the workspace. It waits for the lock of a single row before
+ * it chooses a timestamp, so that writers of a hot row queue once and then read it as it is. A
+ * newer version moves the snapshot here where the request allows it (W4, part_move()).
  */
 #include "read.h"
 
@@ -43,8 +48,12 @@ struct reading {
     uint32_t *out_types;
     int *sel;
     int nsel;
+    struct lock_hold **holds; /* of the selected rows of a locking read */
     struct slice *missed;
     size_t missed_count, missed_cap;
+    uint64_t lock_timeout_ms;
+    uint64_t seq;          /* of the Write request that the change belongs to */
+    bool is_refused;       /* the change breaks a constraint */
     uint64_t page_end;     /* scan.seen at which the page ends */
     uint64_t newest;       /* a version newer than the snapshot was met under a lock */
     bool is_deleted;       /* and it is a tombstone */
@@ -273,12 +282,12 @@ static struct status *judge_again(struct reading *rd, struct batch *b, int at, b
 static struct status *lock_rows(struct fiber *f, struct reading *rd, struct batch *b)
 {
     int kept = 0;
-    uint64_t timeout_ms = rd->req->txn->lock_timeout_ms;
     for (int i = 0; i < rd->nsel; i++) {
         int at = rd->sel[i];
         struct lock_hold *h = NULL;
-        TRY(part_lock(f, rd->p, rd->work, rd->work->seq, rd->chunk.pks[at], rd->fr->lock,
-                      rd->fr->lock_wait, timeout_ms, &h));
+        uint64_t seq = rd->fr->change != NULL ? rd->seq : rd->work->seq;
+        TRY(part_lock(f, rd->p, rd->work, seq, rd->chunk.pks[at], rd->fr->lock, rd->fr->lock_wait,
+                      rd->lock_timeout_ms, &h));
         bool keep = h != NULL; /* NULL: SKIP LOCKED */
         if (keep && work_find(rd->work, rd->chunk.pks[at]) == NULL && h->newest_ts > rd->ts) {
             if (rd->work->isolation == SHERD__V1__ISOLATION__READ_COMMITTED) {
@@ -290,11 +299,74 @@ static struct status *lock_rows(struct fiber *f, struct reading *rd, struct batc
             }
         }
         if (keep) {
+            rd->holds[kept] = h;
             rd->sel[kept++] = at;
         }
     }
     rd->nsel = kept;
     return NULL;
+}
+
+/* ---- changes ---- */
+
+/* Puts what becomes of the locked rows into the workspace. No park: the holds stay what they are.
+ */
+static struct status *change_rows(struct reading *rd, struct batch *in, struct batch **out)
+{
+    const struct fragment *fr = rd->fr;
+    struct work *w = rd->work;
+    if (w->state != WORK_OPEN) {
+        return part_gone();
+    }
+    struct batch *rows;
+    TRY(fragment_change_rows(&rd->eval, fr, in, rd->sel, rd->nsel, &rows, &rd->is_refused));
+    if (rd->is_refused) {
+        *out = NULL;
+        return NULL;
+    }
+    struct datum *row = ARENA_ARRAY(rd->scratch, struct datum, fr->nrow_columns + 1);
+    struct buf bytes = {0};
+    struct status *st = NULL;
+    for (int i = 0; i < rd->nsel && st == NULL; i++) {
+        buf_clear(&bytes);
+        if (!fr->change->is_delete) {
+            for (int c = 0; c < fr->nrow_columns; c++) {
+                row[c] = rows->cols[c][i];
+            }
+            row_encode(&bytes, fr->row_columns, fr->nrow_columns, row);
+        }
+        st = part_put(rd->p, w, rd->holds[i], rd->seq, fr->change->is_delete, buf_slice(&bytes));
+    }
+    buf_deinit(&bytes);
+    if (!fr->change->returns_rows) {
+        rows->ncols = 0;
+    }
+    *out = rows;
+    return st;
+}
+
+/* The lock of a single row that somebody else holds now. A row that is not there (any more) is
+ * left to the scan: nobody waits for a row that may come. */
+static struct status *lock_ahead(struct fiber *f, struct reading *rd)
+{
+    const struct fragment *fr = rd->fr;
+    struct part *p = rd->p;
+    if (fr->nspans != 1 || !fr->spans[0].is_point || fr->is_lookup || fr->filter != NULL ||
+        fr->lock_wait != LOCK_WAIT) {
+        return NULL;
+    }
+    struct slice key = fr->spans[0].start;
+    if (!lock_is_wanted(&p->locks, key) || lock_hold_of(&p->locks, &rd->work->owner, key) != NULL) {
+        return NULL;
+    }
+    struct mvcc_version v;
+    bool found = false;
+    TRY(mvcc_newest(p->state->store, key, &p->scratch, &v, &found));
+    if (!found || v.is_tombstone) {
+        return NULL;
+    }
+    struct lock_hold *h = NULL;
+    return part_lock(f, p, rd->work, rd->seq, key, fr->lock, LOCK_WAIT, rd->lock_timeout_ms, &h);
 }
 
 /* ---- the source ---- */
@@ -357,7 +429,7 @@ static struct status *next_chunk(struct fiber *f, struct reading *rd, int want, 
             return NULL;
         }
     }
-    return project(rd, b, out);
+    return rd->fr->change != NULL ? change_rows(rd, b, out) : project(rd, b, out);
 }
 
 static struct status *source_next(struct fiber *f, struct op *op, struct batch **out)
@@ -522,7 +594,13 @@ static void prepare_types(struct reading *rd)
         rd->types[i] = fr->row_columns[fr->columns[i]].type;
     }
     rd->types[fr->ncolumns] = TYPE_BYTEA;
-    if (fr->nprojections == 0) {
+    if (fr->change != NULL) {
+        rd->nout = fr->change->returns_rows ? fr->nrow_columns : 0;
+        rd->out_types = ARENA_ARRAY(a, uint32_t, rd->nout + 1);
+        for (int i = 0; i < rd->nout; i++) {
+            rd->out_types[i] = fr->row_columns[i].type;
+        }
+    } else if (fr->nprojections == 0) {
         rd->nout = rd->ncols;
         rd->out_types = rd->types;
     } else {
@@ -545,6 +623,7 @@ static void prepare_types(struct reading *rd)
     rd->chunk.pks = ARENA_ARRAY(a, struct slice, cap);
     rd->chunk.spans = ARENA_ARRAY(a, int, cap);
     rd->sel = ARENA_ARRAY(a, int, cap);
+    rd->holds = fr->lock != LOCK_NONE ? ARENA_ARRAY(a, struct lock_hold *, cap) : NULL;
 }
 
 /* R4: what this page has read: from where it began to where the next one goes on. */
@@ -581,6 +660,7 @@ static struct status *run_page(struct fiber *f, struct reading *rd, struct batch
     TRY(scan_init(&rd->scan, rd->p, rd->work, fr, rd->ts, resume, rd->req->resume_span));
     rd->missed_count = 0;
     rd->newest = 0;
+    rd->is_refused = false;
     rd->page_end = SHARD_SCAN_PAGE;
     struct key_span *begun = NULL;
     bool *has_begun = NULL;
@@ -609,10 +689,21 @@ static struct status *newer_version(const struct reading *rd)
                        "The transaction might succeed if retried.");
 }
 
+/* Before the page runs again. */
+static void undo_change(struct reading *rd)
+{
+    if (rd->fr->change != NULL) {
+        work_undo(rd->work, &rd->p->locks, rd->seq - 1);
+    }
+}
+
 /* ts was 0: the snapshot may move while nothing has been answered. */
 static struct status *run_latest(struct fiber *f, struct reading *rd, struct batch **out)
 {
     bool may_use_high = true;
+    if (rd->fr->change != NULL) {
+        TRY(lock_ahead(f, rd));
+    }
     for (int tries = 0; tries < SHARD_COMMIT_TRIES; tries++) {
         TRY(choose_ts(f, rd, may_use_high));
         size_t spans = rd->work != NULL ? rd->work->span_count : 0;
@@ -627,9 +718,36 @@ static struct status *run_latest(struct fiber *f, struct reading *rd, struct bat
         if (rd->work != NULL) {
             work_truncate_spans(rd->work, spans);
         }
+        undo_change(rd);
         part_raise_high(rd->p, rd->newest);
     }
     return newer_version(rd);
+}
+
+/* A change at the transaction's snapshot, which moves when it may (W4). *out NULL with rd->newest:
+ * a conflict. */
+static struct status *run_change(struct fiber *f, struct reading *rd, bool may_move,
+                                 struct batch **out)
+{
+    struct work *w = rd->work;
+    rd->ts = rd->req->ts > w->start ? rd->req->ts : w->start;
+    TRY(lock_ahead(f, rd));
+    for (int tries = 0;; tries++) {
+        size_t spans = w->span_count;
+        TRY(run_page(f, rd, out));
+        if (rd->newest == 0 || !may_move || tries == SHARD_COMMIT_TRIES) {
+            return NULL;
+        }
+        work_truncate_spans(w, spans); /* what this page has read; what came before must hold */
+        undo_change(rd);
+        uint64_t to = rd->newest;
+        bool ok = false;
+        TRY(part_move(f, rd->p, w, to, &ok));
+        if (!ok) {
+            return NULL;
+        }
+        rd->ts = to;
+    }
 }
 
 static struct status *run_given(struct fiber *f, struct reading *rd, struct batch **out)
@@ -746,6 +864,9 @@ struct status *part_read(struct fiber *f, struct part *p, struct arena *a,
         return status_new(CONFLICT, "the shard's leader changed in the middle of a read");
     }
     TRY(fragment_decode(a, slice_make(req->fragment.data, req->fragment.len), &rd.fr));
+    if (rd.fr->change != NULL) {
+        return status_new(INVALID, "a change in a read request");
+    }
     TRY(check_spans(p, rd.fr));
     rd.epoch = p->state->epoch;
     TRY(part_check_table(p, rd.fr->table_id, rd.fr->schema_version));
@@ -756,6 +877,7 @@ struct status *part_read(struct fiber *f, struct part *p, struct arena *a,
     if (needs_work(req, rd.fr)) {
         TRY(part_workspace(p, req->txn, rd.fr->lock != LOCK_NONE, &rd.work));
         work_ref(rd.work);
+        rd.lock_timeout_ms = req->txn->lock_timeout_ms;
         work_use_table(rd.work, rd.fr->table_id, rd.fr->schema_version);
         rd.is_recording = rd.work->isolation == SHERD__V1__ISOLATION__SERIALIZABLE || req->current;
         st = read_in_work(f, &rd, &b);
@@ -769,5 +891,61 @@ struct status *part_read(struct fiber *f, struct part *p, struct arena *a,
     }
     scan_deinit(&rd.scan);
     work_unref(rd.work);
+    return st;
+}
+
+struct status *part_change_decode(struct part *p, struct arena *a,
+                                  const Sherd__V1__WriteRequest *req, struct fragment **out)
+{
+    const Sherd__V1__ReadRequest *q = req->change;
+    struct fragment *fr;
+    TRY(fragment_decode(a, slice_make(q->fragment.data, q->fragment.len), &fr));
+    if (fr->change == NULL) {
+        return status_new(INVALID, "a write request with a fragment that changes nothing");
+    }
+    TRY(check_spans(p, fr));
+    TRY(part_check_table(p, fr->table_id, fr->schema_version));
+    *out = fr;
+    return NULL;
+}
+
+struct status *part_change(struct fiber *f, struct part *p, struct work *w, struct arena *a,
+                           const Sherd__V1__WriteRequest *req, struct fragment *fr, uint64_t seq,
+                           Sherd__V1__ReadReply *reply, enum change_end *out_end,
+                           uint64_t *out_newest, bool *out_deleted)
+{
+    const Sherd__V1__ReadRequest *q = req->change;
+    struct reading rd = {.p = p,
+                         .arena = a,
+                         .req = q,
+                         .reply = reply,
+                         .fr = fr,
+                         .work = w,
+                         .seq = seq,
+                         .lock_timeout_ms = req->txn->lock_timeout_ms};
+    TRY(check_spans(p, fr)); /* it has waited for its turn */
+    rd.epoch = p->state->epoch;
+    work_use_table(w, fr->table_id, fr->schema_version);
+    rd.is_recording = w->isolation == SHERD__V1__ISOLATION__SERIALIZABLE;
+    rd.eval.arena = a;
+    prepare_types(&rd);
+    struct batch *b = NULL;
+    struct status *st = q->ts == 0 && w->start == 0 ? run_latest(f, &rd, &b)
+                                                    : run_change(f, &rd, req->may_move, &b);
+    if (st == NULL) {
+        st = part_confirm(f, p); /* what was read under the locks is of this moment */
+    }
+    if (st == NULL && w->state != WORK_OPEN) {
+        st = part_gone();
+    }
+    if (st == NULL) {
+        *out_end = rd.is_refused ? CHANGE_REFUSED : rd.newest != 0 ? CHANGE_CONFLICT : CHANGE_DONE;
+        *out_newest = rd.newest;
+        *out_deleted = rd.is_deleted;
+        if (*out_end == CHANGE_DONE) {
+            fill_reply(&rd, b);
+        }
+    }
+    scan_deinit(&rd.scan);
     return st;
 }

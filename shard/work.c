@@ -67,6 +67,7 @@ void work_unref(struct work *w)
     mem_free(w->tables);
     mem_free(w->participants);
     mem_free(w->answer.skipped);
+    buf_deinit(&w->answer.change);
     mem_free(w);
 }
 

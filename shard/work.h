@@ -72,11 +72,13 @@ struct work_participant {
 
 struct work_answer { /* to the last Write, for a repeated one */
     bool failed, conflict;
+    bool is_deleted; /* conflict: with a tombstone */
     bool is_error; /* it ended with an error and did nothing: may come again */
     uint32_t conflict_op;
     uint64_t newest;
     uint32_t *skipped;
     size_t skipped_count;
+    struct buf change; /* ReadReply, packed */
 };
 
 struct work {

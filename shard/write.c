@@ -2,19 +2,26 @@
  * Write requests: locks, judgement under the lock, own writes (W1 to W3), and the commit in the
  * same call (PROTOCOL section 7). A request is all or nothing: when an operation meets its
  * condition, what the request wrote before is undone; locks stay until the transaction ends (W6).
+ *
+ * Operations name keys and bytes; a change names rows by a fragment, which are found and computed
+ * here (read.c).
  */
+#include "api/pb.h"
 #include "api/rpc.h"
 #include "base/check.h"
 #include "bounds.h"
-#include "part.h"
+#include "read.h"
 
 struct writing {
     struct fiber *f;
     struct part *p;
     struct work *w;
+    struct arena *arena;
     const Sherd__V1__WriteRequest *req;
     uint64_t seq;
     struct work_answer answer;
+    struct fragment *fr; /* of the request's change, or NULL */
+    Sherd__V1__ReadReply *change;
     size_t skipped_cap;
 };
 
@@ -39,6 +46,7 @@ static void conflict_op(struct writing *wr, uint32_t op, const struct lock_hold 
     wr->answer.conflict = true;
     wr->answer.conflict_op = op;
     wr->answer.newest = h->newest_ts;
+    wr->answer.is_deleted = !h->newest_live;
 }
 
 static enum lock_mode op_mode(const Sherd__V1__KeyOp *op)
@@ -170,6 +178,33 @@ static struct status *do_op(struct writing *wr, const Sherd__V1__KeyOp *op, uint
     }
 }
 
+static struct status *row_too_large(size_t len)
+{
+    return status_sql(LIMIT, "54000", "row of %zu bytes: at most %d are possible", len,
+                      SHARD_ROW_BYTES_MAX);
+}
+
+static struct status *check_budget(const struct part *p, const struct work *w)
+{
+    size_t max = p->env->workspace_max != 0 ? p->env->workspace_max : SHARD_WORKSPACE_BYTES;
+    return w->bytes <= max
+               ? NULL
+               : status_hint(status_sql(LIMIT, "54000",
+                                        "transaction writes more than %zu MB in one shard",
+                                        max >> 20),
+                             "Commit in smaller steps, or raise sql.workspace_mb.");
+}
+
+struct status *part_put(struct part *p, struct work *w, struct lock_hold *h, uint64_t seq,
+                        bool is_delete, struct slice row)
+{
+    if (row.len > SHARD_ROW_BYTES_MAX) {
+        return row_too_large(row.len);
+    }
+    work_write_put(w, &p->locks, h, seq, is_delete, row);
+    return check_budget(p, w);
+}
+
 static struct status *check_sizes(const Sherd__V1__WriteRequest *req)
 {
     for (size_t i = 0; i < req->n_ops; i++) {
@@ -179,50 +214,69 @@ static struct status *check_sizes(const Sherd__V1__WriteRequest *req)
                               op->key.len, SHARD_KEY_BYTES_MAX);
         }
         if (op->value.len > SHARD_ROW_BYTES_MAX) {
-            return status_sql(LIMIT, "54000", "row of %zu bytes: at most %d are possible",
-                              op->value.len, SHARD_ROW_BYTES_MAX);
+            return row_too_large(op->value.len);
         }
     }
+    return NULL;
+}
+
+static struct status *run_change(struct writing *wr)
+{
+    enum change_end end = CHANGE_DONE;
+    wr->change = ARENA_NEW(wr->arena, Sherd__V1__ReadReply);
+    sherd__v1__read_reply__init(wr->change);
+    TRY(part_change(wr->f, wr->p, wr->w, wr->arena, wr->req, wr->fr, wr->seq, wr->change, &end,
+                    &wr->answer.newest, &wr->answer.is_deleted));
+    wr->answer.failed = end == CHANGE_REFUSED;
+    wr->answer.conflict = end == CHANGE_CONFLICT;
     return NULL;
 }
 
 static struct status *run_ops(struct writing *wr)
 {
-    size_t max = wr->p->env->workspace_max != 0 ? wr->p->env->workspace_max : SHARD_WORKSPACE_BYTES;
     for (size_t i = 0; i < wr->req->n_ops; i++) {
         TRY(do_op(wr, wr->req->ops[i], (uint32_t)i));
         if (wr->answer.failed || wr->answer.conflict) {
             return NULL;
         }
-        if (wr->w->bytes > max) {
-            return status_hint(status_sql(LIMIT, "54000",
-                                          "transaction writes more than %zu MB in one shard",
-                                          max >> 20),
-                               "Commit in smaller steps, or raise sql.workspace_mb.");
-        }
+        TRY(check_budget(wr->p, wr->w));
     }
-    return NULL;
+    return wr->fr != NULL ? run_change(wr) : NULL;
 }
 
-static void fill_reply(struct part *p, struct work *w, struct arena *a,
-                       Sherd__V1__WriteReply *reply)
+static struct status *fill_reply(struct part *p, struct work *w, struct arena *a,
+                                 Sherd__V1__WriteReply *reply)
 {
     const struct work_answer *an = &w->answer;
     reply->failed = an->failed;
     reply->conflict = an->conflict;
     reply->conflict_op = an->conflict_op;
     reply->newest = an->newest;
+    reply->deleted = an->is_deleted;
     if (an->skipped_count != 0) {
         reply->n_skipped = an->skipped_count;
         reply->skipped = ARENA_ARRAY(a, uint32_t, an->skipped_count);
         memcpy(reply->skipped, an->skipped, an->skipped_count * sizeof(uint32_t));
     }
     part_handle(p, w, a, &reply->handle);
+    void *change = NULL;
+    if (an->change.len != 0 && reply->change == NULL) { /* a repeated request */
+        TRY(pb_unpack(&sherd__v1__read_reply__descriptor, a, buf_slice(&an->change), &change));
+        reply->change = change;
+    }
+    return NULL;
+}
+
+static void answer_free(struct work_answer *an)
+{
+    mem_free(an->skipped);
+    buf_deinit(&an->change);
 }
 
 /* The operations of one request, at their place in the order (W1). */
 static struct status *write_in_order(struct fiber *f, struct part *p, struct work *w,
-                                     const Sherd__V1__WriteRequest *req)
+                                     struct arena *a, const Sherd__V1__WriteRequest *req,
+                                     struct fragment *fr, Sherd__V1__WriteReply *reply)
 {
     uint64_t seq = req->seq != 0 ? req->seq : w->seq + 1;
     if (seq == w->seq && !w->answer.is_error) {
@@ -232,26 +286,35 @@ static struct status *write_in_order(struct fiber *f, struct part *p, struct wor
         return status_new(INVALID, "write request %llu of a transaction comes after %llu",
                           (unsigned long long)seq, (unsigned long long)w->seq);
     }
-    struct writing wr = {.f = f, .p = p, .w = w, .req = req, .seq = seq};
+    struct writing wr = {.f = f, .p = p, .w = w, .arena = a, .req = req, .fr = fr, .seq = seq};
     work_use_table(w, req->table_id, req->schema_version);
     struct status *st = run_ops(&wr);
     if (w->state == WORK_GONE) {
-        mem_free(wr.answer.skipped);
+        answer_free(&wr.answer);
         return st != NULL ? st : part_gone();
     }
     w->seq = seq;
     if (st != NULL || wr.answer.failed || wr.answer.conflict) {
         work_undo(w, &p->locks, seq - 1);
+    } else if (wr.change != NULL) {
+        reply->change = wr.change;
+        pb_pack(wr.change, &wr.answer.change);
     }
     wr.answer.is_error = st != NULL;
-    mem_free(w->answer.skipped);
+    answer_free(&w->answer);
     w->answer = wr.answer;
     return st;
 }
 
-static struct status *commit_now(struct fiber *f, struct part *p, struct work *w,
+static struct status *commit_now(struct fiber *f, struct part *p, struct work *w, bool is_auto,
                                  Sherd__V1__WriteReply *reply)
 {
+    if (is_auto && reply->change != NULL && !work_has_writes(w)) {
+        /* No row was there to change: a read, at the snapshot that R2 chose (C1). */
+        reply->committed = reply->change->ts;
+        part_drop(p, w);
+        return NULL;
+    }
     Sherd__V1__OutcomeReply out = SHERD__V1__OUTCOME_REPLY__INIT;
     struct outcome known;
     TRY(part_commit_one(f, p, w, 1, 0, &out));
@@ -325,6 +388,10 @@ struct status *part_write(struct fiber *f, struct part *p, struct arena *a,
                           "transaction is older than the shard's history"); /* W2 */
     }
     TRY(check_sizes(req));
+    struct fragment *fr = NULL;
+    if (req->change != NULL) {
+        TRY(part_change_decode(p, a, req, &fr));
+    }
     struct work *w = NULL;
     TRY(part_workspace(p, req->txn, true, &w));
     work_ref(w);
@@ -333,7 +400,7 @@ struct status *part_write(struct fiber *f, struct part *p, struct arena *a,
         if (w->state != WORK_OPEN) {
             st = part_gone();
         } else {
-            st = write_in_order(f, p, w, req);
+            st = write_in_order(f, p, w, a, req, fr, reply);
         }
         fmutex_unlock(&w->busy);
     }
@@ -342,12 +409,13 @@ struct status *part_write(struct fiber *f, struct part *p, struct arena *a,
         st = part_confirm(f, p);
     }
     if (st == NULL && w->state != WORK_GONE) {
-        fill_reply(p, w, a, reply);
+        st = fill_reply(p, w, a, reply);
     } else if (st == NULL) {
         st = part_gone();
     }
-    if (st == NULL && req->commit && !reply->failed && !reply->conflict) {
-        st = commit_now(f, p, w, reply);
+    bool is_whole = reply->change == NULL || (!reply->change->more && reply->change->n_missed == 0);
+    if (st == NULL && req->commit && is_whole && !reply->failed && !reply->conflict) {
+        st = commit_now(f, p, w, is_auto, reply);
     } else if (is_auto && (st != NULL || reply->failed || reply->conflict)) {
         if (w->state == WORK_OPEN) {
             part_drop(p, w); /* one statement: nothing to come back to */

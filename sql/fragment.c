@@ -4,7 +4,10 @@
  *
  * Bytes: version u8 = 1 | table u32 | index u32 | schema version u64 | flags u8 | spans | row
  * columns | wanted ordinals | [filter] | projections | groups and aggregates | sort keys | limit
- * varint + 1 | lock u8 | wait u8. Counts are varints; a point span is only its key.
+ * varint + 1 | lock u8 | wait u8 | [change]. Counts are varints; a point span is only its key.
+ *
+ * Change: flags u8 | sets | generated | NOT NULL ordinals | checks; a set is ordinal varint and
+ * expression.
  */
 #include "sql/fragment.h"
 
@@ -20,6 +23,9 @@ enum {
     FLAG_KEYS_ONLY = 4,
     FLAG_WITH_KEY = 8,
     FLAG_FILTER = 16,
+    FLAG_CHANGE = 32,
+    CHANGE_DELETE = 1,
+    CHANGE_RETURNS = 2,
 };
 
 static void encode_value(struct buf *out, type_oid type, const struct datum *d)
@@ -54,17 +60,42 @@ static void encode_aggs(struct buf *out, const struct fragment *fr)
     }
 }
 
+static void encode_sets(struct buf *out, int n, const struct fragment_set *sets)
+{
+    buf_put_varint(out, (uint64_t)n);
+    for (int i = 0; i < n; i++) {
+        buf_put_varint(out, (uint64_t)sets[i].ordinal);
+        expr_encode(out, sets[i].value);
+    }
+}
+
+static void encode_change(struct buf *out, const struct fragment_change *ch)
+{
+    buf_put_u8(out, (uint8_t)((ch->is_delete ? CHANGE_DELETE : 0) |
+                              (ch->returns_rows ? CHANGE_RETURNS : 0)));
+    encode_sets(out, ch->nsets, ch->sets);
+    encode_sets(out, ch->ngenerated, ch->generated);
+    buf_put_varint(out, (uint64_t)ch->nnot_null);
+    for (int i = 0; i < ch->nnot_null; i++) {
+        buf_put_varint(out, (uint64_t)ch->not_null[i]);
+    }
+    buf_put_varint(out, (uint64_t)ch->nchecks);
+    for (int i = 0; i < ch->nchecks; i++) {
+        expr_encode(out, ch->checks[i]);
+    }
+}
+
 void fragment_encode(struct buf *out, const struct fragment *fr)
 {
     buf_put_u8(out, FRAGMENT_VERSION);
     buf_put_u32(out, fr->table_id);
     buf_put_u32(out, fr->index_id);
     buf_put_u64(out, fr->schema_version);
-    buf_put_u8(out,
-               (uint8_t)((fr->is_reverse ? FLAG_REVERSE : 0) | (fr->is_lookup ? FLAG_LOOKUP : 0) |
-                         (fr->is_keys_only ? FLAG_KEYS_ONLY : 0) |
-                         (fr->with_key ? FLAG_WITH_KEY : 0) |
-                         (fr->filter != NULL ? FLAG_FILTER : 0)));
+    buf_put_u8(
+        out,
+        (uint8_t)((fr->is_reverse ? FLAG_REVERSE : 0) | (fr->is_lookup ? FLAG_LOOKUP : 0) |
+                  (fr->is_keys_only ? FLAG_KEYS_ONLY : 0) | (fr->with_key ? FLAG_WITH_KEY : 0) |
+                  (fr->filter != NULL ? FLAG_FILTER : 0) | (fr->change != NULL ? FLAG_CHANGE : 0)));
     buf_put_varint(out, (uint64_t)fr->nspans);
     for (int i = 0; i < fr->nspans; i++) {
         buf_put_u8(out, fr->spans[i].is_point);
@@ -105,6 +136,9 @@ void fragment_encode(struct buf *out, const struct fragment *fr)
     buf_put_varint(out, (uint64_t)fr->limit + 1);
     buf_put_u8(out, (uint8_t)fr->lock);
     buf_put_u8(out, (uint8_t)fr->lock_wait);
+    if (fr->change != NULL) {
+        encode_change(out, fr->change);
+    }
 }
 
 /* ---- decoding ---- */
@@ -299,6 +333,64 @@ static struct status *get_sort(struct arena *a, struct reader *r, const struct c
     return NULL;
 }
 
+static struct status *get_ordinal(struct reader *r, const struct columns *row, int *out)
+{
+    uint64_t ordinal = read_varint(r);
+    if (!reader_ok(r) || ordinal >= (uint64_t)row->count) {
+        return damaged("a bad ordinal");
+    }
+    *out = (int)ordinal;
+    return NULL;
+}
+
+static struct status *get_sets(struct arena *a, struct reader *r, const struct columns *in,
+                               const struct columns *row, int *out_n, struct fragment_set **out)
+{
+    TRY(get_count(a, r, 8, (size_t)row->count, sizeof(struct fragment_set), out_n));
+    *out = ARENA_ARRAY(a, struct fragment_set, *out_n);
+    for (int i = 0; i < *out_n; i++) {
+        struct fragment_set *s = &(*out)[i];
+        TRY(get_ordinal(r, row, &s->ordinal));
+        TRY(get_expr(a, r, in, &s->value));
+        if (type_storage(s->value->type) != type_storage(row->types[s->ordinal])) {
+            return damaged("a value of another type than its column");
+        }
+    }
+    return NULL;
+}
+
+static struct status *get_change(struct arena *a, struct reader *r, const struct columns *decoded,
+                                 struct fragment *fr)
+{
+    if (fr->nprojections > 0 || fr->ngroups > 0 || fr->naggs > 0 || fr->nsort > 0 ||
+        fr->limit >= 0 || fr->with_key || fr->is_keys_only || fr->lock < LOCK_NO_KEY_UPDATE) {
+        return damaged("a change of something else than locked rows");
+    }
+    struct fragment_change *ch = ARENA_NEW(a, struct fragment_change);
+    type_oid *types = ARENA_ARRAY(a, type_oid, fr->nrow_columns + 1);
+    struct columns row = {types, fr->nrow_columns};
+    for (int i = 0; i < fr->nrow_columns; i++) {
+        types[i] = fr->row_columns[i].type;
+    }
+    uint8_t flags = read_u8(r);
+    ch->is_delete = (flags & CHANGE_DELETE) != 0;
+    ch->returns_rows = (flags & CHANGE_RETURNS) != 0;
+    TRY(get_sets(a, r, decoded, &row, &ch->nsets, &ch->sets));
+    TRY(get_sets(a, r, &row, &row, &ch->ngenerated, &ch->generated));
+    TRY(get_count(a, r, 1, (size_t)row.count, sizeof(int), &ch->nnot_null));
+    ch->not_null = ARENA_ARRAY(a, int, ch->nnot_null);
+    for (int i = 0; i < ch->nnot_null; i++) {
+        TRY(get_ordinal(r, &row, &ch->not_null[i]));
+    }
+    TRY(get_count(a, r, 7, COLUMNS_MAX, sizeof(struct expr *), &ch->nchecks));
+    ch->checks = ARENA_ARRAY(a, struct expr *, ch->nchecks);
+    for (int i = 0; i < ch->nchecks; i++) {
+        TRY(get_predicate(a, r, &row, &ch->checks[i]));
+    }
+    fr->change = ch;
+    return NULL;
+}
+
 static struct status *get_body(struct arena *a, struct reader *r, struct fragment *fr)
 {
     if (read_u8(r) != FRAGMENT_VERSION) {
@@ -359,6 +451,9 @@ static struct status *get_body(struct arena *a, struct reader *r, struct fragmen
     fr->limit = limit == 0 ? -1 : (int64_t)(limit - 1);
     fr->lock = (enum lock_mode)lock;
     fr->lock_wait = (enum lock_wait)wait;
+    if ((flags & FLAG_CHANGE) != 0) {
+        TRY(get_change(a, r, &decoded, fr));
+    }
     return reader_finish(r, "fragment");
 }
 
@@ -369,5 +464,81 @@ struct status *fragment_decode(struct arena *a, struct slice bytes, struct fragm
     struct fragment *fr = ARENA_NEW(a, struct fragment);
     TRY(get_body(a, &r, fr));
     *out = fr;
+    return NULL;
+}
+
+/* ---- changes ---- */
+
+/* The old rows, a column for each ordinal; what is not decoded is NULL. */
+static struct status *rows_by_ordinal(struct arena *a, const struct fragment *fr,
+                                      const struct batch *in, const int *sel, int nsel,
+                                      struct batch **out)
+{
+    size_t cells = (size_t)fr->nrow_columns * (size_t)(nsel > 0 ? nsel : 1);
+    TRY(arena_reserve(a, cells * sizeof(struct datum) + ((size_t)64 << 10)));
+    uint32_t *types = ARENA_ARRAY(a, uint32_t, fr->nrow_columns + 1);
+    for (int c = 0; c < fr->nrow_columns; c++) {
+        types[c] = fr->row_columns[c].type;
+    }
+    struct batch *b = batch_create(a, fr->nrow_columns, types, nsel > 0 ? nsel : 1);
+    b->nrows = nsel;
+    for (int c = 0, k = 0; c < fr->nrow_columns; c++) {
+        bool is_decoded = k < fr->ncolumns && fr->columns[k] == c;
+        for (int i = 0; i < nsel; i++) {
+            b->cols[c][i] = is_decoded ? in->cols[k][sel[i]] : DATUM_NULL;
+        }
+        k += is_decoded;
+    }
+    *out = b;
+    return NULL;
+}
+
+static struct status *is_refused(struct eval_ctx *ctx, const struct fragment_change *ch,
+                                 const struct batch *rows, bool *out)
+{
+    *out = false;
+    for (int k = 0; k < ch->nnot_null; k++) {
+        for (int i = 0; i < rows->nrows; i++) {
+            if (rows->cols[ch->not_null[k]][i].is_null) {
+                *out = true;
+                return NULL;
+            }
+        }
+    }
+    struct datum *v =
+        ch->nchecks > 0 ? ARENA_ARRAY(ctx->arena, struct datum, rows->nrows + 1) : NULL;
+    for (int c = 0; c < ch->nchecks; c++) {
+        TRY(expr_eval(ctx, ch->checks[c], rows, NULL, rows->nrows, v));
+        for (int i = 0; i < rows->nrows; i++) {
+            if (!v[i].is_null && v[i].i == 0) {
+                *out = true;
+                return NULL;
+            }
+        }
+    }
+    return NULL;
+}
+
+struct status *fragment_change_rows(struct eval_ctx *ctx, const struct fragment *fr,
+                                    const struct batch *in, const int *sel, int nsel,
+                                    struct batch **out, bool *out_refused)
+{
+    const struct fragment_change *ch = fr->change;
+    struct arena *a = ctx->arena;
+    struct batch *rows;
+    *out_refused = false;
+    TRY(rows_by_ordinal(a, fr, in, sel, nsel, &rows));
+    if (!ch->is_delete) {
+        for (int s = 0; s < ch->nsets; s++) {
+            TRY(expr_eval(ctx, ch->sets[s].value, in, sel, nsel, rows->cols[ch->sets[s].ordinal]));
+        }
+        for (int g = 0; g < ch->ngenerated; g++) {
+            struct datum *col = ARENA_ARRAY(a, struct datum, nsel + 1);
+            TRY(expr_eval(ctx, ch->generated[g].value, rows, NULL, nsel, col));
+            rows->cols[ch->generated[g].ordinal] = col;
+        }
+        TRY(is_refused(ctx, ch, rows, out_refused));
+    }
+    *out = rows;
     return NULL;
 }

@@ -1,8 +1,9 @@
 /*
  * INSERT, UPDATE and DELETE at execution.
  *
- * UPDATE and DELETE read all the rows they change (locked by their scan) before the first write,
- * and so does an INSERT whose source reads a table: a statement never sees its own writes. Other
+ * UPDATE and DELETE are done in the shards where the plan allows it; a row that breaks a constraint
+ * makes the statement run again the other way, which knows the error. Otherwise they read all the
+ * rows they change (locked by their scan) before the first write, and so does an INSERT whose source reads a table: a statement never sees its own writes. Other
  * INSERTs stream in chunks. What RETURNING gives is computed before the last write goes out, since
  * that one may carry the commit.
  */
@@ -299,13 +300,51 @@ static struct status *change_rows(struct run *r, const struct plan_write *pw, st
     return scans ? scan_children(r, pw, &rows) : NULL;
 }
 
+/* *out_done false: nothing is changed, the rows have to be looked at here. */
+static struct status *change_in_shards(struct run *r, const struct plan_write *pw,
+                                       struct batch_list *returned, bool *out_done)
+{
+    struct arena *a = r->arena;
+    const struct pnode *n = r->plan->root;
+    struct fragment *fr;
+    *out_done = true;
+    TRY(scan_change(r, a, n->scan, pw->in_shards, &fr));
+    if (fr == NULL) {
+        return NULL;
+    }
+    struct batch_list rows = {0};
+    struct op *op = txn_change(a, r->x->txn, fr, r->x->is_last);
+    TRY(materialize(r, a, op, &rows));
+    if (txn_change_refused(op)) {
+        *out_done = false;
+        return txn_undo_statement(r->f, r->x->txn);
+    }
+    for (int i = 0; i < rows.n; i++) {
+        TRY(returning_rows(r, pw, rows.b[i], NULL, returned));
+    }
+    r->x->rows_affected += rows.rows;
+    if (r->stats != NULL) {
+        r->stats[n->id].rows += rows.rows;
+        r->stats[n->id].loops++;
+    }
+    return NULL;
+}
+
 struct status *run_write(struct run *r, struct op **out)
 {
     const struct plan_write *pw = r->plan->write;
     struct batch_list returned = {0};
-    struct op *in;
-    TRY(run_open(r, r->arena, r->plan->root, &in));
-    if (r->plan->tag != PLAN_INSERT) {
+    struct op *in = NULL;
+    bool is_done = false;
+    if (pw->in_shards != NULL) {
+        TRY(change_in_shards(r, pw, &returned, &is_done));
+    }
+    if (!is_done) {
+        TRY(run_open(r, r->arena, r->plan->root, &in));
+    }
+    if (is_done) {
+        ASSERT(in == NULL);
+    } else if (r->plan->tag != PLAN_INSERT) {
         TRY(change_rows(r, pw, in, &returned));
     } else if (pw->dml->reads_tables || pw->dml->conflict != CONFLICT_ERROR ||
                refers_to_itself(&pw->t)) {

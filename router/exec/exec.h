@@ -84,6 +84,9 @@ struct status *scan_lookup_spans(struct run *r, struct arena *a, const struct sc
                                  struct span_list *out) STATUS_MUST_CHECK;
 struct status *scan_open(struct run *r, struct arena *a, const struct pnode *n,
                          struct span_list *spans, struct op **out) STATUS_MUST_CHECK;
+/* The fragment that changes the scan's rows in their shards; NULL: no keys, so no rows. */
+struct status *scan_change(struct run *r, struct arena *a, const struct scan *s,
+                           const struct change_plan *cp, struct fragment **out) STATUS_MUST_CHECK;
 void span_add(struct span_list *l, struct key_span s);
 void spans_sort(struct span_list *l); /* ascending, disjoint */
 /* Parameters, stable calls and uncorrelated sub-selects to constants. */

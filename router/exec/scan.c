@@ -394,6 +394,63 @@ static struct status *bind_fragment(struct run *r, struct arena *a, const struct
     return NULL;
 }
 
+/* The template with its spans, and with values for all that is known by now. */
+static struct status *fragment_of(struct run *r, struct arena *a, const struct scan *s,
+                                  const struct span_list *spans, struct fragment **out)
+{
+    struct fragment *fr = arena_alloc(a, sizeof(*fr));
+    *fr = s->fragment;
+    fr->nspans = spans->n;
+    fr->spans = spans->spans;
+    if (s->needs_bind) {
+        TRY(bind_fragment(r, a, s, fr));
+    }
+    *out = fr;
+    return NULL;
+}
+
+static struct status *bind_sets(struct run *r, struct arena *a, int n, struct fragment_set **sets)
+{
+    struct fragment_set *bound = ARENA_ARRAY(a, struct fragment_set, n + 1);
+    struct status *st = NULL;
+    for (int i = 0; i < n; i++) {
+        bound[i].ordinal = (*sets)[i].ordinal;
+        bound[i].value = bind_expr(r, a, (*sets)[i].value, &st);
+        TRY(st);
+    }
+    *sets = bound;
+    return NULL;
+}
+
+struct status *scan_change(struct run *r, struct arena *a, const struct scan *s,
+                           const struct change_plan *cp, struct fragment **out)
+{
+    struct span_list spans = {.a = a};
+    *out = NULL;
+    TRY(scan_spans(r, a, s, &spans));
+    if (spans.n == 0) {
+        return NULL;
+    }
+    struct fragment *fr;
+    TRY(fragment_of(r, a, s, &spans, &fr));
+    fr->change = arena_alloc(a, sizeof(*fr->change));
+    *fr->change = cp->change;
+    if (cp->needs_bind) {
+        struct fragment_change *ch = fr->change;
+        TRY(bind_sets(r, a, ch->nsets, &ch->sets));
+        TRY(bind_sets(r, a, ch->ngenerated, &ch->generated));
+        struct expr **checks = ARENA_ARRAY(a, struct expr *, ch->nchecks + 1);
+        struct status *st = NULL;
+        for (int i = 0; i < ch->nchecks; i++) {
+            checks[i] = bind_expr(r, a, ch->checks[i], &st);
+            TRY(st);
+        }
+        ch->checks = checks;
+    }
+    *out = fr;
+    return NULL;
+}
+
 struct status *scan_open(struct run *r, struct arena *a, const struct pnode *n,
                          struct span_list *given, struct op **out)
 {
@@ -407,13 +464,8 @@ struct status *scan_open(struct run *r, struct arena *a, const struct pnode *n,
         *out = op_empty(a, n->ncols, n->types);
         return NULL;
     }
-    struct fragment *fr = arena_alloc(a, sizeof(*fr));
-    *fr = s->fragment;
-    fr->nspans = given->n;
-    fr->spans = given->spans;
-    if (s->needs_bind) {
-        TRY(bind_fragment(r, a, s, fr));
-    }
+    struct fragment *fr;
+    TRY(fragment_of(r, a, s, given, &fr));
     if (s->limit != NULL) {
         int64_t limit, offset;
         TRY(eval_int(r, s->limit, "LIMIT", &limit));

@@ -387,6 +387,9 @@ static void whole(struct explain *x)
             line(x, 2, "Conflict Resolution: %s",
                  p->write->dml->conflict == CONFLICT_NOTHING ? "NOTHING" : "UPDATE");
         }
+        if (p->write->in_shards != NULL) {
+            line(x, 2, "In Shards: yes");
+        }
         node(x, p->root, NULL, 2, false);
     } else {
         node(x, p->root, NULL, 0, true);

@@ -132,6 +132,12 @@ struct table_write {
     enum lock_mode lock;
 };
 
+/* UPDATE, DELETE that the shards can do by themselves. */
+struct change_plan {
+    struct fragment_change change;
+    bool needs_bind;
+};
+
 struct plan_write {
     struct table_write t;
     struct dml *dml;
@@ -141,6 +147,7 @@ struct plan_write {
     int *old_cols; /* UPDATE, DELETE: input column of each ordinal, -1 = dropped */
     int nreturning;
     struct expr **returning; /* over the new row's ordinals ++ the input's columns */
+    struct change_plan *in_shards; /* or NULL: rows are read, computed here and written */
 };
 
 struct plan {

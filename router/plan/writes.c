@@ -1,6 +1,10 @@
 /*
  * What a write needs to know about its table, gathered once per plan: generated columns, checks,
  * indexes, foreign keys in both directions, and how the columns of the input map to the row.
+ *
+ * An UPDATE or DELETE of one table whose rows are all that has to be looked at and written (no key
+ * of an index changes, no foreign key is touched), with expressions that a shard can run, is done
+ * where the rows are (struct change_plan).
  */
 #include "pnode.h"
 
@@ -179,6 +183,128 @@ static int *row_layout(struct planner *p, const struct dml *d, const struct pnod
     return vars;
 }
 
+/* ---- changes in the shards ---- */
+
+static bool touches_foreign_key(const struct dml *d, const struct table_write *t)
+{
+    for (int i = 0; i < t->nparents; i++) {
+        const Sherd__V1__ConstraintDesc *c = t->parents[i].desc;
+        if (touches(d, c->n_ordinals, c->ordinals)) {
+            return true;
+        }
+        for (size_t k = 0; k < c->n_ordinals; k++) {
+            const char *sql = t->table->columns[c->ordinals[k]]->generated_sql;
+            if (sql != NULL && sql[0] != '\0') {
+                return true;
+            }
+        }
+    }
+    return t->nchildren > 0;
+}
+
+/* Only rows of the primary index change. */
+static bool is_rows_only(const struct dml *d, const struct table_write *t, bool is_delete)
+{
+    if (is_delete) {
+        return t->nindexes == 1 && t->nchildren == 0;
+    }
+    for (int i = 0; i < t->nindexes; i++) {
+        if (t->indexes[i].is_key_changed ||
+            t->indexes[i].desc->state != SHERD__V1__INDEX_STATE__INDEX_PUBLIC) {
+            return false;
+        }
+    }
+    return !touches_foreign_key(d, t);
+}
+
+/* The input is the bare scan, and its columns are the row's. */
+static bool is_row_scan(const struct plan_write *w, const struct pnode *input)
+{
+    if (input->kind != P_SCAN || w->dml->has_from) {
+        return false;
+    }
+    const struct scan *s = input->scan;
+    const struct fragment *fr = &s->fragment;
+    bool is_plain = fr->nprojections == 0 && fr->naggs == 0 && fr->ngroups == 0 && fr->nsort == 0 &&
+                    !fr->with_key && !fr->is_keys_only && s->limit == NULL && s->offset == NULL &&
+                    fr->lock >= LOCK_NO_KEY_UPDATE && input->ncols == fr->ncolumns;
+    for (int i = 0, k = 0; i < w->dml->ncolumns && is_plain; i++) {
+        if (w->old_cols[i] >= 0) { /* dropped ones are not read */
+            is_plain = w->old_cols[i] == k && fr->columns[k] == i;
+            k++;
+        }
+    }
+    return is_plain;
+}
+
+static bool sets_fit(const struct planner *p, int n, const struct set_item *sets,
+                     struct fragment_set **out, bool *needs)
+{
+    *out = ARENA_ARRAY(p->a, struct fragment_set, n + 1);
+    for (int i = 0; i < n; i++) {
+        if (!is_pushable(p, sets[i].value)) {
+            return false;
+        }
+        *needs |= needs_bind(sets[i].value);
+        (*out)[i] = (struct fragment_set){sets[i].ordinal, sets[i].value};
+    }
+    return true;
+}
+
+static int column_max(const struct expr *e)
+{
+    int max = e->kind == EXPR_COLUMN ? e->index : -1;
+    for (int i = 0; i < e->nargs; i++) {
+        int m = column_max(e->args[i]);
+        max = m > max ? m : max;
+    }
+    return max;
+}
+
+static struct change_plan *change_in_shards(struct planner *p, const struct plan_write *w,
+                                            const struct pnode *input)
+{
+    const struct table_write *t = &w->t;
+    bool is_delete = p->q->tag == PLAN_DELETE;
+    if (!is_rows_only(w->dml, t, is_delete) || !is_row_scan(w, input)) {
+        return NULL;
+    }
+    for (int i = 0; i < w->nreturning; i++) {
+        if (column_max(w->returning[i]) >= t->ncolumns) {
+            return NULL;
+        }
+    }
+    struct change_plan *cp = ARENA_NEW(p->a, struct change_plan);
+    struct fragment_change *ch = &cp->change;
+    ch->is_delete = is_delete;
+    ch->returns_rows = w->nreturning > 0;
+    if (is_delete) {
+        return cp;
+    }
+    ch->nsets = w->nsets;
+    ch->ngenerated = t->ngenerated;
+    if (!sets_fit(p, w->nsets, w->sets, &ch->sets, &cp->needs_bind) ||
+        !sets_fit(p, t->ngenerated, t->generated, &ch->generated, &cp->needs_bind)) {
+        return NULL;
+    }
+    ch->not_null = ARENA_ARRAY(p->a, int, t->ncolumns + 1);
+    for (int i = 0; i < t->ncolumns; i++) {
+        if (t->table->columns[i]->not_null && !t->table->columns[i]->dropped) {
+            ch->not_null[ch->nnot_null++] = i;
+        }
+    }
+    ch->nchecks = t->nchecks;
+    ch->checks = ARENA_ARRAY(p->a, struct expr *, t->nchecks + 1);
+    for (int i = 0; i < t->nchecks; i++) {
+        if (!is_pushable(p, t->check_exprs[i])) {
+            return NULL;
+        }
+        cp->needs_bind |= needs_bind(t->check_exprs[i]);
+        ch->checks[i] = t->check_exprs[i];
+    }
+    return cp;
+}
+
 struct status *plan_write_make(struct planner *p, struct pnode *input, struct plan_write **out)
 {
     struct dml *d = p->q->dml;
@@ -210,6 +336,7 @@ struct status *plan_write_make(struct planner *p, struct pnode *input, struct pl
                                   d->table->columns[i]->name);
             }
         }
+        w->in_shards = change_in_shards(p, w, input);
     }
     *out = w;
     return p->st;

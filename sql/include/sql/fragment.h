@@ -6,6 +6,9 @@
  *
  * Pipeline: spans -> entries -> [index lookup of the row] -> decode `columns` -> filter -> lock ->
  * project -> {partial aggregate | top-N | limit} -> batch.
+ *
+ * With `change` it is an UPDATE or DELETE whose rows are found, computed and written in the shard
+ * (sent with WriteRequest): ... -> lock -> change -> batch.
  */
 #ifndef SQL_FRAGMENT_H
 #define SQL_FRAGMENT_H
@@ -34,6 +37,27 @@ struct sort_key {
     type_oid type;
     bool is_desc;
     bool nulls_first;
+};
+
+struct fragment_set {
+    int ordinal; /* of the row */
+    struct expr *value;
+};
+
+/* What becomes of the locked rows. Keys of indexes do not change by it, and nothing but the rows
+ * has to be looked at or written: the router sees to that. */
+struct fragment_change {
+    bool is_delete;
+    bool returns_rows; /* the batch has the whole rows, new (UPDATE) or old (DELETE), a column for
+                        * each ordinal; else it has no columns and only counts */
+    int nsets;
+    struct fragment_set *sets; /* over the decoded columns */
+    int ngenerated;
+    struct fragment_set *generated; /* over the new row: EXPR_COLUMN index = ordinal */
+    int nnot_null;
+    int *not_null; /* ordinals */
+    int nchecks;
+    struct expr **checks; /* over the new row: false = refused */
 };
 
 struct fragment {
@@ -69,10 +93,17 @@ struct fragment {
     int64_t limit; /* -1 = none; counts rows after the filter */
     enum lock_mode lock;
     enum lock_wait lock_wait;
+    struct fragment_change *change; /* or NULL; then no projections, aggregates, sort or limit */
 };
 
 void fragment_encode(struct buf *out, const struct fragment *fr);
 struct status *fragment_decode(struct arena *a, struct slice bytes,
                                struct fragment **out) STATUS_MUST_CHECK;
+/* The rows that the change makes of the selected rows of a decoded batch: a column for each
+ * ordinal (a DELETE: the old ones). *out_refused: one of them breaks NOT NULL or a CHECK, and
+ * nothing else is to be trusted; the router runs such a statement row by row to say which. */
+struct status *fragment_change_rows(struct eval_ctx *ctx, const struct fragment *fr,
+                                    const struct batch *in, const int *sel, int nsel,
+                                    struct batch **out, bool *out_refused) STATUS_MUST_CHECK;
 
 #endif

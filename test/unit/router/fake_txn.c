@@ -265,7 +265,8 @@ struct reading {
     struct arena *a;
     const struct fragment *fr;
     struct batch **list;
-    int n, cap;
+    struct slice *keys; /* of the rows read */
+    int n, cap, nkeys, keys_cap;
     struct batch *b;
     uint32_t *types;
 };
@@ -273,7 +274,7 @@ struct reading {
 static struct status *read_entry(struct fake_store *s, struct reading *r, const struct entry *e)
 {
     const struct fragment *fr = r->fr;
-    struct slice row = e->value;
+    struct slice row = e->value, key = e->key;
     s->entries++;
     if (fr->is_lookup) {
         size_t i = lower(s, e->value);
@@ -281,8 +282,16 @@ static struct status *read_entry(struct fake_store *s, struct reading *r, const 
             return status_new(CORRUPT, "index %u points at a row that is not there", fr->index_id);
         }
         row = s->e[i].value;
+        key = e->value;
         s->entries++;
     }
+    if (r->nkeys == r->keys_cap) {
+        int cap = r->keys_cap == 0 ? 64 : r->keys_cap * 2;
+        r->keys = arena_grow(r->a, r->keys, sizeof(key) * (size_t)r->keys_cap,
+                             sizeof(key) * (size_t)cap);
+        r->keys_cap = cap;
+    }
+    r->keys[r->nkeys++] = arena_copy(r->a, key);
     if (r->b == NULL || r->b->nrows == r->b->cap) {
         r->b = batch_create(r->a, fr->ncolumns, r->types, BATCH_ROWS);
         if (r->n == r->cap) {
@@ -312,7 +321,57 @@ struct fake_scan {
     struct arena *a;
     struct eval_ctx eval;
     struct op *in;
+    bool is_refused;
 };
+
+/* Computes and writes the rows of one batch of the scan, whose first row has number `first`. */
+static struct status *change_batch(struct fake_scan *o, struct reading *r, struct batch *b,
+                                   int first, struct batch **out)
+{
+    const struct fragment *fr = o->fr;
+    int *sel = ARENA_ARRAY(o->a, int, b->nrows + 1), n = b->nrows;
+    for (int i = 0; i < n; i++) {
+        sel[i] = i;
+    }
+    if (fr->filter != NULL) {
+        TRY(expr_filter(&o->eval, fr->filter, b, sel, &n));
+    }
+    TRY(fragment_change_rows(&o->eval, fr, b, sel, n, out, &o->is_refused));
+    for (int i = 0; i < n && !o->is_refused; i++) {
+        struct slice key = r->keys[first + sel[i]];
+        size_t at = lower(o->s, key);
+        ASSERT(is_at(o->s, at, key));
+        remember(o->s, key, &o->s->e[at].value);
+        if (fr->change->is_delete) {
+            delete_raw(o->s, key);
+            continue;
+        }
+        struct datum *row = ARENA_ARRAY(o->a, struct datum, fr->nrow_columns + 1);
+        for (int c = 0; c < fr->nrow_columns; c++) {
+            row[c] = (*out)->cols[c][i];
+        }
+        struct buf bytes = {0};
+        row_encode(&bytes, fr->row_columns, fr->nrow_columns, row);
+        put_raw(o->s, key, buf_slice(&bytes));
+        buf_deinit(&bytes);
+    }
+    (*out)->ncols = fr->change->returns_rows ? (*out)->ncols : 0;
+    return NULL;
+}
+
+static struct status *change_all(struct fake_scan *o, struct reading *r)
+{
+    int first = 0, n = 0;
+    for (int i = 0; i < r->n && !o->is_refused; i++) {
+        struct batch *out;
+        int rows = r->list[i]->nrows;
+        TRY(change_batch(o, r, r->list[i], first, &out));
+        first += rows;
+        r->list[n++] = out;
+    }
+    o->in = op_batches(o->a, o->op.ncols, o->op.types, r->list, o->is_refused ? 0 : n);
+    return NULL;
+}
 
 static struct status *scan_open_all(struct fake_scan *o)
 {
@@ -334,6 +393,9 @@ static struct status *scan_open_all(struct fake_scan *o)
         for (size_t i = from; i < to; i++) {
             TRY(read_entry(s, &r, &s->e[fr->is_reverse ? to - 1 - (i - from) : i]));
         }
+    }
+    if (fr->change != NULL) {
+        return change_all(o, &r);
     }
     struct op *in = op_batches(o->a, fr->ncolumns, r.types, r.list, r.n);
     if (fr->filter != NULL) {
@@ -386,6 +448,16 @@ struct op *txn_scan(struct arena *a, struct txn *t, const struct fragment *fragm
     o->a = a;
     o->eval = (struct eval_ctx){.arena = a};
     o->op = (struct op){.next = scan_next, .close = scan_close};
+    if (copy->change != NULL) {
+        int cols = copy->change->returns_rows ? copy->nrow_columns : 0;
+        uint32_t *row_types = ARENA_ARRAY(a, uint32_t, cols + 1);
+        for (int i = 0; i < cols; i++) {
+            row_types[i] = copy->row_columns[i].type;
+        }
+        o->op.ncols = cols;
+        o->op.types = row_types;
+        return &o->op;
+    }
     int n = copy->naggs > 0 || copy->ngroups > 0 ? copy->ngroups + copy->naggs
             : copy->nprojections > 0             ? copy->nprojections
                                                  : copy->ncolumns;
@@ -404,4 +476,16 @@ struct op *txn_scan(struct arena *a, struct txn *t, const struct fragment *fragm
 struct op *txn_scan_current(struct arena *a, struct txn *t, const struct fragment *fragment)
 {
     return txn_scan(a, t, fragment, false);
+}
+
+struct op *txn_change(struct arena *a, struct txn *t, const struct fragment *fragment, bool is_last)
+{
+    (void)is_last;
+    ASSERT(fragment->change != NULL);
+    return txn_scan(a, t, fragment, false);
+}
+
+bool txn_change_refused(const struct op *op)
+{
+    return ((const struct fake_scan *)op)->is_refused;
 }

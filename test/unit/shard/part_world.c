@@ -3,6 +3,8 @@
 
 #include "part_world.h"
 
+#include "sql/expr.h"
+
 #include "base/check.h"
 #include "sherd/v1/catalog.pb-c.h"
 
@@ -410,6 +412,66 @@ void call_write(struct call *c, struct txn *t, const char *ops, bool commit)
         c->write.n_ops++;
         ops += len + (ops[len] == ' ' ? 1 : 0);
     }
+    call_go(c);
+}
+
+static struct expr *text_call(struct arena *a, const char *op, type_oid result, const char *value)
+{
+    const struct func_def *f;
+    type_oid args[2], type;
+    assert_null(func_resolve_op(slice_str(op), TYPE_TEXT, TYPE_TEXT, &f, &args[0], &args[1], &type));
+    assert_int_equal(type, result);
+    struct expr **list = ARENA_ARRAY(a, struct expr *, 2);
+    list[0] = expr_column(a, TYPE_TEXT, -1, 0);
+    list[1] = expr_const(a, TYPE_TEXT, datum_bytes(slice_str(value)));
+    return expr_call(a, f, type, 2, list);
+}
+
+void call_change(struct call *c, struct txn *t, const char *start, const char *end,
+                 const char *add, const char *bad, bool commit)
+{
+    struct arena *a = t->w->arena;
+    call_begin(c, t, KIND_WRITE);
+    sherd__v1__write_request__init(&c->write);
+    sherd__v1__write_reply__init(&c->write_reply);
+    sherd__v1__read_request__init(&c->read);
+    struct key_span span = {
+        .start = slice_str(start), .end = slice_str(end), .is_point = end[0] == '\0'};
+    struct row_column col = {.type = TYPE_TEXT, .typmod = -1};
+    int want = 0;
+    struct expr *checks[1];
+    struct fragment_set set = {.ordinal = 0};
+    struct fragment_change change = {.is_delete = add == NULL, .returns_rows = true};
+    if (add != NULL) {
+        set.value = text_call(a, "||", TYPE_TEXT, add);
+        change.nsets = 1;
+        change.sets = &set;
+    }
+    if (bad != NULL) {
+        checks[0] = text_call(a, "<>", TYPE_BOOL, bad);
+        change.nchecks = 1;
+        change.checks = checks;
+    }
+    struct fragment fr = {.table_id = 7,
+                          .index_id = 1,
+                          .nspans = 1,
+                          .spans = &span,
+                          .nrow_columns = 1,
+                          .row_columns = &col,
+                          .ncolumns = 1,
+                          .columns = &want,
+                          .limit = -1,
+                          .lock = add == NULL ? LOCK_UPDATE : LOCK_NO_KEY_UPDATE,
+                          .change = &change};
+    fragment_encode(&c->fragment, &fr);
+    c->read.ts = t->start;
+    c->read.fragment = (ProtobufCBinaryData){c->fragment.len, c->fragment.data};
+    c->write.shard_id = 2;
+    c->write.txn = &c->ref;
+    c->write.seq = ++t->seq;
+    c->write.commit = commit;
+    c->write.change = &c->read;
+    c->write.may_move = !t->may_not_move;
     call_go(c);
 }
 

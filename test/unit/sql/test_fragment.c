@@ -69,6 +69,29 @@ static struct fragment *example_agg(struct arena *a)
     return fr;
 }
 
+static struct fragment *example_change(struct arena *a)
+{
+    struct fragment *fr = example(a);
+    fr->with_key = false;
+    fr->nprojections = fr->nsort = 0;
+    fr->limit = -1;
+    struct fragment_change *ch = ARENA_NEW(a, struct fragment_change);
+    fr->change = ch;
+    ch->returns_rows = true;
+    ch->nsets = ch->ngenerated = ch->nnot_null = ch->nchecks = 1;
+    ch->sets = ARENA_NEW(a, struct fragment_set);
+    ch->sets[0] = (struct fragment_set){
+        3, call2(a, "op:*", expr_column(a, TYPE_NUMERIC, -1, 2), value(a, "numeric", "2"))};
+    ch->generated = ARENA_NEW(a, struct fragment_set);
+    ch->generated[0] = (struct fragment_set){0, expr_column(a, TYPE_INT4, -1, 0)};
+    ch->not_null = ARENA_NEW(a, int);
+    ch->not_null[0] = 3;
+    ch->checks = ARENA_NEW(a, struct expr *);
+    ch->checks[0] =
+        call2(a, "op:<", expr_column(a, TYPE_NUMERIC, -1, 3), value(a, "numeric", "10"));
+    return fr;
+}
+
 static void encoded(const struct fragment *fr, struct buf *b)
 {
     *b = (struct buf){0};
@@ -79,8 +102,8 @@ static void bytes_come_back_as_the_same_fragment(void **state)
 {
     (void)state;
     struct arena *a = arena_create(0);
-    struct fragment *list[] = {example(a), example_agg(a)}, *back;
-    for (int i = 0; i < 2; i++) {
+    struct fragment *list[] = {example(a), example_agg(a), example_change(a)}, *back;
+    for (int i = 0; i < 3; i++) {
         struct buf b, again;
         encoded(list[i], &b);
         MUST(fragment_decode(a, buf_slice(&b), &back));
@@ -146,6 +169,27 @@ static void contradictions_are_refused(void **state)
     fr = *example_agg(a);
     fr.aggs[0].args[0] = expr_column(a, TYPE_INT4, -1, 0); /* sum(numeric) of an int */
     refused(a, &fr);
+    fr = *example_change(a);
+    fr.lock = LOCK_SHARE; /* rows change under a lock for it */
+    refused(a, &fr);
+    fr = *example_change(a);
+    fr.limit = 1;
+    refused(a, &fr);
+    fr = *example_change(a);
+    fr.change->sets[0].ordinal = 4;
+    refused(a, &fr);
+    fr = *example_change(a);
+    fr.change->sets[0].ordinal = 1; /* a numeric into a text */
+    refused(a, &fr);
+    fr = *example_change(a);
+    fr.change->sets[0].value = expr_column(a, TYPE_NUMERIC, -1, 3); /* three are decoded */
+    refused(a, &fr);
+    fr = *example_change(a);
+    fr.change->not_null[0] = 4;
+    refused(a, &fr);
+    fr = *example_change(a);
+    fr.change->checks[0] = expr_column(a, TYPE_INT4, -1, 0); /* not boolean */
+    refused(a, &fr);
     arena_destroy(a);
 }
 
@@ -153,8 +197,8 @@ static void cut_or_damaged_bytes_are_refused_or_sound(void **state)
 {
     (void)state;
     struct arena *a = arena_create(0);
-    struct fragment *list[] = {example(a), example_agg(a)}, *back;
-    for (int i = 0; i < 2; i++) {
+    struct fragment *list[] = {example(a), example_agg(a), example_change(a)}, *back;
+    for (int i = 0; i < 3; i++) {
         struct buf b;
         encoded(list[i], &b);
         uint8_t *copy = malloc(b.len);
@@ -183,11 +227,50 @@ static void cut_or_damaged_bytes_are_refused_or_sound(void **state)
     arena_destroy(a);
 }
 
+static void a_change_computes_rows_and_refuses_bad_ones(void **state)
+{
+    (void)state;
+    struct arena *a = arena_create(0);
+    struct fragment *fr = example_change(a);
+    type_oid types[] = {TYPE_INT4, TYPE_VARCHAR, TYPE_NUMERIC};
+    struct batch *in = batch_create(a, 3, types, 3), *out;
+    const char *amounts[] = {"1", "4.5", "5"};
+    for (int i = 0; i < 3; i++) {
+        in->cols[0][i] = datum_int(i);
+        in->cols[1][i] = datum_bytes(slice_str("v"));
+        in->cols[2][i] = value(a, "numeric", amounts[i])->value;
+    }
+    in->nrows = 3;
+    struct eval_ctx ev = {.arena = a};
+    bool refused_row;
+    MUST(fragment_change_rows(&ev, fr, in, (int[]){1, 0}, 2, &out, &refused_row));
+    assert_false(refused_row);
+    assert_int_equal(out->nrows, 2);
+    assert_int_equal(out->ncols, 4);
+    assert_int_equal(out->cols[0][0].i, 1);
+    assert_true(out->cols[1][0].is_null); /* not decoded */
+    assert_int_equal(type_compare(TYPE_NUMERIC, &out->cols[3][0], &value(a, "numeric", "9")->value),
+                     0);
+    assert_int_equal(type_compare(TYPE_NUMERIC, &out->cols[3][1], &value(a, "numeric", "2")->value),
+                     0);
+    MUST(fragment_change_rows(&ev, fr, in, (int[]){0, 2}, 2, &out, &refused_row)); /* 10 < 10 */
+    assert_true(refused_row);
+    in->cols[2][0] = DATUM_NULL;
+    MUST(fragment_change_rows(&ev, fr, in, (int[]){0}, 1, &out, &refused_row)); /* NOT NULL */
+    assert_true(refused_row);
+    fr->change->is_delete = true; /* the old rows, whatever they are */
+    MUST(fragment_change_rows(&ev, fr, in, (int[]){0}, 1, &out, &refused_row));
+    assert_false(refused_row);
+    assert_true(out->cols[3][0].is_null);
+    arena_destroy(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_come_back_as_the_same_fragment),
         cmocka_unit_test(contradictions_are_refused),
+        cmocka_unit_test(a_change_computes_rows_and_refuses_bad_ones),
         cmocka_unit_test(cut_or_damaged_bytes_are_refused_or_sound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
