@@ -3,9 +3,9 @@
  *
  * UPDATE and DELETE are done in the shards where the plan allows it; a row that breaks a constraint
  * makes the statement run again the other way, which knows the error. Otherwise they read all the
- * rows they change (locked by their scan) before the first write, and so does an INSERT whose source reads a table: a statement never sees its own writes. Other
- * INSERTs stream in chunks. What RETURNING gives is computed before the last write goes out, since
- * that one may carry the commit.
+ * rows they change (locked by their scan) before the first write, and so does an INSERT whose
+ * source reads a table: a statement never sees its own writes. Other INSERTs stream in chunks. What
+ * RETURNING gives is computed before the last write goes out, since that one may carry the commit.
  */
 #include "exec.h"
 

@@ -146,7 +146,7 @@ struct plan_write {
     struct expr *conflict_where;
     int *old_cols; /* UPDATE, DELETE: input column of each ordinal, -1 = dropped */
     int nreturning;
-    struct expr **returning; /* over the new row's ordinals ++ the input's columns */
+    struct expr **returning;       /* over the new row's ordinals ++ the input's columns */
     struct change_plan *in_shards; /* or NULL: rows are read, computed here and written */
 };
 

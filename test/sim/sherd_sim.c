@@ -154,6 +154,58 @@ static struct status *read_keys(struct fiber *f, struct arena *a, struct txn *t,
     return st;
 }
 
+/* UPDATE ... SET list = list || element, in the shard. *out_row: the new list, or data NULL when
+ * there is no row, or when it is the last of an implicit transaction and only counted
+ * (out_changed). */
+static struct status *append_in_shard(struct fiber *f, struct arena *a, struct txn *t,
+                                      struct slice key, uint32_t element, bool is_last,
+                                      struct slice *out_row, bool *out_changed)
+{
+    const struct func_def *concat;
+    type_oid args[2], result;
+    TRY(func_resolve_op(slice_str("||"), TYPE_BYTEA, TYPE_BYTEA, &concat, &args[0], &args[1],
+                        &result));
+    uint8_t *bytes = arena_alloc(a, 4), *end = arena_alloc(a, key.len + 1);
+    set_u32(bytes, element);
+    memcpy(end, key.data, key.len);
+    end[key.len] = 0;
+    struct expr **list = ARENA_ARRAY(a, struct expr *, 2);
+    list[0] = expr_column(a, TYPE_BYTEA, -1, 0);
+    list[1] = expr_const(a, TYPE_BYTEA, datum_bytes(slice_make(bytes, 4)));
+    struct fragment_set set = {.ordinal = 0, .value = expr_call(a, concat, result, 2, list)};
+    struct fragment_change change = {.nsets = 1, .sets = &set, .returns_rows = !is_last};
+    struct key_span span = {key, slice_make(end, key.len + 1), true};
+    int column = 0;
+    struct fragment fr = {.table_id = TABLE,
+                          .index_id = 1,
+                          .nspans = 1,
+                          .spans = &span,
+                          .nrow_columns = 1,
+                          .row_columns = (struct row_column *)(uintptr_t)&layout,
+                          .ncolumns = 1,
+                          .columns = &column,
+                          .limit = -1,
+                          .lock = LOCK_NO_KEY_UPDATE,
+                          .change = &change};
+    *out_row = (struct slice){0};
+    *out_changed = false;
+    struct op *op = txn_change(a, t, &fr, is_last);
+    struct status *st;
+    for (;;) {
+        struct batch *b;
+        st = op_next(f, op, &b);
+        if (st != NULL || b == NULL) {
+            break;
+        }
+        *out_changed = true;
+        if (b->ncols == 1) {
+            *out_row = arena_copy(a, datum_slice(&b->cols[0][0]));
+        }
+    }
+    op_close(op);
+    return st;
+}
+
 static struct status *write_one(struct fiber *f, struct arena *a, struct txn *t, struct slice key,
                                 struct slice bytes, Sherd__V1__OpKind kind, bool is_last,
                                 struct txn_write_result *out)
@@ -241,6 +293,19 @@ static struct status *list_statement(struct fiber *f, struct arena *a, struct tx
     } else if (!append && !read_only && below(5) == 0) {
         lock = below(2) == 0 ? LOCK_SHARE : LOCK_UPDATE;
     }
+    if (append && below(2) == 0) {
+        struct slice row;
+        bool changed;
+        uint32_t element = ++world.next_element;
+        TRY(append_in_shard(f, a, t, m.keys[0], element, false, &row, &changed));
+        if (changed) {
+            op->seen = copy_seen(slice_make(row.data, row.len - 4), &op->seen_count);
+            h->op_count += 2;
+            h->ops[h->op_count - 1] =
+                (struct history_op){.key = op->key, .is_append = true, .element = element};
+            return NULL;
+        }
+    }
     if (!append) {
         txn_hint_single_scan(t); /* as the planner does: it matters to implicit ones only */
     }
@@ -303,6 +368,36 @@ static void list_txn(struct fiber *f, struct router *r, const struct list_client
         }
     }
     if (st == NULL) {
+        st = txn_commit(f, t);
+    } else {
+        txn_rollback(f, t);
+    }
+    enum outcome out = outcome_of(st);
+    h->outcome = out;
+    h->end_ns = out == OUTCOME_UNKNOWN ? UINT64_MAX : now();
+    arena_destroy(a);
+}
+
+/* One append without a transaction: row, lock and commit in one call (section 7). */
+static void auto_append(struct fiber *f, struct router *r)
+{
+    struct txn_options o = {.isolation = TXN_SERIALIZABLE, .implicit = true};
+    struct arena *a = arena_create(0);
+    int key = (int)below(LIST_KEYS);
+    uint32_t element = ++world.next_element;
+    struct history_txn *h = history_begin(&world.history, now(), 'A');
+    struct txn *t = txn_begin(r, &o);
+    struct slice row;
+    bool changed = false;
+    h->op_count = 1; /* from here on it may happen, also when this node does not see it */
+    h->ops[0] = (struct history_op){.key = key, .is_append = true, .element = element};
+    struct status *st = txn_statement_begin(f, t);
+    if (st == NULL) {
+        st = append_in_shard(f, a, t, make_key(a, 'l', (uint32_t)key), element, true, &row,
+                             &changed);
+    }
+    if (st == NULL) {
+        h->op_count = changed ? 1 : 0;
         st = txn_commit(f, t);
     } else {
         txn_rollback(f, t);
@@ -542,9 +637,9 @@ static void client_fiber(struct fiber *f, struct cluster_node *n, void *arg)
     const struct list_client repeatable = {&world.weak, 'w', 'p', TXN_REPEATABLE_READ, false};
     while (!world.is_ending) {
         if (world.history.count < TXNS_MAX) {
-            uint64_t kind = below(15);
+            uint64_t kind = below(16);
             world.doing[me].since_ns = now();
-            world.doing[me].label = "itaLucpLLlllllP"[kind];
+            world.doing[me].label = "itaLucpLLAlllllP"[kind];
             switch (kind) {
             case 0:
                 insert_txn(f, n->router);
@@ -569,8 +664,11 @@ static void client_fiber(struct fiber *f, struct cluster_node *n, void *arg)
             case 6:
                 list_txn(f, n->router, &repeatable);
                 break;
-            case 14:
+            case 15:
                 past_txn(f, n->router);
+                break;
+            case 9:
+                auto_append(f, n->router);
                 break;
             default:
                 list_txn(f, n->router, &strict);

@@ -90,9 +90,10 @@ struct op *txn_scan(struct arena *a, struct txn *t, const struct fragment *fragm
  * every level: for constraints. Unordered. */
 struct op *txn_scan_current(struct arena *a, struct txn *t, const struct fragment *fragment);
 
-/* An UPDATE or DELETE that runs where the rows are: a scan of a fragment with a change. It gives the
- * changed rows, or batches without columns that only count them. is_last as in txn_write(): one row
- * by its key then commits in the same call. The rows are read to the end before anything else. */
+/* An UPDATE or DELETE that runs where the rows are: a scan of a fragment with a change. It gives
+ * the changed rows, or batches without columns that only count them. is_last as in txn_write(): one
+ * row by its key then commits in the same call. The rows are read to the end before anything else.
+ */
 struct op *txn_change(struct arena *a, struct txn *t, const struct fragment *fragment,
                       bool is_last);
 /* After the end: a row would break a constraint. What was changed is to be undone

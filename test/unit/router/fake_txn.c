@@ -287,8 +287,8 @@ static struct status *read_entry(struct fake_store *s, struct reading *r, const 
     }
     if (r->nkeys == r->keys_cap) {
         int cap = r->keys_cap == 0 ? 64 : r->keys_cap * 2;
-        r->keys = arena_grow(r->a, r->keys, sizeof(key) * (size_t)r->keys_cap,
-                             sizeof(key) * (size_t)cap);
+        r->keys =
+            arena_grow(r->a, r->keys, sizeof(key) * (size_t)r->keys_cap, sizeof(key) * (size_t)cap);
         r->keys_cap = cap;
     }
     r->keys[r->nkeys++] = arena_copy(r->a, key);

@@ -419,7 +419,8 @@ static struct expr *text_call(struct arena *a, const char *op, type_oid result, 
 {
     const struct func_def *f;
     type_oid args[2], type;
-    assert_null(func_resolve_op(slice_str(op), TYPE_TEXT, TYPE_TEXT, &f, &args[0], &args[1], &type));
+    assert_null(
+        func_resolve_op(slice_str(op), TYPE_TEXT, TYPE_TEXT, &f, &args[0], &args[1], &type));
     assert_int_equal(type, result);
     struct expr **list = ARENA_ARRAY(a, struct expr *, 2);
     list[0] = expr_column(a, TYPE_TEXT, -1, 0);
@@ -427,8 +428,8 @@ static struct expr *text_call(struct arena *a, const char *op, type_oid result, 
     return expr_call(a, f, type, 2, list);
 }
 
-void call_change(struct call *c, struct txn *t, const char *start, const char *end,
-                 const char *add, const char *bad, bool commit)
+void call_change(struct call *c, struct txn *t, const char *start, const char *end, const char *add,
+                 const char *bad, bool commit)
 {
     struct arena *a = t->w->arena;
     call_begin(c, t, KIND_WRITE);

@@ -101,8 +101,8 @@ struct txn txn_new(struct world *w, uint64_t start);
 void call_write(struct call *c, struct txn *t, const char *ops, bool commit);
 /* UPDATE of the rows of a span (end "": the point start) to its text || add, CHECK (text <> bad);
  * add NULL: DELETE. */
-void call_change(struct call *c, struct txn *t, const char *start, const char *end,
-                 const char *add, const char *bad, bool commit);
+void call_change(struct call *c, struct txn *t, const char *start, const char *end, const char *add,
+                 const char *bad, bool commit);
 void call_prepare(struct call *c, struct txn *t, uint32_t attempt, uint64_t commit, bool is_one);
 void call_read(struct call *c, struct txn *t, uint64_t ts, const char *start, const char *end);
 void call_read_lock(struct call *c, struct txn *t, uint64_t ts, const char *key,
