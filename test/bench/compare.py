@@ -3,10 +3,14 @@
 
     test/bench/compare.py [--seconds N] [--rounds N] [--scale N] [--only NAME,...]
 
-Needs root (PostgreSQL runs as user postgres) and the packages of scripts/install-packages.sh --tests. Both systems have
-three nodes on loopback and share the cores with the load driver (pgbench). Rounds alternate; medians and ratios are
-printed as a Markdown table. SHERD_BIN names the directory of the release binaries.
-Server CPU: user + system time of all server processes over the run, per transaction.
+Needs root (PostgreSQL runs as user postgres) and the packages of scripts/install-packages.sh --tests, for its rows also
+sysbench. Both systems have three nodes on loopback and share the cores with the load driver (pgbench, sysbench). Rounds
+alternate; medians and ratios are printed as a Markdown table. SHERD_BIN names the directory of the release binaries.
+Server CPU: user + system time of all server processes over the run, per transaction. "failed" counts transactions that
+ended with an error at the client (40001, 40P01), sysbench's included, which runs them again.
+
+After the table, of sherd alone: the latency of a commit over two shards beside one shard, and how long a deadlock
+between two shards stands until its victim hears 40P01.
 """
 import argparse
 import os
@@ -16,7 +20,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+
+import psycopg2
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 from cluster import Cluster, free_port_range  # noqa: E402
@@ -142,38 +149,148 @@ def run(system, args, seconds):
             "cpu": (b - a) * 1e6 / os.sysconf("SC_CLK_TCK") / max(n, 1), "failed": failed}
 
 
+def run_sysbench(system, args, seconds):
+    env = system.env()
+    a = cpu_ticks(system.pids())
+    r = subprocess.run(["sysbench", args[0], *sysbench_options(env), *args[1:], f"--time={seconds}", "run"],
+                       capture_output=True, text=True)
+    b = cpu_ticks(system.pids())
+    if r.returncode != 0:
+        raise RuntimeError(f"{system.name}: sysbench {args}: {r.stdout[-500:]}{r.stderr[-500:]}")
+    n = int(re.search(r"transactions:\s+(\d+)", r.stdout).group(1))
+    return {"tps": float(re.search(r"transactions:.*\(([\d.]+) per sec", r.stdout).group(1)),
+            "ms": float(re.search(r"avg:\s+([\d.]+)", r.stdout).group(1)),
+            "cpu": (b - a) * 1e6 / os.sysconf("SC_CLK_TCK") / max(n, 1),
+            "failed": int(re.search(r"ignored errors:\s+(\d+)", r.stdout).group(1))}
+
+
+def sysbench_options(env):
+    return ["--db-driver=pgsql", f"--pgsql-host={env['PGHOST']}", f"--pgsql-port={env['PGPORT']}", f"--pgsql-user={env['PGUSER']}",
+            f"--pgsql-db={env['PGDATABASE']}", "--tables=4", "--table-size=10000"]
+
+
+def connect(system):
+    env = system.env()
+    return psycopg2.connect(host=env["PGHOST"], port=env["PGPORT"], user=env["PGUSER"], dbname=env["PGDATABASE"])
+
+
+def two_keys_apart(cur):
+    """Two rows of bench_spread in different shards, and one beside the first in its shard."""
+    by_shard = {}
+    for k in range(200):
+        cur.execute("EXPLAIN SELECT v FROM bench_spread WHERE id = %s", (k,))
+        shard = re.search(r"Shards: (\d+)", "\n".join(r[0] for r in cur.fetchall())).group(1)
+        by_shard.setdefault(shard, []).append(k)
+        both = [ks for ks in by_shard.values() if len(ks) >= 2]
+        if len(by_shard) >= 2 and both:
+            other = next(ks for ks in by_shard.values() if ks is not both[0])
+            return both[0][0], both[0][1], other[0]
+    raise RuntimeError("bench_spread lies in one shard")
+
+
+def commit_latency(sherd, rounds):
+    """Median latency of COMMIT alone after two UPDATEs, in one shard and in two, in turn."""
+    conn = connect(sherd)
+    cur = conn.cursor()
+    a, near, far = two_keys_apart(cur)
+    conn.commit()
+    took = {near: [], far: []}
+    for _ in range(200 * rounds):
+        for k in (near, far):
+            for key in (a, k):
+                cur.execute("UPDATE bench_spread SET v = v + 1 WHERE id = %s", (key,))
+            begin = time.monotonic()
+            conn.commit()
+            took[k].append(time.monotonic() - begin)
+    conn.close()
+    one, two = (statistics.median(took[k]) * 1e3 for k in (near, far))
+    print(f"\nCOMMIT, 1 client: {one:.2f} ms in one shard, {two:.2f} ms in two: {two / one:.2f}x")
+
+
+def deadlock_latency(sherd, rounds):
+    """Two sessions lock two rows of two shards crosswise: from the second wait to the victim's error."""
+    conns = [connect(sherd) for _ in range(2)]
+    curs = [c.cursor() for c in conns]
+    a, _, b = two_keys_apart(curs[0])
+    for c, cur in zip(conns, curs):
+        c.commit()
+        cur.execute("SET sherd.auto_retry = off")
+        c.commit()
+    took = []
+    for _ in range(10 * rounds):
+        curs[0].execute("UPDATE bench_spread SET v = v + 1 WHERE id = %s", (a,))
+        curs[1].execute("UPDATE bench_spread SET v = v + 1 WHERE id = %s", (b,))
+        errors = []
+
+        def cross(i, key):
+            try:
+                curs[i].execute("UPDATE bench_spread SET v = v + 1 WHERE id = %s", (key,))
+            except psycopg2.Error as e:
+                errors.append((time.monotonic() - begin, e.pgcode))
+                conns[i].rollback()
+
+        threads = [threading.Thread(target=cross, args=(0, b)), threading.Thread(target=cross, args=(1, a))]
+        begin = time.monotonic()
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        if [code for _, code in errors] != ["40P01"]:
+            raise RuntimeError(f"a deadlock ended with {errors}")
+        took.append(errors[0][0])
+        for c in conns:
+            c.rollback()
+    for c in conns:
+        c.close()
+    print(f"Deadlock over two shards: 40P01 after {statistics.median(took) * 1e3:.0f} ms, at most {max(took) * 1e3:.0f} ms "
+          f"({len(took)} times)")
+
+
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--seconds", type=int, default=5)
     ap.add_argument("--rounds", type=int, default=3)
-    ap.add_argument("--scale", type=int, default=1)
-    ap.add_argument("--only", default="")
+    ap.add_argument("--scale", type=int, default=10)
+    ap.add_argument("--only", default="", help="parts of the names of rows; also: commit, deadlock")
     a = ap.parse_args()
-    with tempfile.NamedTemporaryFile("w", suffix=".sql") as insert:
+    with tempfile.NamedTemporaryFile("w", suffix=".sql") as insert, tempfile.NamedTemporaryFile("w", suffix=".sql") as hot:
         insert.write("\\set k random(1, 1000000)\nINSERT INTO bench_insert (k, v) VALUES (:k, '" + "x" * 100 + "');\n")
         insert.flush()
+        hot.write("UPDATE bench_hot SET v = v + 1 WHERE id = 1;\n")
+        hot.flush()
         loads = {
             "insert, 1 client": ["-f", insert.name, "-c", "1"],
             "insert, 64 clients": ["-f", insert.name, "-c", "64", "-j", "2"],
             "point read, prepared, 1 client": ["-S", "-M", "prepared", "-c", "1"],
             "point read, prepared, 32 clients": ["-S", "-M", "prepared", "-c", "32", "-j", "2"],
-            "TPC-B, prepared, 1 client": ["-M", "prepared", "-c", "1"],
-            "TPC-B, prepared, 32 clients": ["-M", "prepared", "-c", "32", "-j", "2"],
+            f"TPC-B scale {a.scale}, prepared, 1 client": ["-M", "prepared", "-c", "1"],
+            f"TPC-B scale {a.scale}, prepared, 32 clients": ["-M", "prepared", "-c", "32", "-j", "2"],
+            "one row, prepared, 64 clients": ["-f", hot.name, "-M", "prepared", "-c", "64", "-j", "2"],
         }
-        if a.only:
-            loads = {k: v for k, v in loads.items() if any(o in k for o in a.only.split(","))}
+        for name in ("oltp_read_write", "oltp_write_only", "oltp_update_index"):
+            loads[f"sysbench {name}, 32 threads"] = [name, "--threads=32"]
+
+        def is_wanted(name):
+            return not a.only or any(o in name for o in a.only.split(","))
+
+        loads = {k: v for k, v in loads.items() if is_wanted(k)}
         with Postgres() as pg, Sherd() as sherd:
             systems = (pg, sherd)
             for s in systems:
                 env = {**os.environ, **s.env()}
                 sh(["psql", "-X", "-q", "-c", "CREATE TABLE bench_insert (id bigserial PRIMARY KEY, k int, v text)"], env=env)
-                sh(["pgbench", "-i", "-q", "-s", str(a.scale)], env=env)
+                sh(["psql", "-X", "-q", "-c", "CREATE TABLE bench_hot (id int PRIMARY KEY, v bigint)", "-c",
+                    "INSERT INTO bench_hot VALUES (1, 0)"], env=env)
+                if any("TPC-B" in k or "point read" in k for k in loads):
+                    sh(["pgbench", "-i", "-q", "-s", str(a.scale)], env=env)
+                if any("sysbench" in k for k in loads):
+                    sh(["sysbench", "oltp_read_write", *sysbench_options(s.env()), "prepare"])
             print("| load | PostgreSQL tps, avg ms, CPU us | sherd tps, avg ms, CPU us | ratio of tps (rounds) |\n|---|---|---|---|")
             for name, args in loads.items():
                 got = {s: [] for s in systems}
                 for _ in range(a.rounds):
                     for s in systems:
-                        got[s].append(run(s, args, a.seconds))
+                        got[s].append((run_sysbench if "sysbench" in name else run)(s, args, a.seconds))
                 cells = []
                 for s in systems:
                     m = {k: statistics.median(r[k] for r in got[s]) for k in ("tps", "ms", "cpu")}
@@ -182,6 +299,14 @@ def main():
                 ratios = [y["tps"] / x["tps"] for x, y in zip(got[pg], got[sherd])]
                 print(f"| {name} | {cells[0]} | {cells[1]} | **{statistics.median(ratios):.2f}** "
                       f"({', '.join(f'{r:.2f}' for r in ratios)}) |", flush=True)
+            if is_wanted("commit") or is_wanted("deadlock"):
+                env = {**os.environ, **sherd.env()}
+                sh(["psql", "-X", "-q", "-c", "CREATE TABLE bench_spread (id int PRIMARY KEY, v bigint) WITH (sharding = 'hash', shards = 2)",
+                    "-c", "INSERT INTO bench_spread SELECT i, 0 FROM generate_series(0, 199) i"], env=env)
+            if is_wanted("commit"):
+                commit_latency(sherd, a.rounds)
+            if is_wanted("deadlock"):
+                deadlock_latency(sherd, a.rounds)
 
 
 if __name__ == "__main__":
