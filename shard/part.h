@@ -165,7 +165,19 @@ struct status *part_rollback(struct fiber *f, struct part *p, const Sherd__V1__R
 struct status *part_decide(struct fiber *f, struct part *p, struct work *w, uint32_t attempt,
                            uint64_t commit, bool is_abort) STATUS_MUST_CHECK;
 
-/* Within commit.c and write.c. */
+/* Section 9: a split since the workspace began has not taken anything that it has touched. */
+bool part_is_inside(const struct part *p, const struct work *w);
+/* P2: inside, and at snapshot and table versions that are still allowed. */
+bool part_is_current(const struct part *p, const struct work *w);
+
+/* Within commit.c, validate.c and write.c. */
+static inline void part_answer(Sherd__V1__OutcomeReply *r, Sherd__V1__Answer a, uint32_t attempt,
+                               uint64_t commit)
+{
+    r->answer = a;
+    r->attempt = attempt;
+    r->commit = commit;
+}
 struct status *part_commit_one(struct fiber *f, struct part *p, struct work *w, uint32_t attempt,
                                uint64_t commit, Sherd__V1__OutcomeReply *reply) STATUS_MUST_CHECK;
 /* Proposes and waits until applied; for entries that carry no transaction. */
