@@ -462,6 +462,25 @@ struct status *txn_refresh(struct fiber *f, struct txn *t)
 
 /* ---- commit ---- */
 
+enum target { TO_WRITERS, TO_READERS, TO_ALL };
+
+static bool is_target(const struct txn *t, const struct participant *p, enum target target)
+{
+    if (!p->has_handle) {
+        return false;
+    }
+    switch (target) {
+    case TO_WRITERS:
+        return p->has_writes;
+    case TO_READERS:
+        return !p->has_writes &&
+               (p->has_locks || (p->has_spans && t->options.isolation == TXN_SERIALIZABLE));
+    case TO_ALL:
+        return true;
+    }
+    return false;
+}
+
 struct broadcast {
     struct txn *t;
     struct participant *p;
@@ -489,7 +508,7 @@ static void participant_list_fill(struct txn *t, struct arena *a, struct partici
     l->count = 0;
     for (int i = 0; i < t->part_count; i++) {
         const struct participant *p = &t->parts[i];
-        if (!p->has_writes) {
+        if (!is_target(t, p, TO_WRITERS)) {
             continue;
         }
         Sherd__V1__Handle *h = &l->handles[l->count];
@@ -594,25 +613,6 @@ static void send_one_fiber(struct fiber *f, void *arg)
 {
     struct broadcast *b = arg;
     b->st = send_one(f, b);
-}
-
-enum target { TO_WRITERS, TO_READERS, TO_ALL };
-
-static bool is_target(const struct txn *t, const struct participant *p, enum target target)
-{
-    if (!p->has_handle) {
-        return false;
-    }
-    switch (target) {
-    case TO_WRITERS:
-        return p->has_writes;
-    case TO_READERS:
-        return !p->has_writes &&
-               (p->has_locks || (p->has_spans && t->options.isolation == TXN_SERIALIZABLE));
-    case TO_ALL:
-        return true;
-    }
-    return false;
 }
 
 static int count_targets(const struct txn *t, enum target target)

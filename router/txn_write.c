@@ -123,6 +123,9 @@ static struct status *write_lost(struct fiber *f, struct txn *t, uint64_t shard_
     struct participant *p = txn_part(t, shard_id);
     p->seq--; /* an error gives its number back: the next request has it (W1) */
     txn_note_lost(p, st);
+    if (!p->has_handle) { /* without one nothing can be committed there (L3) */
+        p->has_writes = p->has_locks = false;
+    }
     if (q->commit && (st->code == STATUS_UNKNOWN_OUTCOME || st->code == STATUS_CANCELLED ||
                       st->code == STATUS_TIMEOUT)) {
         fiber_mask(f); /* asking must see its end: giving up would only leave the outcome unknown */
@@ -131,11 +134,7 @@ static struct status *write_lost(struct fiber *f, struct txn *t, uint64_t shard_
         if (t->state == TXN_COMMITTED) {
             txn_part(t, shard_id)->may_exist = false;
         }
-    } else if (st->code == STATUS_MOVED && is_first_contact) {
-        if (p->seq == 0) { /* refused before it was looked at */
-            p->has_writes = p->has_locks = false;
-        }
-    } else if (st->code == STATUS_MOVED && st->hint == NULL) {
+    } else if (st->code == STATUS_MOVED && st->hint == NULL && !is_first_contact) {
         status_free(st);
         st = status_new(CONFLICT, "could not serialize access: shard %llu has moved",
                         (unsigned long long)shard_id);
