@@ -840,6 +840,9 @@ struct status *part_decide(struct fiber *f, struct part *p, struct work *w, uint
             (unsigned long long)commit, w->attempt, (unsigned long long)w->commit_ts);
     }
     w->state = WORK_FINISHING;
+    if (!is_abort) {
+        lock_set_committed(&w->owner);
+    }
     struct buf key = {0}, value = {0};
     entry_begin(&p->entry);
     struct status *st = NULL;

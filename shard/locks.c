@@ -362,8 +362,18 @@ static struct lock *span_next(const struct lock *l, const struct key_span *span)
     return n != NULL && (span->end.len == 0 || slice_cmp(n->node.key, span->end) < 0) ? n : NULL;
 }
 
+static bool holds_up(const struct lock_owner *o, const struct key_span *span, uint64_t ts,
+                     enum pending_for who)
+{
+    if (who == PENDING_READ && span->is_point && o->is_known_committed) {
+        return false;
+    }
+    return (o->pending != 0 && o->pending <= ts) || (who != PENDING_VALIDATE && o->is_closing);
+}
+
 struct lock_owner *lock_find_pending(const struct lock_table *t, const struct key_span *span,
-                                     uint64_t ts, bool with_closing, const struct lock_owner *self)
+                                     uint64_t ts, enum pending_for who,
+                                     const struct lock_owner *self)
 {
     if (t->pending_count == 0) {
         return NULL;
@@ -372,16 +382,36 @@ struct lock_owner *lock_find_pending(const struct lock_table *t, const struct ke
         LIST_FOREACH(it, &l->holds)
         {
             struct lock_hold *h = LIST_ITEM(it, struct lock_hold, of_lock);
-            struct lock_owner *o = h->owner;
-            if (o == self || !h->is_write) {
-                continue;
-            }
-            if ((o->pending != 0 && o->pending <= ts) || (with_closing && o->is_closing)) {
-                return o;
+            if (h->owner != self && h->is_write && holds_up(h->owner, span, ts, who)) {
+                return h->owner;
             }
         }
     }
     return NULL;
+}
+
+struct lock_owner *lock_find_committed(const struct lock_table *t, struct slice key, uint64_t ts)
+{
+    const struct lock *l = t->pending_count != 0 ? lock_of(keymap_find(&t->locks, key)) : NULL;
+    if (l == NULL) {
+        return NULL;
+    }
+    LIST_FOREACH(it, &l->holds)
+    {
+        struct lock_hold *h = LIST_ITEM(it, struct lock_hold, of_lock);
+        if (h->is_write && h->owner->is_known_committed && h->owner->pending <= ts) {
+            ASSERT(h->owner->pending != 0);
+            return h->owner;
+        }
+    }
+    return NULL;
+}
+
+void lock_set_committed(struct lock_owner *o)
+{
+    ASSERT(o->pending != 0);
+    o->is_known_committed = true;
+    cond_broadcast(&o->changed);
 }
 
 bool lock_has_foreign_write(const struct lock_table *t, const struct key_span *span,
@@ -394,7 +424,8 @@ bool lock_has_foreign_write(const struct lock_table *t, const struct key_span *s
         LIST_FOREACH(it, &l->holds)
         {
             const struct lock_hold *h = LIST_ITEM(it, struct lock_hold, of_lock);
-            if (h->owner != self && h->is_write) {
+            if (h->owner != self && h->is_write &&
+                !(span->is_point && h->owner->is_known_committed)) {
                 return true;
             }
         }

@@ -31,9 +31,9 @@ struct lock_owner {
     uint64_t start;   /* snapshot: the younger one is a deadlock's victim; 0 = none, youngest */
     uint64_t pending; /* lowest timestamp its writes may commit at; 0 = open */
     bool is_closing;  /* P6: refused once; new reads wait for its next attempt */
-    bool is_known_committed;
-    struct list holds; /* struct lock_hold.of_owner */
-    struct list waits; /* struct lock_wait.of_owner */
+    bool is_known_committed; /* F3: prepared, and Finalize(commit) has come */
+    struct list holds;       /* struct lock_hold.of_owner */
+    struct list waits;       /* struct lock_wait.of_owner */
     size_t hold_count;
     struct cond changed; /* pending, closing or existence changed */
     uint64_t mark;       /* private: deadlock search */
@@ -115,11 +115,22 @@ void lock_release_all(struct lock_table *t, struct lock_owner *o);
 
 bool lock_conflicts(enum lock_mode a, enum lock_mode b);
 
-/* Another owner with a write lock in the span that is pending at or below ts (or closing, when
- * asked). */
+/* Who asks for pending locks, and what it waits for. */
+enum pending_for {
+    PENDING_VALIDATE, /* what is pending */
+    PENDING_REFRESH,  /* closing ones too (P6) */
+    PENDING_READ,     /* the same, but a point takes what is known to be committed as it is (F3) */
+};
+/* Another owner with a write lock in the span that is pending at or below ts, or closing. */
 struct lock_owner *lock_find_pending(const struct lock_table *t, const struct key_span *span,
-                                     uint64_t ts, bool with_closing, const struct lock_owner *self);
-/* Whether another owner has a write lock in the span, in any state (R2). */
+                                     uint64_t ts, enum pending_for who,
+                                     const struct lock_owner *self);
+/* The owner whose write of the key is known to be committed at or below ts; or NULL (F3). */
+struct lock_owner *lock_find_committed(const struct lock_table *t, struct slice key, uint64_t ts);
+/* F3: from here on. Wakes who waits for the owner. */
+void lock_set_committed(struct lock_owner *o);
+/* Whether another owner has a write lock in the span, in any state (R2); on a point, one that is
+ * known to be committed does not count (R3). */
 bool lock_has_foreign_write(const struct lock_table *t, const struct key_span *span,
                             const struct lock_owner *self);
 

@@ -179,10 +179,10 @@ void part_raise_high(struct part *p, uint64_t ts)
 }
 
 struct status *part_wait_pending(struct fiber *f, struct part *p, const struct key_span *span,
-                                 uint64_t ts, const struct work *self, bool with_closing)
+                                 uint64_t ts, const struct work *self, enum pending_for who)
 {
     while (!p->is_dead) {
-        struct lock_owner *o = lock_find_pending(&p->locks, span, ts, with_closing,
+        struct lock_owner *o = lock_find_pending(&p->locks, span, ts, who,
                                                  self != NULL ? &self->owner : NULL);
         if (o == NULL) {
             return NULL;
@@ -222,6 +222,12 @@ struct status *part_wait_settled(struct fiber *f, struct part *p, uint64_t ts)
         TRY(cond_wait(f, &w->owner.changed)); /* every change wakes; it may be gone by then */
     }
     return p->env->not_leader(p->env->ctx);
+}
+
+const struct work_value *part_committed(const struct part *p, struct slice key, uint64_t ts)
+{
+    struct lock_owner *o = lock_find_committed(&p->locks, key, ts);
+    return o != NULL ? work_find(CONTAINER_OF(o, struct work, owner), key) : NULL;
 }
 
 /* ---- workspaces ---- */

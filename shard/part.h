@@ -100,13 +100,17 @@ void part_unref(struct part *p);
 struct status *part_enter(struct fiber *f, struct part *p) STATUS_MUST_CHECK;
 /* L2: leadership at this moment, by lease or by a quorum round. May park. */
 struct status *part_confirm(struct fiber *f, struct part *p) STATUS_MUST_CHECK;
-/* R1 (3): until no other transaction's lock in the span is pending at or below ts, or closing. */
+/* R1 (3): until no other transaction's lock in the span is pending at or below ts, or closing, as
+ * far as it matters to who asks. */
 struct status *part_wait_pending(struct fiber *f, struct part *p, const struct key_span *span,
                                  uint64_t ts, const struct work *self,
-                                 bool with_closing) STATUS_MUST_CHECK;
+                                 enum pending_for who) STATUS_MUST_CHECK;
 /* Until nothing is in flight or prepared at or below ts: all that was committed there is applied,
  * whatever reads may see earlier (F3). New ones are the caller's to keep out. */
 struct status *part_wait_settled(struct fiber *f, struct part *p, uint64_t ts) STATUS_MUST_CHECK;
+/* F3: what a transaction known to be committed at or below ts has written to the key; NULL: the
+ * store has it all. For reads that have waited as PENDING_READ. */
+const struct work_value *part_committed(const struct part *p, struct slice key, uint64_t ts);
 void part_raise(struct part *p, const struct key_span *span, uint64_t ts);
 void part_raise_high(struct part *p, uint64_t ts);
 

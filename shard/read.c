@@ -150,7 +150,7 @@ static struct status *settle(struct fiber *f, struct reading *rd)
         for (int i = 0; i < rd->fr->nspans; i++) {
             if (scan_rest(&rd->scan, i, &k)) {
                 before++;
-                TRY(part_wait_pending(f, p, &k, rd->ts, rd->work, true));
+                TRY(part_wait_pending(f, p, &k, rd->ts, rd->work, PENDING_READ));
             }
         }
         if (before != 0) {
@@ -192,11 +192,14 @@ static struct status *lookup_rows(struct fiber *f, struct reading *rd)
         }
         struct key_span point = {.start = pk, .is_point = true};
         part_raise(p, &point, rd->ts);
-        TRY(part_wait_pending(f, p, &point, rd->ts, rd->work, true));
+        TRY(part_wait_pending(f, p, &point, rd->ts, rd->work, PENDING_READ));
         if (rd->is_recording) {
             work_read_span(rd->work, &point, rd->ts, rd->req->current);
         }
         const struct work_value *own = rd->work != NULL ? work_find(rd->work, pk) : NULL;
+        if (own == NULL) {
+            own = part_committed(p, pk, rd->ts);
+        }
         struct slice row;
         if (own != NULL) {
             if (own->is_delete) {

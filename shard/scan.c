@@ -88,6 +88,9 @@ static struct status *gather_point(struct scan *s, struct arena *a, struct scan_
 {
     struct slice key = s->fr->spans[s->span].start;
     const struct work_value *own = s->work != NULL ? work_find(s->work, key) : NULL;
+    if (own == NULL) {
+        own = part_committed(s->part, key, s->ts);
+    }
     if (own != NULL) {
         if (!own->is_delete) {
             add(s, a, c, key, slice_make(own->row, own->len));

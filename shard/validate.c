@@ -100,7 +100,7 @@ static struct status *check_locks_only(struct fiber *f, struct part *p, struct w
             continue;
         }
         struct key_span point = {.start = h->lock->node.key, .is_point = true};
-        TRY(part_wait_pending(f, p, &point, ts, w, false));
+        TRY(part_wait_pending(f, p, &point, ts, w, PENDING_VALIDATE));
         if (w->state == WORK_GONE) {
             return part_gone();
         }
@@ -141,7 +141,7 @@ struct status *part_check_reads(struct fiber *f, struct part *p, struct work *w,
         if (!k.is_point && bug_on(BUG_TXN_GAPS_UNSEEN)) {
             continue;
         }
-        TRY(part_wait_pending(f, p, &k, ts, w, false)); /* P6: not for closing */
+        TRY(part_wait_pending(f, p, &k, ts, w, PENDING_VALIDATE)); /* P6: not for closing */
         if (w->state == WORK_GONE) {
             return part_gone();
         }
@@ -248,7 +248,7 @@ static struct status *refresh_spans(struct fiber *f, struct part *p, struct work
     for (size_t i = 0; i < w->span_count && *out_ok; i++) {
         struct key_span k = work_span_key(&w->spans[i]);
         bool changed = false;
-        TRY(part_wait_pending(f, p, &k, to, w, true));
+        TRY(part_wait_pending(f, p, &k, to, w, PENDING_REFRESH));
         if (w->state != WORK_OPEN) {
             return part_gone();
         }

@@ -85,7 +85,7 @@ static struct status *check_absent(struct writing *wr, const Sherd__V1__KeyOp *o
     struct work *w = wr->w;
     struct key_span span = {.start = slice_make(op->key.data, op->key.len),
                             .end = slice_make(op->value.data, op->value.len)};
-    TRY(part_wait_pending(wr->f, p, &span, UINT64_MAX, w, false));
+    TRY(part_wait_pending(wr->f, p, &span, UINT64_MAX, w, PENDING_VALIDATE));
     if (w->state == WORK_GONE) {
         return part_gone();
     }

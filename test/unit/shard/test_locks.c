@@ -301,16 +301,16 @@ static void spans_tell_pending_from_open(void **state)
     assert_false(lock_has_foreign_write(&table, &all, &a.owner));
     assert_false(lock_has_foreign_write(&table, &low, NULL));
     assert_false(lock_has_foreign_write(&table, &open_end, NULL)); /* b only locks */
-    assert_null(lock_find_pending(&table, &all, 100, false, NULL));
+    assert_null(lock_find_pending(&table, &all, 100, PENDING_VALIDATE, NULL));
     lock_set_pending(&table, &a.owner, 50, false);
-    assert_ptr_equal(lock_find_pending(&table, &all, 100, false, NULL), &a.owner);
-    assert_ptr_equal(lock_find_pending(&table, &point, 50, false, NULL), &a.owner);
-    assert_null(lock_find_pending(&table, &all, 49, false, NULL));
-    assert_null(lock_find_pending(&table, &all, 100, false, &a.owner));
-    assert_null(lock_find_pending(&table, &low, 100, false, NULL));
+    assert_ptr_equal(lock_find_pending(&table, &all, 100, PENDING_VALIDATE, NULL), &a.owner);
+    assert_ptr_equal(lock_find_pending(&table, &point, 50, PENDING_VALIDATE, NULL), &a.owner);
+    assert_null(lock_find_pending(&table, &all, 49, PENDING_VALIDATE, NULL));
+    assert_null(lock_find_pending(&table, &all, 100, PENDING_VALIDATE, &a.owner));
+    assert_null(lock_find_pending(&table, &low, 100, PENDING_VALIDATE, NULL));
     lock_set_pending(&table, &a.owner, 0, true);
-    assert_null(lock_find_pending(&table, &all, 100, false, NULL));
-    assert_ptr_equal(lock_find_pending(&table, &all, 1, true, NULL), &a.owner);
+    assert_null(lock_find_pending(&table, &all, 100, PENDING_VALIDATE, NULL));
+    assert_ptr_equal(lock_find_pending(&table, &all, 1, PENDING_REFRESH, NULL), &a.owner);
     release(&a);
     release(&b);
 }

@@ -272,6 +272,50 @@ static void a_read_waits_for_a_prepared_transaction_and_asks_for_its_recovery(vo
     call_free(&r);
 }
 
+/* F3: from the receipt of Finalize(commit) on, before it is applied. */
+static void a_point_read_takes_what_is_decided(void **state)
+{
+    struct world *w = *state;
+    put(w, "+a=1 +b=1");
+    struct txn t = txn_new(w, ++w->clock), none = {.w = w};
+    write_ok(&t, "a=2 -b");
+    struct call c, fin, r;
+    uint64_t commit = ++w->clock, between = ++w->clock;
+    call_prepare(&c, &t, 1, commit, false);
+    assert_int_equal(c.out.answer, A(PREPARED));
+    sherd__v1__handle__init(&none.handle);
+    struct call early;
+    call_read(&early, &none, between, "a", ""); /* not decided yet */
+    assert_false(early.is_done);
+    w->hold = true;
+    call_finalize(&fin, &t, 1, commit, false);
+    world_settle(w);
+    assert_false(fin.is_done);
+    assert_true(early.is_done);
+    assert_string_equal(rows_text(w, &early), "a=2");
+    call_free(&early);
+    assert_string_equal(read_at(w, between, "a", ""), "a=2");
+    assert_string_equal(read_at(w, between, "b", ""), "");
+    assert_string_equal(read_at(w, commit - 1, "a", ""), "a=1");
+    uint64_t before = w->clock;
+    assert_string_equal(read_at(w, 0, "a", ""), "a=2"); /* LATEST, without the oracle (R3) */
+    assert_int_equal(w->clock, before);
+    call_read(&r, &none, ++w->clock, "a", "z"); /* a range waits for F2 */
+    assert_false(r.is_done);
+    struct txn other = txn_new(w, w->clock); /* and so does a lock */
+    struct call l;
+    call_write(&l, &other, "a=3", false);
+    assert_false(l.is_done);
+    w->hold = false;
+    world_apply(w);
+    world_settle(w);
+    assert_true(fin.is_done && r.is_done && l.is_done);
+    assert_string_equal(rows_text(w, &r), "a=2");
+    call_free(&fin);
+    call_free(&r);
+    call_free(&l);
+}
+
 /* ---- R2, R3: LATEST ---- */
 
 static void latest_takes_a_timestamp_when_there_is_a_foreign_write_lock(void **state)
@@ -905,6 +949,7 @@ int main(void)
         T(a_read_below_it_does_not_wait),
         T(a_read_does_not_wait_for_an_open_lock),
         T(a_read_waits_for_a_prepared_transaction_and_asks_for_its_recovery),
+        T(a_point_read_takes_what_is_decided),
         T(latest_takes_a_timestamp_when_there_is_a_foreign_write_lock),
         T(latest_over_a_prepared_lock_waits_at_a_fresh_timestamp),
         T(write_skew_in_one_shard_is_refused),
