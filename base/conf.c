@@ -294,9 +294,9 @@ static struct status *is_repeated(struct conf *c, const yaml_node_t *map,
 }
 
 struct status *conf_each_pair(struct conf *c, struct conf_node *map, const char *where,
-                              struct status *(*fn)(struct conf *c, const char *key,
-                                                   struct conf_node *value, const char *where,
-                                                   void *target),
+                              struct status *(*fn)(struct conf *c, struct conf_node *key,
+                                                   const char *name, struct conf_node *value,
+                                                   const char *where, void *target),
                               void *target)
 {
     const yaml_node_t *y = yaml_of(map);
@@ -311,7 +311,7 @@ struct status *conf_each_pair(struct conf *c, struct conf_node *map, const char 
         TRY(is_repeated(c, y, p, name));
         char inner[WHERE_BYTES];
         (void)snprintf(inner, sizeof(inner), "%s%s%.60s", where, where[0] ? "." : "", name);
-        TRY(fn(c, name, node_at(c, p->value), inner, target));
+        TRY(fn(c, node_at(c, p->key), name, node_at(c, p->value), inner, target));
     }
     return NULL;
 }
@@ -322,8 +322,8 @@ struct filling {
     void *target;
 };
 
-static struct status *fill_pair(struct conf *c, const char *name, struct conf_node *value,
-                                const char *where, void *target)
+static struct status *fill_pair(struct conf *c, struct conf_node *key, const char *name,
+                                struct conf_node *value, const char *where, void *target)
 {
     const struct filling *f = target;
     for (const struct conf_key *k = f->keys; k->name != NULL; k++) {
@@ -331,7 +331,7 @@ static struct status *fill_pair(struct conf *c, const char *name, struct conf_no
             return fill_one(c, value, where, k, f->target);
         }
     }
-    return unknown_key(c, value, name, f->where, f->keys);
+    return unknown_key(c, key, name, f->where, f->keys);
 }
 
 struct status *conf_fill_map(struct conf *c, struct conf_node *map, const char *where,

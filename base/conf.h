@@ -57,9 +57,9 @@ struct status *conf_each_item(struct conf *c, struct conf_node *list, const char
                                                    const char *where, void *target),
                               void *target) STATUS_MUST_CHECK;
 struct status *conf_each_pair(struct conf *c, struct conf_node *map, const char *where,
-                              struct status *(*fn)(struct conf *c, const char *key,
-                                                   struct conf_node *value, const char *where,
-                                                   void *target),
+                              struct status *(*fn)(struct conf *c, struct conf_node *key,
+                                                   const char *name, struct conf_node *value,
+                                                   const char *where, void *target),
                               void *target) STATUS_MUST_CHECK;
 struct status *conf_scalar(struct conf *c, struct conf_node *value, const char *where,
                            const char **out_text) STATUS_MUST_CHECK;

@@ -273,6 +273,11 @@ static struct status *check_required(const struct conf *c, const struct config *
 
 static struct status *check_together(const struct conf *c, const struct config *cfg)
 {
+    for (const char *p = cfg->cluster_name; *p != '\0'; p++) {
+        if ((unsigned char)*p < ' ') { /* it stands in files of lines */
+            return conf_error(c, NULL, "\"cluster.name\" holds a control character");
+        }
+    }
     if (cfg->peer_count > 0 && cfg->join != NULL) {
         return conf_error(c, NULL, "\"cluster.initial\" and \"cluster.join\" exclude each other");
     }

@@ -349,17 +349,25 @@ static void file_close(struct log_file *f)
     *f = (struct log_file){.fd = -1};
 }
 
-static struct status *parse_level_text(struct conf *c, struct conf_node *value, const char *where,
-                                       enum log_level *out_level)
+bool log_level_parse(const char *text, enum log_level *out_level)
 {
     static const char *const words[] = {"debug", "info", "warn", "error"};
-    const char *text = NULL;
-    TRY(conf_scalar(c, value, where, &text));
     for (int i = 0; i < 4; i++) {
         if (strcmp(words[i], text) == 0) {
             *out_level = (enum log_level)i;
-            return NULL;
+            return true;
         }
+    }
+    return false;
+}
+
+static struct status *parse_level_text(struct conf *c, struct conf_node *value, const char *where,
+                                       enum log_level *out_level)
+{
+    const char *text = NULL;
+    TRY(conf_scalar(c, value, where, &text));
+    if (log_level_parse(text, out_level)) {
+        return NULL;
     }
     return conf_error(c, value, "\"%s\" must be debug, info, warn or error, not \"%.60s\"", where,
                       text);
@@ -392,9 +400,10 @@ static struct status *parse_format(struct conf *c, struct conf_node *value, cons
     return NULL;
 }
 
-static struct status *parse_component(struct conf *c, const char *name, struct conf_node *value,
-                                      const char *where, void *target)
+static struct status *parse_component(struct conf *c, struct conf_node *key, const char *name,
+                                      struct conf_node *value, const char *where, void *target)
 {
+    (void)key;
     struct log_settings *s = target;
     if (s->component_count == COMPONENTS_MAX) {
         return conf_error(c, value, "more than %d components", COMPONENTS_MAX);

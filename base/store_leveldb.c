@@ -74,6 +74,10 @@ static struct status *status_take(const char *path, char *err)
                          "Free some space on its file system and start the server again.");
     } else {
         st = status_new(IO, "the store \"%s\" failed: %s", path, err);
+        if (strstr(err, strerror(EACCES)) != NULL || strstr(err, strerror(EROFS)) != NULL) {
+            st = status_hint(st, "The server's user must own the directory and all files in it, "
+                                 "and its file system must be writable.");
+        }
     }
     leveldb_free(err);
     return st;

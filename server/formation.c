@@ -152,7 +152,9 @@ struct status *formation_form(struct fiber *f, struct loop *l, const struct conf
                               struct identity *id)
 {
     if (id->cluster_id != 0) {
-        if (strcmp(id->cluster_name, c->cluster_name) != 0 || id->node_id != c->node_id) {
+        /* A node that joined has the id that the cluster gave it. */
+        bool is_same_node = id->node_id == c->node_id || c->join != NULL;
+        if (strcmp(id->cluster_name, c->cluster_name) != 0 || !is_same_node) {
             return status_hint(
                 status_new(INVALID, "data directory \"%s\" belongs to node %llu of cluster \"%s\"",
                            c->data_dir, (unsigned long long)id->node_id, id->cluster_name),
@@ -205,6 +207,49 @@ struct status *formation_form(struct fiber *f, struct loop *l, const struct conf
     qsort(id->formed, (size_t)id->formed_count, sizeof(id->formed[0]), compare_formed);
     id->cluster_id = cluster_id_of(id);
     return identity_save(c->data_dir, id);
+}
+
+struct status *formation_strangers(struct fiber *f, struct loop *l, const struct config *c,
+                                   const struct identity *id)
+{
+    uint64_t other_id = 0;
+    const struct config_peer *last = NULL;
+    int strangers = 0;
+    for (int i = 0; i < c->peer_count; i++) {
+        const struct config_peer *p = &c->peers[i];
+        struct identity theirs = {0};
+        uint64_t nonce;
+        if (p->node_id == id->node_id) {
+            continue;
+        }
+        struct status *st = ask(f, l, c, p, id, &theirs, &nonce);
+        if (st != NULL) { /* away, or of another name: then it is no member of any other cluster */
+            status_free(st);
+            continue;
+        }
+        if (theirs.cluster_id != 0 && theirs.cluster_id != id->cluster_id &&
+            (other_id == 0 || other_id == theirs.cluster_id)) {
+            other_id = theirs.cluster_id;
+            last = p;
+            strangers++;
+        }
+    }
+    int majority = c->peer_count / 2 + 1;
+    if (strangers <= c->peer_count - majority) {
+        return NULL;
+    }
+    return status_hint(
+        status_detail(
+            status_new(INVALID,
+                       "data directory \"%s\" belongs to another cluster of the name \"%s\" than "
+                       "the servers of cluster.initial",
+                       c->data_dir, c->cluster_name),
+            "It is node %llu of cluster %016llx; %d of them, such as node %llu at %s:%u, belong to "
+            "cluster %016llx.",
+            (unsigned long long)id->node_id, (unsigned long long)id->cluster_id, strangers,
+            (unsigned long long)last->node_id, last->host, last->grpc_port,
+            (unsigned long long)other_id),
+        "Check storage.data_dir and the addresses of cluster.initial.");
 }
 
 struct status *formation_join(struct fiber *f, struct loop *l, const struct config *c,

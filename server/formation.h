@@ -29,6 +29,11 @@ void formation_serve(struct grpc_front *front, struct identity *id, const struct
 struct status *formation_form(struct fiber *f, struct loop *l, const struct config *c,
                               struct identity *id) STATUS_MUST_CHECK;
 
+/* For a member that does not find its cluster: INVALID when so many of the listed nodes belong to
+ * one other cluster that there is no majority for this one. What does not answer proves nothing. */
+struct status *formation_strangers(struct fiber *f, struct loop *l, const struct config *c,
+                                   const struct identity *id) STATUS_MUST_CHECK;
+
 /* Joins by c->join. *out_reply lives in the arena. */
 struct status *formation_join(struct fiber *f, struct loop *l, const struct config *c,
                               struct identity *id, struct arena *a,

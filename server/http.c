@@ -63,7 +63,7 @@ struct status *http_create(const char *host, uint16_t port, struct http **out)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
     if (inet_pton(AF_INET, host, &address.sin_addr) != 1) {
-        return status_new(INVALID, "http: \"%s\" is not an IPv4 address", host);
+        return status_new(INVALID, "HTTP: \"%s\" is not an IPv4 address", host);
     }
     struct http *h = MEM_NEW(struct http);
     h->daemon =
@@ -75,8 +75,9 @@ struct status *http_create(const char *host, uint16_t port, struct http **out)
         int e = errno;
         mem_free(h);
         return status_hint(
-            status_new(INVALID, "http: cannot listen on %s:%u: %s", host, port, strerror(e)),
-            "Choose another ports.http, or stop what uses the port.");
+            status_new(INVALID, "cannot listen for HTTP on %s:%u: %s", host, port, strerror(e)),
+            e == EADDRNOTAVAIL ? "This machine has no such address."
+                               : "Choose another port, or stop what uses it.");
     }
     *out = h;
     return NULL;

@@ -1,14 +1,14 @@
 /*
  * The identity file `<data_dir>/identity`:
  *
- *   sherd-identity 1
+ *   sherd-identity 2
  *   node 3
  *   nonce 9f3c...
  *   cluster 7d21... name
  *   member 1
  *   formed 1 0a33...
  *   formed 2 ...
- *   end
+ *   end 8c01...          checksum of all before it; format 1 had none
  */
 #include "identity.h"
 
@@ -23,17 +23,27 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 static struct status *io_error(const char *what, const char *path)
 {
     int e = errno;
     struct status *st =
-        status_sql(IO, e == ENOSPC ? "53100" : "58030", "%s \"%s\": %s", what, path, strerror(e));
-    if (e == EACCES || e == EROFS) {
+        status_sql(IO, e == ENOSPC || e == EDQUOT ? "53100" : "58030", "%s \"%s\": %s", what, path, strerror(e));
+    switch (e) {
+    case EACCES:
+    case EPERM:
+    case EROFS:
         return status_hint(
             st, "The server's user must own the data directory and be able to write to it.");
+    case ENOTDIR:
+        return status_hint(st, "storage.data_dir must name a directory, or one to be made.");
+    case ENOSPC:
+    case EDQUOT:
+        return status_hint(st, "Free some space on the file system.");
+    default:
+        return st;
     }
-    return e == ENOSPC ? status_hint(st, "Free some space on the file system.") : st;
 }
 
 static struct status *make_dirs(const char *path)
@@ -46,8 +56,12 @@ static struct status *make_dirs(const char *path)
         }
         char was = *p;
         *p = '\0';
+        struct stat info;
         if (mkdir(copy, 0700) != 0 && errno != EEXIST) {
             st = io_error("cannot create directory", copy);
+        } else if (stat(copy, &info) == 0 && !S_ISDIR(info.st_mode)) {
+            errno = ENOTDIR;
+            st = io_error("cannot use", copy);
         }
         *p = was;
         if (was == '\0') {
@@ -58,15 +72,31 @@ static struct status *make_dirs(const char *path)
     return st;
 }
 
+/* Of everything before the line "end". */
+static uint64_t checksum(const char *text)
+{
+    const char *end = strstr(text, "\nend");
+    return end == NULL ? 0 : XXH3_64bits(text, (size_t)(end - text) + 1);
+}
+
+static struct status *damaged(const char *path)
+{
+    return status_hint(status_new(CORRUPT, "%s/identity is damaged", path),
+                       "Restore the file from a copy, or give the node a new directory and a new "
+                       "node id.");
+}
+
 static struct status *parse(const char *path, char *text, struct identity *out)
 {
     bool has_end = false;
     int line = 0;
+    unsigned version = 0;
+    uint64_t sum = checksum(text);
     memset(out, 0, sizeof(*out));
     for (char *save = NULL, *l = strtok_r(text, "\n", &save); l != NULL;
          l = strtok_r(NULL, "\n", &save)) {
         line++;
-        unsigned version, member;
+        unsigned member;
         uint64_t a, b;
         if (line == 1) {
             if (sscanf(l, "sherd-identity %u", &version) != 1) {
@@ -91,17 +121,15 @@ static struct status *parse(const char *path, char *text, struct identity *out)
                    out->formed_count < CONFIG_PEERS_MAX) {
             out->formed[out->formed_count].node_id = a;
             out->formed[out->formed_count++].nonce = b;
-        } else if (strcmp(l, "end") == 0) {
+        } else if (version == 1 && strcmp(l, "end") == 0) {
+            has_end = true;
+        } else if (sscanf(l, "end %" SCNx64, &a) == 1 && a == sum) {
             has_end = true;
         } else {
-            return status_new(CORRUPT, "%s/identity:%d: not understood", path, line);
+            return damaged(path);
         }
     }
-    if (!has_end || out->nonce == 0) {
-        return status_hint(status_new(CORRUPT, "%s/identity is damaged", path),
-                           "Restore the directory, or give the node a new one and a new node id.");
-    }
-    return NULL;
+    return has_end && out->nonce != 0 ? NULL : damaged(path);
 }
 
 struct status *identity_save(const char *data_dir, const struct identity *id)
@@ -120,7 +148,7 @@ struct status *identity_save(const char *data_dir, const struct identity *id)
         buf_printf(&b, "formed %" PRIu64 " %" PRIx64 "\n", id->formed[i].node_id,
                    id->formed[i].nonce);
     }
-    buf_printf(&b, "end\n");
+    buf_printf(&b, "end %" PRIx64 "\n", XXH3_64bits(b.data, b.len));
     fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0) {
         st = io_error("cannot write", temp);

@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-#define IDENTITY_FORMAT 1
+#define IDENTITY_FORMAT 2
 
 struct identity {
     uint64_t node_id;

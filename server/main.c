@@ -92,6 +92,14 @@ static void on_signal(int signum, void *ctx)
     fiber_wake(m->fiber);
 }
 
+/* 0, which is no port, for what is not a number. */
+static long parse_port(const char *text)
+{
+    char *end;
+    long port = strtol(text, &end, 10);
+    return *end == '\0' ? port : 0;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -104,8 +112,9 @@ int main(int argc, char **argv)
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    const char *config_path = NULL, *data_dir = NULL, *level = NULL;
-    bool is_dev = false;
+    const char *config_path = NULL, *data_dir = NULL;
+    enum log_level level = LOG_INFO;
+    bool has_level = false, is_dev = false;
     long sql_port = 7432;
     int o;
     while ((o = getopt_long(argc, argv, "c:dD:p:l:vh", options, NULL)) != -1) {
@@ -120,10 +129,14 @@ int main(int argc, char **argv)
             data_dir = optarg;
             break;
         case 'p':
-            sql_port = strtol(optarg, NULL, 10);
+            sql_port = parse_port(optarg);
             break;
         case 'l':
-            level = optarg;
+            has_level = log_level_parse(optarg, &level);
+            if (!has_level) {
+                fputs(usage, stderr);
+                return 2;
+            }
             break;
         case 'v':
             puts("sherdd 0.1.0");
@@ -169,11 +182,8 @@ int main(int argc, char **argv)
         }
         LOGW("server", "failpoints are on, this server is for tests: %s", points);
     }
-    if (level != NULL) {
-        log_set_level(strcmp(level, "debug") == 0   ? LOG_DEBUG
-                      : strcmp(level, "warn") == 0  ? LOG_WARN
-                      : strcmp(level, "error") == 0 ? LOG_ERROR
-                                                    : LOG_INFO);
+    if (has_level) {
+        log_set_level(level);
     }
     m.node.loop = loop_uv_create();
     static const int signals[] = {SIGTERM, SIGINT};

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define HEARTBEAT_MS 1000
+#define DOUBT_AFTER_MS 2000 /* a start that takes longer asks who the others are */
 
 /* ---- addresses ---- */
 
@@ -183,6 +184,12 @@ static void heartbeat_fiber(struct fiber *f, void *arg)
 
 /* ---- start ---- */
 
+/* Says which key of the config an error is about. */
+static struct status *named(const char *key, struct status *st)
+{
+    return st == NULL ? NULL : status_wrap(st, "%s", key);
+}
+
 static struct status *open_stores(struct node *n)
 {
     const struct config *c = n->config;
@@ -206,8 +213,9 @@ static struct status *open_stores(struct node *n)
 static struct status *start_groups(struct fiber *f, struct node *n)
 {
     const struct config *c = n->config;
-    TRY(peer_link_tcp_create(n->loop, n->identity.node_id, n->identity.cluster_id, c->listen,
-                             c->raft_port, resolve_raft, n, &n->peers));
+    TRY(named("ports.raft",
+              peer_link_tcp_create(n->loop, n->identity.node_id, n->identity.cluster_id, c->listen,
+                                   c->raft_port, resolve_raft, n, &n->peers)));
     struct group_host_options o = {.loop = n->loop,
                                    .node_id = n->identity.node_id,
                                    .log = n->log,
@@ -262,6 +270,44 @@ static struct status *start_metadata(struct fiber *f, struct node *n,
     return NULL;
 }
 
+/*
+ * A data directory of another cluster with the same name and addresses is refused by its peers, and
+ * would wait for its own for ever. While the start waits, this asks the peers who they are.
+ */
+static void doubt_fiber(struct fiber *f, void *arg)
+{
+    struct node *n = arg;
+    while (n->refusal == NULL && !status_consume(fiber_sleep(f, ms_to_ns(DOUBT_AFTER_MS)))) {
+        n->refusal = formation_strangers(f, n->loop, n->config, &n->identity);
+    }
+    if (n->refusal != NULL) {
+        fiber_cancel(n->starter);
+    }
+    gate_open(&n->doubt_gone);
+}
+
+/* The cluster knows this node, from here on. */
+static struct status *enter(struct fiber *f, struct node *n)
+{
+    n->starter = f;
+    gate_init(&n->doubt_gone);
+    struct fiber *doubt = fiber_spawn(n->loop, FIBER_STACK_LARGE, doubt_fiber, n);
+    struct status *st = meta_wait_ready(f, n->meta);
+    if (st == NULL) {
+        st = enroll(f, n);
+    }
+    fiber_mask(f);
+    fiber_cancel(doubt);
+    (void)status_consume(gate_wait(f, &n->doubt_gone));
+    fiber_unmask(f);
+    if (n->refusal != NULL) {
+        status_free(st);
+        st = n->refusal;
+        n->refusal = NULL;
+    }
+    return st;
+}
+
 struct status *node_start(struct fiber *f, struct node *n)
 {
     struct config *c = n->config;
@@ -269,9 +315,9 @@ struct status *node_start(struct fiber *f, struct node *n)
     TRY(identity_load(c->data_dir, loop_random(n->loop), &n->identity));
     TRY(open_stores(n));
     if (c->http_port != 0) {
-        TRY(http_create(c->listen, c->http_port, &n->http));
+        TRY(named("ports.http", http_create(c->listen, c->http_port, &n->http)));
     }
-    TRY(grpc_front_create(n->loop, c->listen, c->grpc_port, &n->front));
+    TRY(named("ports.grpc", grpc_front_create(n->loop, c->listen, c->grpc_port, &n->front)));
     formation_serve(n->front, &n->identity, c);
     node_admin_register(n);
     grpc_sql_register(n->front, n->loop, &n->router);
@@ -282,7 +328,7 @@ struct status *node_start(struct fiber *f, struct node *n)
     struct status *st = NULL;
     if (c->join != NULL && !n->identity.is_member) {
         TRY_GOTO(formation_join(f, n->loop, c, &n->identity, a, &joined), out);
-    } else if (c->join == NULL || !n->identity.is_member) {
+    } else {
         TRY_GOTO(formation_form(f, n->loop, c, &n->identity), out);
     }
     grpc_link_identity(n->link, n->identity.node_id, n->identity.cluster_id);
@@ -299,8 +345,7 @@ struct status *node_start(struct fiber *f, struct node *n)
                                          .workspace_max_bytes = (size_t)c->workspace_mb << 20};
         TRY_GOTO(shard_server_start(f, &o, &n->shards), out);
     }
-    TRY_GOTO(meta_wait_ready(f, n->meta), out);
-    TRY_GOTO(enroll(f, n), out);
+    TRY_GOTO(enter(f, n), out);
     n->heartbeat = fiber_spawn(n->loop, FIBER_STACK_SMALL, heartbeat_fiber, n);
     if (c->role_router) {
         struct router_options o = {.rpc = n->rpc,
@@ -309,7 +354,9 @@ struct status *node_start(struct fiber *f, struct node *n)
                                    .incarnation = n->incarnation,
                                    .config = c};
         TRY_GOTO(router_create(f, &o, &n->router), out);
-        TRY_GOTO(pgwire_create(n->router, c->listen, c->sql_port, &n->pgwire), out);
+        TRY_GOTO(
+            named("ports.sql", pgwire_create(n->router, c->listen, c->sql_port, &n->pgwire)),
+            out);
     }
     if (n->http != NULL) {
         http_set_ready(n->http, true);
@@ -365,4 +412,5 @@ void node_stop(struct fiber *f, struct node *n)
     store_close(n->log);
     store_close(n->state);
     http_destroy(n->http);
+    status_free(n->refusal);
 }

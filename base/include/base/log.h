@@ -16,6 +16,8 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 struct status *log_configure(const char *path, const char *dir,
                              const char *node_name) STATUS_MUST_CHECK;
 void log_shutdown(void);
+/* False: not one of debug, info, warn, error. */
+bool log_level_parse(const char *text, enum log_level *out_level);
 /* All components at this level, whatever the file says (tests, --log-level). */
 void log_set_level(enum log_level level);
 bool log_enabled(const char *component, enum log_level level);
