@@ -27,6 +27,7 @@
 #include "api/status_pb.h"
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "rpc_wire.h"
 
 #include <errno.h>
@@ -125,6 +126,7 @@ struct grpc_front {
     bool is_shut; /* the library's shutdown has completed */
     struct grpc_tag shutdown_tag;
     struct fiber *stopper;
+    struct metric *refused;
 };
 
 /* ---- the front's life ---- */
@@ -173,6 +175,8 @@ struct status *grpc_front_create(struct loop *l, const char *host, uint16_t port
     g->loop = l;
     g->hub = grpc_hub_get(l);
     list_head_init(&g->streams);
+    g->refused = metric_counter("sherd_grpc_refused_total", NULL,
+                                "gRPC calls of unknown methods or with a message that is none");
     /* Not MINIMAL_STACK: outside clients may compress, and are to be told of a message over the
      * limit by the standard code. It would save under a tenth of a batched call's CPU (test/bench).
      */
@@ -572,11 +576,12 @@ static void receive_done(struct grpc_tag *t, bool ok)
     op_done(s);
 }
 
-static struct status *unpack(const ProtobufCMessageDescriptor *d, struct arena *a,
-                             grpc_byte_buffer *buffer, void **out)
+static struct status *unpack(struct grpc_front *g, const ProtobufCMessageDescriptor *d,
+                             struct arena *a, grpc_byte_buffer *buffer, void **out)
 {
     struct grpc_bytes b;
     if (!grpc_bytes_open(&b, buffer)) {
+        metric_add(g->refused, 1);
         return status_new(INVALID, "a %s cannot be read", d->short_name);
     }
     struct status *st;
@@ -591,6 +596,9 @@ static struct status *unpack(const ProtobufCMessageDescriptor *d, struct arena *
         }
     }
     grpc_bytes_close(&b);
+    if (st != NULL) {
+        metric_add(g->refused, 1);
+    }
     return st;
 }
 
@@ -619,7 +627,7 @@ struct status *grpc_stream_receive(struct fiber *f, struct grpc_stream *s,
     if (buffer == NULL) {
         return NULL;
     }
-    struct status *st = unpack(d, arena, buffer, out_message);
+    struct status *st = unpack(s->front, d, arena, buffer, out_message);
     grpc_byte_buffer_destroy(buffer);
     return st;
 }
@@ -727,6 +735,7 @@ static void answer_unknown(struct slot *slot)
 {
     struct grpc_stream *s = stream_create(slot);
     struct slice name = grpc_view(&slot->details.method);
+    metric_add(s->front->refused, 1);
     int len = name.len > 200 ? 200 : (int)name.len;
     stream_finish(s, status_hint(status_new(UNSUPPORTED, "unknown method \"%.*s\"", len,
                                             (const char *)name.data),
@@ -759,7 +768,7 @@ static void accept_call(struct slot *slot)
                          "Try again, or another node.");
     } else if (m->request != NULL) {
         st = slot->payload == NULL ? status_new(INVALID, "%s was called without a message", m->name)
-                                   : unpack(m->request, s->arena, slot->payload, &s->request);
+                                   : unpack(g, m->request, s->arena, slot->payload, &s->request);
     }
     if (st != NULL) {
         stream_finish(s, st);

@@ -25,6 +25,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "grpc_front.h"
 #include "rpc_wire.h"
 
@@ -101,6 +102,7 @@ struct grpc_link {
     struct list streams;
     bool is_stopping;
     struct fiber *stopper;
+    struct metric *refused;
 };
 
 static struct grpc_link *link_of(struct rpc_link *base)
@@ -457,6 +459,7 @@ static void refuse(struct node_stream *s, const struct status *why)
 {
     char *peer = grpc_call_get_peer(s->call);
     LOGW("link", "refused %s: %s", peer, why->message);
+    metric_add(s->owner->refused, 1);
     gpr_free(peer);
     grpc_slice text = grpc_slice_from_copied_buffer(why->message, strnlen(why->message, 512));
     grpc_op ops[2] = {{.op = GRPC_OP_SEND_INITIAL_METADATA},
@@ -645,6 +648,7 @@ struct rpc_link *grpc_link_create(struct loop *loop, struct grpc_front *front, u
     l->resolve_ctx = resolve_ctx;
     list_head_init(&l->peers);
     list_head_init(&l->streams);
+    l->refused = metric_counter("sherd_rpc_refused_total", NULL, "Node streams refused");
     grpc_front_raw(front, STREAM_METHOD, accept_stream, front_gone, l);
     return &l->base;
 }

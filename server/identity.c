@@ -28,8 +28,8 @@
 static struct status *io_error(const char *what, const char *path)
 {
     int e = errno;
-    struct status *st =
-        status_sql(IO, e == ENOSPC || e == EDQUOT ? "53100" : "58030", "%s \"%s\": %s", what, path, strerror(e));
+    struct status *st = status_sql(IO, e == ENOSPC || e == EDQUOT ? "53100" : "58030",
+                                   "%s \"%s\": %s", what, path, strerror(e));
     switch (e) {
     case EACCES:
     case EPERM:

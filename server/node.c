@@ -354,9 +354,8 @@ struct status *node_start(struct fiber *f, struct node *n)
                                    .incarnation = n->incarnation,
                                    .config = c};
         TRY_GOTO(router_create(f, &o, &n->router), out);
-        TRY_GOTO(
-            named("ports.sql", pgwire_create(n->router, c->listen, c->sql_port, &n->pgwire)),
-            out);
+        TRY_GOTO(named("ports.sql", pgwire_create(n->router, c->listen, c->sql_port, &n->pgwire)),
+                 out);
     }
     if (n->http != NULL) {
         http_set_ready(n->http, true);

@@ -32,9 +32,9 @@ struct node {
     uint64_t incarnation;
     struct fiber *heartbeat;
     struct gate heartbeat_gone;
-    struct fiber *starter;   /* in node_start() */
-    struct gate doubt_gone;  /* of a start that waits for the cluster */
-    struct status *refusal;  /* why that can never succeed, or NULL */
+    struct fiber *starter;  /* in node_start() */
+    struct gate doubt_gone; /* of a start that waits for the cluster */
+    struct status *refusal; /* why that can never succeed, or NULL */
     bool is_stopping;
 };
 

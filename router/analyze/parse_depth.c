@@ -5,13 +5,19 @@
  * The tree gets deep in two ways: by nesting (parentheses, brackets, CASE) and by chains (a + b + c
  * is ((a + b) + c)). A comma or AND/OR at a level ends its operator chain; UNION and JOIN chains go
  * on to the end of the level. The sums over all open levels bound the depth of the tree from above.
+ *
+ * The lexer matches a run of operator characters as a whole and then gives back all but the first
+ * operator, or the start of a comment, so its work is the sum of what is left of the run at each of
+ * them: quadratic for a text like a hundred thousand comments in comments.
  */
 #include "parse_depth.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <strings.h>
 
 enum { LEVELS = 1024 };
+#define RUN_WORK_MAX ((size_t)64 << 20) /* some 0.1 s of the lexer */
 
 struct depth_scan {
     const uint8_t *p, *end;
@@ -20,7 +26,22 @@ struct depth_scan {
     int ops[LEVELS];    /* operators since the last comma */
     int sticky[LEVELS]; /* set operations, joins */
     int max_nesting, max_chain;
+    const uint8_t *run_end; /* of the operator characters around p */
+    size_t run_work;        /* characters that the lexer looks at again and again */
 };
+
+/* An operator or the start of a comment is at p. */
+static void run_count(struct depth_scan *s)
+{
+    if (s->p >= s->run_end) {
+        s->run_end = s->p;
+        while (s->run_end < s->end && *s->run_end != '\0' &&
+               strchr("~!@#^&|`?+-*/%<>=", *s->run_end) != NULL) {
+            s->run_end++;
+        }
+    }
+    s->run_work += (size_t)(s->run_end - s->p);
+}
 
 static void skip_quoted(struct depth_scan *s, uint8_t quote, bool backslash)
 {
@@ -47,6 +68,7 @@ static void skip_comment(struct depth_scan *s)
     int level = 0;
     while (s->p + 1 < s->end) {
         if (s->p[0] == '/' && s->p[1] == '*') {
+            run_count(s);
             level++;
             s->p += 2;
         } else if (s->p[0] == '*' && s->p[1] == '/') {
@@ -186,8 +208,10 @@ static void scan_char(struct depth_scan *s)
     case '&':
     case '|':
     case ':':
+        run_count(s);
         chain(s, &s->ops[s->depth]);
-        while (s->p + 1 < s->end && s->p[1] == c && c != '-' && c != '/') {
+        /* Signs are operators of their own. */
+        while (s->p + 1 < s->end && s->p[1] == c && c != '-' && c != '+' && c != '/') {
             s->p++;
         }
         break;
@@ -199,11 +223,12 @@ static void scan_char(struct depth_scan *s)
 
 void parse_depth(struct slice sql, int nesting_max, int chain_max, int *out_nesting, int *out_chain)
 {
-    struct depth_scan s = {.p = sql.data, .end = sql.data + sql.len};
+    struct depth_scan s = {.p = sql.data, .end = sql.data + sql.len, .run_end = sql.data};
     if (nesting_max >= LEVELS) {
         nesting_max = LEVELS - 1;
     }
-    while (s.p < s.end && s.max_nesting <= nesting_max && s.max_chain <= chain_max) {
+    while (s.p < s.end && s.max_nesting <= nesting_max && s.max_chain <= chain_max &&
+           s.run_work <= RUN_WORK_MAX) {
         uint8_t c = *s.p;
         if (c == '\'' || c == '"') {
             skip_quoted(&s, c, false);
@@ -221,5 +246,5 @@ void parse_depth(struct slice sql, int nesting_max, int chain_max, int *out_nest
         }
     }
     *out_nesting = s.max_nesting;
-    *out_chain = s.max_chain;
+    *out_chain = s.run_work > RUN_WORK_MAX ? INT_MAX : s.max_chain;
 }

@@ -121,6 +121,9 @@ void conn_fatal(struct conn *c, struct status *st)
 {
     if (!c->is_ending && !c->is_gone) {
         put_error(&c->out, 'E', "FATAL", st);
+        if (strcmp(st->sqlstate, "08P01") == 0) {
+            metric_add(c->pg->m_malformed, 1);
+        }
     }
     status_free(st);
     c->is_ending = true;

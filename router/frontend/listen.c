@@ -30,6 +30,8 @@ struct status *pgwire_create(struct router *r, const char *host, uint16_t port, 
         metric_counter("sherd_pg_accepted_total", NULL, "PostgreSQL connections accepted");
     pg->m_refused = metric_counter("sherd_pg_refused_total", NULL,
                                    "PostgreSQL connections refused before login");
+    pg->m_malformed = metric_counter("sherd_pg_malformed_total", NULL,
+                                     "PostgreSQL connections ended for a protocol violation");
     struct status *st = tcp_listen(pg->loop, host, port, on_accept, pg, &pg->listener);
     if (st != NULL) {
         mem_free(pg);

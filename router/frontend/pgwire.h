@@ -33,7 +33,7 @@ struct pgwire {
     size_t message_limit; /* bytes */
     bool is_closing;
     struct cond conn_ended;
-    struct metric *m_conns, *m_accepted, *m_refused;
+    struct metric *m_conns, *m_accepted, *m_refused, *m_malformed;
 };
 
 enum conn_phase {

@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 from cluster import Cluster, free_port_range, query
-from server import SHERDD, Failed, Server, expect, expect_text, run_cases
+from server import SHERDD, Server, expect, expect_text, run_cases
 
 # A file with one key replaced: (what is written, texts of the refusal).
 SOUND = """cluster:

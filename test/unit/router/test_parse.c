@@ -84,6 +84,9 @@ static void hostile_nesting_gets_54001(void **state)
     expect_state(w, repeat("SELECT * FROM a", " JOIN a ON true", 5000, ""), "54001");
     expect_state(w, repeat("SELECT 1", "::int", 5000, ""), "54001");
     expect_state(w, repeat("SELECT ", "- ", 100000, "1"), "54001");
+    expect_state(w, repeat("SELECT ", "+", 100000, "1"), "54001");
+    expect_state(w, repeat("SELECT 1 ", "/*", 50000, ""), "54001");
+    expect_state(w, repeat("SELECT 1 ", "/**/", 50000, ""), "54001");
 }
 
 static void deep_but_allowed_statements_answer(void **state)
