@@ -141,6 +141,11 @@ struct status *store_iter_status(struct store_iter *it)
     return it->ops->iter_status(it);
 }
 
+uint64_t store_free_bytes(struct store *s)
+{
+    return s->ops->free_bytes(s);
+}
+
 uint64_t store_approximate_size(struct store *s, struct slice start, struct slice end)
 {
     return s->ops->approximate_size(s, start, end);

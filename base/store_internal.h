@@ -27,6 +27,7 @@ struct store_ops {
     struct slice (*iter_key)(const struct store_iter *it);
     struct slice (*iter_value)(const struct store_iter *it);
     struct status *(*iter_status)(struct store_iter *it);
+    uint64_t (*free_bytes)(struct store *s);
     uint64_t (*approximate_size)(struct store *s, struct slice start, struct slice end);
     void (*compact)(struct store *s, struct slice start, struct slice end);
 };

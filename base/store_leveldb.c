@@ -3,7 +3,8 @@
  *
  * The first write that fails closes the store to writing: the tail of the write-ahead log is
  * unknown then, and LevelDB itself would append behind it (only a failed sync stops it). Every
- * later write gets the same error. Reads go on.
+ * later write gets the same error. Reads go on. Damage that a read meets closes the store in the
+ * same way: who keeps a replica in it learns so at the next write, and must not go on as one.
  */
 #include "base/check.h"
 #include "base/mem.h"
@@ -13,7 +14,11 @@
 #include <errno.h>
 #include <leveldb/c.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
+#define REBUILD_HINT                                                                               \
+    "Restore the directory, or stop the node, and let it join with an empty directory and an "     \
+    "unused node.id (cluster.join): its replicas are rebuilt from the others."
 #define WRITE_BUFFER_DEFAULT ((size_t)16 << 20)
 #define CACHE_DEFAULT ((size_t)32 << 20)
 #define BLOOM_BITS 10
@@ -65,10 +70,14 @@ static const leveldb_snapshot_t *snap_of(const struct store_snapshot *snap)
 static struct status *status_take(const char *path, char *err)
 {
     struct status *st;
-    if (strncmp(err, "Corruption", strlen("Corruption")) == 0) {
-        st = status_hint(
-            status_new(CORRUPT, "damaged data in \"%s\": %s", path, err),
-            "Take this replica out of the cluster and let it be rebuilt from the others.");
+    if (strncmp(err, "Corruption", strlen("Corruption")) == 0 ||
+        (strstr(err, ".ldb: ") != NULL && strstr(err, strerror(EINVAL)) != NULL)) {
+        /* A table that is shorter than its index says is no valid argument to the library. */
+        st =
+            status_hint(status_new(CORRUPT, "damaged data in \"%s\": %s", path, err), REBUILD_HINT);
+    } else if (strstr(err, "create_if_missing is false") != NULL) {
+        st = status_hint(status_new(CORRUPT, "damaged data: there is no store in \"%s\"", path),
+                         REBUILD_HINT);
     } else if (strstr(err, strerror(ENOSPC)) != NULL || strstr(err, strerror(EDQUOT)) != NULL) {
         st = status_hint(status_sql(LIMIT, "53100", "no space left in \"%s\": %s", path, err),
                          "Free some space on its file system and start the server again.");
@@ -80,6 +89,27 @@ static struct status *status_take(const char *path, char *err)
         }
     }
     leveldb_free(err);
+    return st;
+}
+
+/* The first failure stays. */
+static void close_writes(struct store_ldb *s, const struct status *st)
+{
+    struct status *kept = status_copy(st);
+    struct status *none = NULL;
+    if (!__atomic_compare_exchange_n(&s->failure, &none, kept, false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_RELAXED)) {
+        status_free(kept);
+    }
+}
+
+/* Of a read. Takes LevelDB's error text. */
+static struct status *read_failed(struct store_ldb *s, char *err)
+{
+    struct status *st = status_take(s->path, err);
+    if (st->code == STATUS_CORRUPT) {
+        close_writes(s, st);
+    }
     return st;
 }
 
@@ -122,13 +152,15 @@ struct status *store_leveldb_open(const char *path, const struct store_options *
     if (path[0] == '\0') {
         return status_new(INVALID, "the path of a store is empty");
     }
-    TRY(fs_make_dirs(path));
+    if (!o->must_exist) {
+        TRY(fs_make_dirs(path));
+    }
     struct store_ldb *s = MEM_NEW(struct store_ldb);
     s->base.ops = &ldb_ops;
     s->path = mem_strdup(path);
     s->cache = leveldb_cache_create_lru(o->cache_bytes ? o->cache_bytes : CACHE_DEFAULT);
     s->options = leveldb_options_create();
-    leveldb_options_set_create_if_missing(s->options, 1);
+    leveldb_options_set_create_if_missing(s->options, !o->must_exist);
     leveldb_options_set_write_buffer_size(s->options, o->write_buffer_bytes ? o->write_buffer_bytes
                                                                             : WRITE_BUFFER_DEFAULT);
     leveldb_options_set_cache(s->options, s->cache);
@@ -181,7 +213,7 @@ static struct status *ldb_get(struct store *base, const struct store_snapshot *s
         leveldb_readoptions_destroy(r);
     }
     if (err != NULL) {
-        return status_take(s->path, err);
+        return read_failed(s, err);
     }
     buf_clear(out);
     *out_found = value != NULL;
@@ -242,12 +274,7 @@ static struct status *write_batch(struct store_ldb *s, leveldb_writebatch_t *bat
         return NULL;
     }
     struct status *st = status_take(s->path, err);
-    struct status *kept = status_copy(st);
-    struct status *none = NULL;
-    if (!__atomic_compare_exchange_n(&s->failure, &none, kept, false, __ATOMIC_ACQ_REL,
-                                     __ATOMIC_RELAXED)) {
-        status_free(kept);
-    }
+    close_writes(s, st);
     return st;
 }
 
@@ -351,7 +378,14 @@ static struct status *ldb_iter_status(struct store_iter *base)
 {
     char *err = NULL;
     leveldb_iter_get_error(iter_of(base), &err);
-    return err == NULL ? NULL : status_take(((struct ldb_iter *)base)->store->path, err);
+    return err == NULL ? NULL : read_failed(((struct ldb_iter *)base)->store, err);
+}
+
+static uint64_t ldb_free_bytes(struct store *base)
+{
+    struct statvfs info;
+    return statvfs(of(base)->path, &info) == 0 ? (uint64_t)info.f_bavail * info.f_frsize
+                                               : UINT64_MAX;
 }
 
 static uint64_t ldb_approximate_size(struct store *base, struct slice start, struct slice end)
@@ -395,6 +429,7 @@ static const struct store_ops ldb_ops = {
     .iter_key = ldb_iter_key,
     .iter_value = ldb_iter_value,
     .iter_status = ldb_iter_status,
+    .free_bytes = ldb_free_bytes,
     .approximate_size = ldb_approximate_size,
     .compact = ldb_compact,
 };

@@ -675,6 +675,12 @@ static struct status *mem_iter_status(struct store_iter *base)
     return ((struct mem_iter *)base)->store->data == NULL ? gone() : NULL;
 }
 
+static uint64_t mem_free_bytes(struct store *base)
+{
+    (void)base;
+    return UINT64_MAX;
+}
+
 static uint64_t mem_approximate_size(struct store *base, struct slice start, struct slice end)
 {
     struct mem_store *s = of(base);
@@ -933,6 +939,7 @@ static const struct store_ops mem_ops = {
     .iter_key = mem_iter_key,
     .iter_value = mem_iter_value,
     .iter_status = mem_iter_status,
+    .free_bytes = mem_free_bytes,
     .approximate_size = mem_approximate_size,
     .compact = mem_compact,
 };

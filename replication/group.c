@@ -680,6 +680,18 @@ static struct status *open_image(struct fiber *f, struct group *g)
             (unsigned long long)g->image.snapshot.index);
         return status_hint(st, "The state store does not belong to the log store.");
     }
+    /* An entry is durable before it is committed, and committed before it is applied. */
+    uint64_t last = g->image.first_index + g->image.count - 1;
+    if (g->stored_applied > last) {
+        struct status *st = status_new(
+            CORRUPT,
+            "damaged raft log: that of group %llu ends at entry %llu, its state has entry %llu",
+            (unsigned long long)g->id, (unsigned long long)last,
+            (unsigned long long)g->stored_applied);
+        return status_hint(st, "It is an older copy of the log store, which has forgotten votes "
+                               "and entries: restore the newest, or let the node join with an "
+                               "empty directory and an unused node.id.");
+    }
     return NULL;
 }
 

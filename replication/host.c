@@ -134,7 +134,8 @@ void group_host_destroy(struct group_host *h)
 void host_fatal(struct group_host *h, struct status *st)
 {
     if (h->on_fatal == NULL) {
-        fatal("replication: %s", st->message);
+        fatal("replication: %s%s%s", st->message, st->hint != NULL ? "; hint: " : "",
+              st->hint != NULL ? st->hint : "");
     }
     h->on_fatal(h->on_fatal_ctx, st);
 }

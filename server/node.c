@@ -196,11 +196,15 @@ static struct status *open_stores(struct node *n)
     char *log_path = mem_printf("%s/raft", c->data_dir);
     char *state_path = mem_printf("%s/state", c->data_dir);
     struct store_options log_options = {
-        .write_buffer_bytes = (size_t)16 << 20, .cache_bytes = (size_t)1 << 20, .paranoid = true};
+        .write_buffer_bytes = (size_t)16 << 20,
+        .cache_bytes = (size_t)1 << 20,
+        .paranoid = true,
+        .must_exist = n->identity.is_member}; /* a member without its votes must not vote */
     struct store_options state_options = {.write_buffer_bytes = (size_t)c->write_buffer_mb << 20,
                                           .cache_bytes = (size_t)c->cache_mb << 20,
                                           .paranoid = true,
-                                          .bloom = true};
+                                          .bloom = true,
+                                          .must_exist = n->identity.is_member};
     struct status *st = store_leveldb_open(log_path, &log_options, &n->log);
     if (st == NULL) {
         st = store_leveldb_open(state_path, &state_options, &n->state);

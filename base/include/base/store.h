@@ -32,7 +32,8 @@ struct store_options {
     size_t cache_bytes;        /* 0 = 32 MB */
     bool paranoid;             /* refuse damaged records instead of dropping them: log store */
     bool compress;
-    bool bloom; /* 10 bits a key: state store */
+    bool bloom;      /* 10 bits a key: state store */
+    bool must_exist; /* CORRUPT when there is no store yet, instead of an empty one */
 };
 
 /* The directory is created; a second open of it is refused with a message that says so. */
@@ -93,6 +94,8 @@ struct slice store_iter_value(const struct store_iter *it); /* until the next mo
 struct status *store_iter_status(struct store_iter *it) STATUS_MUST_CHECK;
 
 /* Bytes on disk between start and end, roughly. */
+/* Bytes that can still be written where the store lies; UINT64_MAX: not known, or no limit. */
+uint64_t store_free_bytes(struct store *s);
 uint64_t store_approximate_size(struct store *s, struct slice start, struct slice end);
 /* Blocks: call on a worker. Empty end = to the last key. */
 void store_compact(struct store *s, struct slice start, struct slice end);
