@@ -355,12 +355,12 @@ def flip_everywhere(path):
 
 
 def flip_rows(path):
-    """Only the middle of large tables, where rows are: a start does not read that."""
+    """Only the middle of large tables, where rows are: a read or a compaction meets it."""
     size = os.path.getsize(path)
     if size > 1 << 20:
         with open(path, "r+b") as f:
-            for i in range(50):
-                f.seek(size // 4 + i * (size // 100))
+            for i in range(6):
+                f.seek(size // 3 + i * (size // 20))
                 f.write(RNG.randbytes(8))
 
 
@@ -483,7 +483,7 @@ def rot_cases(rot):
                     damage(os.path.join(folder, f))
                 note = rot().outcome()
                 if damage is flip_rows:
-                    expect(note == "ended", f"{note}, not ended")
+                    expect(note != "sound", "the damage is not seen")
                 if damage in (flip_everywhere, os.unlink, cut) and kind in (".ldb", "MANIFEST", "CURRENT"):
                     expect(note != "sound" or store == "state", f"the damage is not seen: {note}")
                 return note

@@ -585,6 +585,78 @@ static void random_crashes_keep_the_durable_state(void **state)
     }
 }
 
+/* Flips a byte in the middle of the largest file of the directory with that ending. */
+static void damage_largest(const char *dir, const char *ending)
+{
+    char *command = mem_printf("ls -S '%s'/*%s | head -1", dir, ending);
+    char path[256] = "";
+    FILE *p = popen(command, "r");
+    assert_non_null(p);
+    assert_non_null(fgets(path, sizeof(path), p));
+    pclose(p);
+    path[strcspn(path, "\n")] = '\0';
+    FILE *f = fopen(path, "r+");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, 0, SEEK_END), 0);
+    long middle = ftell(f) / 2;
+    assert_int_equal(fseek(f, middle, SEEK_SET), 0);
+    int c = fgetc(f);
+    assert_int_equal(fseek(f, middle, SEEK_SET), 0);
+    assert_int_equal(fputc(c ^ 0x40, f), c ^ 0x40);
+    assert_int_equal(fclose(f), 0);
+    mem_free(command);
+}
+
+static void leveldb_takes_no_writes_after_damage_was_read(void **state)
+{
+    struct fixture *f = *state;
+    struct store_batch *b = store_batch_create(f->store);
+    char key[16];
+    for (int i = 0; i < 10000; i++) {
+        snprintf(key, sizeof(key), "k%06d", i);
+        store_batch_put(b, slice_str(key), slice_str("a value of some thirty bytes...."));
+    }
+    must(store_write(f->store, b, true));
+    must(store_flush(f->store));
+    store_close(f->store);
+    damage_largest(f->dir, ".ldb");
+    must(store_leveldb_open(f->dir, &(struct store_options){.paranoid = true, .must_exist = true},
+                            &f->store));
+    write_text(f->store, "x=1", true);
+    struct buf value = {0};
+    bool found;
+    struct status *st = NULL;
+    for (int i = 0; st == NULL && i < 10000; i++) {
+        snprintf(key, sizeof(key), "k%06d", i);
+        st = store_get(f->store, NULL, slice_str(key), &value, &found);
+    }
+    fails(st, STATUS_CORRUPT, "XX001");
+    store_batch_clear(b);
+    store_batch_put(b, slice_str("y"), slice_str("2"));
+    fails(store_write(f->store, b, true), STATUS_CORRUPT, "XX001");
+    must(store_get(f->store, NULL, slice_str("x"), &value, &found)); /* reads go on */
+    assert_true(found);
+    store_batch_destroy(b);
+    buf_deinit(&value);
+}
+
+static void leveldb_makes_no_store_that_must_exist(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/sherd-test-store-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    struct store *s = NULL;
+    fails(store_leveldb_open(dir, &(struct store_options){.must_exist = true}, &s), STATUS_CORRUPT,
+          "XX001");
+    char *gone = mem_printf("%s/gone", dir);
+    fails(store_leveldb_open(gone, &(struct store_options){.must_exist = true}, &s), STATUS_CORRUPT,
+          "XX001");
+    char *command = mem_printf("rm -rf '%s'", dir);
+    assert_int_equal(system(command), 0);
+    mem_free(command);
+    mem_free(gone);
+}
+
 #define BOTH(name)                                                                                 \
     {#name " (memory)", name, set_up_mem, tear_down, NULL},                                        \
     {                                                                                              \
@@ -604,6 +676,9 @@ int main(void)
         BOTH(a_large_value_comes_back_whole),
         BOTH(random_writes_agree_with_a_model),
         cmocka_unit_test(leveldb_tells_an_unusable_path),
+        cmocka_unit_test(leveldb_makes_no_store_that_must_exist),
+        cmocka_unit_test_setup_teardown(leveldb_takes_no_writes_after_damage_was_read,
+                                        set_up_leveldb, tear_down),
         cmocka_unit_test_setup_teardown(leveldb_refuses_all_writes_after_a_failed_one,
                                         set_up_leveldb, tear_down),
         MEM(a_power_cut_keeps_what_was_flushed_or_synced),
