@@ -78,6 +78,7 @@ static const struct conf_key storage_keys[] = {
     UINT32("write_buffer_mb", write_buffer_mb, 1, 4096),
     {"gc_ttl", CONF_SECONDS, AT(gc_ttl_s), 1, UINT64_C(365) * 86400, NULL, NULL},
     UINT32("shard_max_mb", shard_max_mb, 1, 1 << 20),
+    UINT32("reserve_mb", reserve_mb, 0, 1 << 20),
     END,
 };
 static const struct conf_key raft_keys[] = {
@@ -193,6 +194,7 @@ static struct config *config_new(void)
     cfg->shard_max_mb = 256;
     cfg->sql_connections_max = 1000;
     cfg->cache_mb = 32;
+    cfg->reserve_mb = 128;
     cfg->write_buffer_mb = 16;
     cfg->statement_mb = 16;
     cfg->workspace_mb = 256;

@@ -246,6 +246,12 @@ bool meta_node_alive(struct meta_server *s, uint64_t node_id)
     return meta_node_silent_ms(s, node_id) < s->options.node_dead_ms;
 }
 
+bool meta_node_low(struct meta_server *s, uint64_t node_id)
+{
+    const struct meta_node_seen *seen = meta_node_seen(s, node_id);
+    return seen != NULL && seen->is_low && meta_node_alive(s, node_id);
+}
+
 struct watermark {
     struct meta_server *server;
     struct arena *arena;
@@ -342,6 +348,7 @@ struct status *meta_handle_heartbeat(struct fiber *f, struct rpc_context *ctx, c
     seen->incarnation = r->incarnation;
     seen->heard_ns = loop_now_ns(s->loop);
     seen->oldest_snapshot = r->oldest_snapshot;
+    seen->is_low = r->low_on_space;
     if (r->n_replicas != seen->replica_count) {
         mem_free(seen->replicas);
         seen->replicas = mem_alloc(sizeof(*seen->replicas) * (r->n_replicas + 1));
@@ -357,6 +364,12 @@ struct status *meta_handle_heartbeat(struct fiber *f, struct rpc_context *ctx, c
     sherd__v1__meta_heartbeat_reply__init(reply);
     reply->revision = s->fsm.visible;
     reply->gc_watermark = meta_gc_watermark(s);
+    reply->low_nodes = ARENA_ARRAY(ctx->arena, uint64_t, s->seen_count);
+    for (size_t i = 0; i < s->seen_count; i++) {
+        if (meta_node_low(s, s->seen[i].node_id)) {
+            reply->low_nodes[reply->n_low_nodes++] = s->seen[i].node_id;
+        }
+    }
     *out_reply = reply;
     return NULL;
 }
@@ -393,6 +406,7 @@ static Sherd__V1__NodeStatus *node_status(struct meta_server *s, struct arena *a
     Sherd__V1__NodeStatus *out = ARENA_NEW(a, Sherd__V1__NodeStatus);
     sherd__v1__node_status__init(out);
     out->node = n;
+    out->low_on_space = meta_node_low(s, n->address->node_id);
     out->alive =
         n->state != SHERD__V1__NODE_STATE__NODE_GONE && meta_node_alive(s, n->address->node_id);
     out->silent_ms = meta_node_silent_ms(s, n->address->node_id);

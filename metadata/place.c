@@ -243,7 +243,8 @@ static Sherd__V1__NodeDesc *node_choose(const struct place *p, const Sherd__V1__
     size_t best_score = SIZE_MAX;
     for (size_t i = 0; i < p->view->node_count; i++) {
         Sherd__V1__NodeDesc *n = p->view->nodes[i];
-        if (!node_is_ready(p, n->address->node_id) || has_replica_on(d, n->address->node_id)) {
+        if (!node_is_ready(p, n->address->node_id) || has_replica_on(d, n->address->node_id) ||
+            meta_node_low(p->sched->server, n->address->node_id)) {
             continue;
         }
         size_t near = 0;
@@ -414,6 +415,13 @@ struct status *sched_repair(struct fiber *f, struct meta_sched *m)
 
 /* ---- leaders ---- */
 
+#define MOVES_MAX 16 /* off nodes that are low on space, in one pass */
+
+static bool can_lead(const struct place *p, uint64_t node_id)
+{
+    return node_is_ready(p, node_id) && !meta_node_low(p->sched->server, node_id);
+}
+
 struct leaders {
     size_t most, least; /* indexes of view.nodes */
     size_t most_count, least_count;
@@ -432,7 +440,7 @@ static struct leaders leaders_count(const struct place *p)
         if (!n->role_shard || n->state != SHERD__V1__NODE_STATE__NODE_LIVE) {
             continue;
         }
-        if (!node_is_ready(p, n->address->node_id)) {
+        if (!can_lead(p, n->address->node_id)) {
             continue;
         }
         size_t count = 0;
@@ -463,8 +471,13 @@ static const Sherd__V1__ReplicaDesc *move_target(const struct place *p, const st
         return NULL;
     }
     uint64_t to = 0;
-    if (d->preferred_leader != 0) {
-        to = d->preferred_leader == ss->leader_node || !node_is_ready(p, d->preferred_leader)
+    if (meta_node_low(p->sched->server, ss->leader_node)) { /* a node with space goes on with it */
+        for (size_t i = 0; to == 0 && i < d->n_replicas; i++) {
+            bool is_voter = d->replicas[i]->role == SHERD__V1__REPLICA_ROLE__REPLICA_VOTER;
+            to = is_voter && can_lead(p, d->replicas[i]->node_id) ? d->replicas[i]->node_id : 0;
+        }
+    } else if (d->preferred_leader != 0) {
+        to = d->preferred_leader == ss->leader_node || !can_lead(p, d->preferred_leader)
                  ? 0
                  : d->preferred_leader;
     } else if (l->is_known && l->most_count > l->least_count + 1 && l->least_count != SIZE_MAX &&
@@ -493,6 +506,7 @@ struct status *sched_balance(struct fiber *f, struct meta_sched *m)
     struct place p = place_make(m);
     struct leaders l = leaders_count(&p);
     struct status *st = NULL;
+    unsigned moves = 0;
     for (size_t i = 0; i < p.view->shard_count; i++) {
         Sherd__V1__ShardDesc *d = p.view->shards[i];
         const Sherd__V1__ReplicaDesc *to = move_target(&p, &l, d);
@@ -504,10 +518,13 @@ struct status *sched_balance(struct fiber *f, struct meta_sched *m)
         ss->is_busy = true;
         st = change(f, &p, d, TRANSFER, to->replica_id, to->node_id);
         ss->is_busy = false;
+        bool was_low = meta_node_low(m->server, ss->leader_node);
         if (st == NULL) {
             ss->leader_node = to->node_id;
         }
-        break; /* one a pass */
+        if (st != NULL || !was_low || ++moves == MOVES_MAX) {
+            break; /* for balance one a pass */
+        }
     }
     arena_destroy(p.arena);
     return st;

@@ -48,6 +48,7 @@ struct meta_node_seen { /* volatile, from heartbeats to this leader */
     uint64_t incarnation;
     uint64_t heard_ns;
     uint64_t oldest_snapshot;
+    bool is_low; /* on space */
     Sherd__V1__ReplicaStatus *replicas; /* scalars only: copied as structs */
     size_t replica_count;
 };
@@ -163,6 +164,8 @@ struct meta_node_seen *meta_node_seen(struct meta_server *s,
 /* Milliseconds since the node was heard, or since this leader began when it was not. */
 uint64_t meta_node_silent_ms(struct meta_server *s, uint64_t node_id);
 bool meta_node_alive(struct meta_server *s, uint64_t node_id);
+/* It has said that its disk is nearly full: no place for leaders and new replicas. */
+bool meta_node_low(struct meta_server *s, uint64_t node_id);
 /* Timestamp below which no snapshot is in use and gc_ttl is over; 0 = not known yet. */
 uint64_t meta_gc_watermark(struct meta_server *s);
 /* "cluster": false when the value is damaged. name is borrowed from the state. */

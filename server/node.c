@@ -152,14 +152,56 @@ static struct status *enroll(struct fiber *f, struct node *n)
 
 /* ---- heartbeat ---- */
 
+/* Below the reserve, and then until there is a quarter more than it. */
+static void watch_space(struct node *n)
+{
+    uint64_t reserve = (uint64_t)n->config->reserve_mb << 20;
+    uint64_t free_log = store_free_bytes(n->log), free_state = store_free_bytes(n->state);
+    uint64_t left = free_log < free_state ? free_log : free_state;
+    bool is_low = left < (n->is_low ? reserve + reserve / 4 : reserve);
+    if (is_low != n->is_low) {
+        if (is_low) {
+            LOGW("server",
+                 "low on space: %llu MB are free where \"%s\" is, storage.reserve_mb is %u: this "
+                 "node gives its leaderships away",
+                 (unsigned long long)(left >> 20), n->config->data_dir, n->config->reserve_mb);
+        } else {
+            LOGI("server", "enough space again: %llu MB", (unsigned long long)(left >> 20));
+        }
+    }
+    n->is_low = is_low;
+    metric_set(n->m_free, left > INT64_MAX ? INT64_MAX : (int64_t)left);
+    metric_set(n->m_low, is_low);
+}
+
+/* What the metadata leader knows of others, and what this node knows of itself. */
+static void take_low_nodes(struct node *n, const uint64_t *nodes, size_t count)
+{
+    uint64_t low[SHARD_LOW_NODES_MAX];
+    size_t low_count = 0;
+    if (n->is_low) {
+        low[low_count++] = n->identity.node_id;
+    }
+    for (size_t i = 0; i < count && low_count < SHARD_LOW_NODES_MAX; i++) {
+        if (nodes[i] != n->identity.node_id) {
+            low[low_count++] = nodes[i];
+        }
+    }
+    if (n->shards != NULL) {
+        shard_server_low_nodes(n->shards, low, low_count);
+    }
+}
+
 static void heartbeat_fiber(struct fiber *f, void *arg)
 {
     struct node *n = arg;
     while (!n->is_stopping) {
+        watch_space(n);
         struct arena *a = arena_create(0);
         Sherd__V1__MetaHeartbeatRequest q = SHERD__V1__META_HEARTBEAT_REQUEST__INIT;
         q.node_id = n->identity.node_id;
         q.incarnation = n->incarnation;
+        q.low_on_space = n->is_low;
         if (n->shards != NULL) {
             q.n_replicas = shard_server_report(n->shards, a, &q.replicas);
         }
@@ -173,6 +215,8 @@ static void heartbeat_fiber(struct fiber *f, void *arg)
         if (st != NULL) {
             LOGD("server", "heartbeat: %s", st->message);
             status_free(st);
+        } else {
+            take_low_nodes(n, r->low_nodes, r->n_low_nodes);
         }
         arena_destroy(a);
         if (status_consume(fiber_sleep(f, ms_to_ns(HEARTBEAT_MS)))) {
@@ -350,6 +394,8 @@ struct status *node_start(struct fiber *f, struct node *n)
         TRY_GOTO(shard_server_start(f, &o, &n->shards), out);
     }
     TRY_GOTO(enter(f, n), out);
+    n->m_free = metric_gauge("sherd_disk_free_bytes", NULL, "Free space where the data is");
+    n->m_low = metric_gauge("sherd_low_on_space", NULL, "1: less free than storage.reserve_mb");
     n->heartbeat = fiber_spawn(n->loop, FIBER_STACK_SMALL, heartbeat_fiber, n);
     if (c->role_router) {
         struct router_options o = {.rpc = n->rpc,

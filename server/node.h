@@ -5,6 +5,7 @@
 #include "api/grpc.h"
 #include "base/config.h"
 #include "base/fiber.h"
+#include "base/metrics.h"
 #include "base/store.h"
 #include "identity.h"
 #include "metadata/client.h"
@@ -30,6 +31,8 @@ struct node {
     struct pgwire *pgwire;
     struct http *http;
     uint64_t incarnation;
+    bool is_low; /* on space */
+    struct metric *m_free, *m_low;
     struct fiber *heartbeat;
     struct gate heartbeat_gone;
     struct fiber *starter;  /* in node_start() */

@@ -82,6 +82,8 @@ struct shard_server {
         *m_prepared;
     struct part_gauges gauges;
     struct metric *m_replicas, *m_follower_reads, *m_closes;
+    uint64_t low_nodes[SHARD_LOW_NODES_MAX];
+    size_t low_count;
 };
 
 /* Spawns fn; stop cancels it and waits for its end. */

@@ -82,6 +82,59 @@ static struct status *on_read(struct fiber *f, struct rpc_context *ctx, const vo
     return leave(&at, part_read(f, at.part, ctx->arena, q, r));
 }
 
+void shard_server_low_nodes(struct shard_server *s, const uint64_t *nodes, size_t count)
+{
+    s->low_count = count < SHARD_LOW_NODES_MAX ? count : SHARD_LOW_NODES_MAX;
+    for (size_t i = 0; i < s->low_count; i++) {
+        s->low_nodes[i] = nodes[i];
+    }
+}
+
+static bool is_low(const struct shard_server *s, uint64_t node_id)
+{
+    for (size_t i = 0; i < s->low_count; i++) {
+        if (s->low_nodes[i] == node_id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What would add rows is refused before the disks are full: a replica that cannot write its log
+ * ends, and a shard without a majority of them serves no reads either. */
+static struct status *check_space(const struct shard_server *s, const struct replica *r,
+                                  const Sherd__V1__WriteRequest *q)
+{
+    bool is_adding = false;
+    for (size_t i = 0; s->low_count > 0 && i < q->n_ops; i++) {
+        is_adding |= q->ops[i]->kind == SHERD__V1__OP_KIND__OP_INSERT ||
+                     q->ops[i]->kind == SHERD__V1__OP_KIND__OP_PUT;
+    }
+    if (!is_adding || r->group == NULL) {
+        return NULL;
+    }
+    struct group_replica config[GROUP_REPLICAS_MAX];
+    size_t n = group_config(r->group, config, GROUP_REPLICAS_MAX), voters = 0, low = 0;
+    struct buf names = {0};
+    for (size_t i = 0; i < n; i++) {
+        voters += config[i].is_voter;
+        if (config[i].is_voter && is_low(s, config[i].node_id)) {
+            buf_printf(&names, "%s%llu", low++ > 0 ? ", " : "",
+                       (unsigned long long)config[i].node_id);
+        }
+    }
+    struct status *st = NULL;
+    if (2 * low >= voters) {
+        st = status_hint(
+            status_sql(LIMIT, "53100", "shard %llu takes no new rows: no space left on node %.*s",
+                       (unsigned long long)r->shard_id, (int)names.len, (const char *)names.data),
+            "Free space where storage.data_dir is, or delete, drop or truncate; writes go on by "
+            "themselves once storage.reserve_mb is free.");
+    }
+    buf_deinit(&names);
+    return st;
+}
+
 static struct status *on_write(struct fiber *f, struct rpc_context *ctx, const void *request,
                                void **out_reply, void *handler_ctx)
 {
@@ -93,6 +146,10 @@ static struct status *on_write(struct fiber *f, struct rpc_context *ctx, const v
     struct at at;
     TRY(enter(f, s, q->shard_id, false, &at));
     metric_add(s->m_writes, 1);
+    struct status *space = check_space(s, at.replica, q);
+    if (space != NULL) {
+        return leave(&at, space);
+    }
     for (size_t i = 0; i < q->n_ops; i++) {
         struct slice key = slice_make(q->ops[i]->key.data, q->ops[i]->key.len);
         struct slice end = slice_make(q->ops[i]->value.data, q->ops[i]->value.len);

@@ -64,8 +64,10 @@ static const char *node_state(const node_status *n)
     if (!n->alive) {
         return "down";
     }
-    return n->node != NULL && n->node->state == SHERD__V1__NODE_STATE__NODE_DRAINING ? "draining"
-                                                                                     : "up";
+    if (n->node != NULL && n->node->state == SHERD__V1__NODE_STATE__NODE_DRAINING) {
+        return "draining";
+    }
+    return n->low_on_space ? "low on space" : "up";
 }
 
 static const char *node_roles(const node_status *n, char *out, size_t size)

@@ -39,6 +39,7 @@ struct config {
     uint32_t heartbeat_ms, election_ms;
     uint32_t gc_ttl_s;
     uint32_t shard_max_mb; /* split above this size */
+    uint32_t reserve_mb;   /* less free disk space: no new rows */
     uint32_t sql_connections_max;
     uint32_t cache_mb, write_buffer_mb;
     uint32_t statement_mb; /* largest SQL text */

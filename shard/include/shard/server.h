@@ -42,6 +42,10 @@ void shard_server_stop(struct fiber *f, struct shard_server *s);
 /* For the node's heartbeat: one entry per replica here, in the arena. */
 size_t shard_server_report(struct shard_server *s, struct arena *a,
                            Sherd__V1__ReplicaStatus ***out);
+/* The nodes that are low on space (at most SHARD_LOW_NODES_MAX are kept). Where a majority of a
+ * shard's voters is among them, statements that add rows get 53100; all else goes on. */
+#define SHARD_LOW_NODES_MAX 64
+void shard_server_low_nodes(struct shard_server *s, const uint64_t *nodes, size_t count);
 /* Hands leadership of all led shards to others (drain before a stop). */
 void shard_server_drain(struct fiber *f, struct shard_server *s);
 
