@@ -70,6 +70,9 @@ static const leveldb_snapshot_t *snap_of(const struct store_snapshot *snap)
 static struct status *status_take(const char *path, char *err)
 {
     struct status *st;
+    for (char *p = err; *p != '\0'; p++) { /* it may quote a damaged file */
+        *p = *p < ' ' || *p > '~' ? '?' : *p;
+    }
     if (strncmp(err, "Corruption", strlen("Corruption")) == 0 ||
         (strstr(err, ".ldb: ") != NULL && strstr(err, strerror(EINVAL)) != NULL)) {
         /* A table that is shorter than its index says is no valid argument to the library. */

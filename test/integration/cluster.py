@@ -38,7 +38,7 @@ class Cluster:
         self.up_seconds = None
 
     def cli(self, *args, check=True, timeout=90):
-        r = subprocess.run([os.path.join(BIN, "sherd"), *args], capture_output=True, text=True, timeout=timeout)
+        r = subprocess.run([os.path.join(BIN, "sherd"), *args], capture_output=True, text=True, errors="replace", timeout=timeout)
         if check and r.returncode != 0:
             raise RuntimeError(f"sherd {' '.join(args)}: exit {r.returncode}\n{r.stdout}{r.stderr}")
         return r

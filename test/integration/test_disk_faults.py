@@ -269,7 +269,7 @@ def full_to_the_last_byte():
         await_that(lambda: c.disks[3].fill(0) or not os.path.exists(f"/proc/{pid}") or
                    open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] == "Z",
                    "the server on the full disk ends", 60)
-        with open(os.path.join(c.dir, "node3", "output")) as f:
+        with open(os.path.join(c.dir, "node3", "output"), errors="replace") as f:
             said = f.read()
         expect_text(said, "no space left", "data/")
         w.await_progress("a write without it")
@@ -298,7 +298,7 @@ def failing_leader():
         c.disks[leader].power_cut()
         await_that(lambda: not os.path.exists(f"/proc/{pid}"), "the server with the failing disk ends", 60)
         ended = time.monotonic() - cut
-        with open(os.path.join(c.dir, f"node{leader}", "output")) as f:
+        with open(os.path.join(c.dir, f"node{leader}", "output"), errors="replace") as f:
             expect_text(f.read(), "data/raft", "Input/output error")
         w.await_progress("a write without it")
         gap = w.last - cut
@@ -428,7 +428,7 @@ class Rot:
         conn.close()
 
     def reset(self):
-        with open(os.path.join(self.node, "output")) as f:
+        with open(os.path.join(self.node, "output"), errors="replace") as f:
             said = f.read()
         self.c.cli("local", "kill", "3", "--dir", self.c.dir, check=False)
         shutil.rmtree(self.data)
@@ -459,7 +459,7 @@ class Rot:
         except Exception as e:
             # It met the damage while it ran: it must have ended, with the reason.
             await_that(lambda: not os.path.exists(f"/proc/{pid}"), f"the damaged server ends; {e}", 20)
-            with open(os.path.join(self.node, "output")) as f:
+            with open(os.path.join(self.node, "output"), errors="replace") as f:
                 said = f.read()
             expect("amage" in said or "orrupt" in said, said)
             expect_text(said, "data")
