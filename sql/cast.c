@@ -454,6 +454,18 @@ static struct status *reg_input(type_oid type, struct slice text, struct datum *
         return status_sql(NOT_FOUND, "42704", "type \"%.*s\" does not exist", (int)text.len,
                           (const char *)text.data);
     }
+    /* Drivers tell arrays by pg_type.typinput = 'array_in'::regproc. */
+    static const struct {
+        const char *name;
+        uint32_t oid;
+    } array_io[] = {
+        {"array_in", 750}, {"array_out", 751}, {"array_recv", 2400}, {"array_send", 2401}};
+    for (size_t i = 0; i < sizeof(array_io) / sizeof(*array_io); i++) {
+        if (slice_eq(text, slice_str(array_io[i].name))) {
+            *out = datum_int(array_io[i].oid);
+            return NULL;
+        }
+    }
     const struct func_def *f = func_first(text, false), *next = NULL;
     if (f == NULL) {
         return status_sql(NOT_FOUND, "42883", "function \"%.*s\" does not exist", (int)text.len,

@@ -61,6 +61,7 @@ static const struct setting_def defs[] = {
     {"lc_messages", "C.UTF-8", S_TEXT, false, NULL},
     {"lock_timeout", "0", S_TIME_MS, false, NULL},
     {"max_identifier_length", "63", S_FIXED, false, NULL},
+    {"max_index_keys", "32", S_FIXED, false, NULL},
     {"row_security", "on", S_BOOL, false, NULL},
     {"search_path", "\"$user\", public", S_TEXT, false, NULL},
     {"server_encoding", "UTF8", S_FIXED, true, NULL},

@@ -10,10 +10,15 @@ import threading
 import time
 
 from cluster import Cluster, query
+from server import metric
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CHINOOK = os.path.join(HERE, "..", "..", "..", "shared", "data", "chinook", "Chinook_PostgreSql.sql")
 SMALL = os.path.join(HERE, "..", "data", "music.sql")
+
+
+def commits(c, node):
+    return metric(c.sql_port(node) + 3, "sherd_txn_commits_total")
 
 
 def main():
@@ -29,7 +34,10 @@ def main():
         while load.poll() is None and kills < 6:
             node = 2 + kills % 2  # not the one psql talks to
             c.kill(node)
-            time.sleep(0.3)  # the load goes on without it for a while
+            # The load goes on without it for a while: until some more of it is committed.
+            before, end = commits(c, 1), time.monotonic() + 30
+            while load.poll() is None and commits(c, 1) < before + 20 and time.monotonic() < end:
+                time.sleep(0.01)
             c.start(node)
             c.connect_retry(node).close()
             kills += 1

@@ -11,6 +11,7 @@ import time
 import psycopg2
 
 from cluster import Cluster, query
+from server import await_that
 
 
 class Writer(threading.Thread):
@@ -60,7 +61,7 @@ def main():
         writers = [Writer(c, f"w{i}") for i in range(4)]
         for w in writers:
             w.start()
-        time.sleep(1)
+        await_that(lambda: all(len(w.acknowledged) >= 20 for w in writers), "every writer is at work")
         gaps = []
         for k in range(args.kills):
             leader = c.shard_leader() or 1 + k % 3
