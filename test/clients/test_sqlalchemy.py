@@ -36,7 +36,6 @@ class Book(Base):
 
 
 def schema(engine):
-    engine = engine.execution_options(isolation_level="AUTOCOMMIT")
     Base.metadata.drop_all(engine)
     Base.metadata.create_all(engine)
     Base.metadata.create_all(engine)  # sees that all is there
