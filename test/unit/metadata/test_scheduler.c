@@ -321,6 +321,9 @@ static struct status *handle_fence(struct fiber *f, struct rpc_context *ctx, con
     return maybe_lost();
 }
 
+static uint64_t low_node; /* says that it is low on space; 0 = none */
+static size_t low_heard[NODES + 1];
+
 static void beat_once(struct fiber *f, struct world_node *n)
 {
     Sherd__V1__MetaHeartbeatRequest r = SHERD__V1__META_HEARTBEAT_REQUEST__INIT;
@@ -329,6 +332,7 @@ static void beat_once(struct fiber *f, struct world_node *n)
     fakes_elect();
     r.node_id = n->id;
     r.incarnation = 1000000;
+    r.low_on_space = low_node == n->id;
     r.replicas = ARENA_ARRAY(a, Sherd__V1__ReplicaStatus *, fake_count + 1);
     for (size_t i = 0; i < fake_count; i++) {
         struct fake *k = &fakes[i];
@@ -348,7 +352,13 @@ static void beat_once(struct fiber *f, struct world_node *n)
             r.replicas[r.n_replicas++] = rs;
         }
     }
-    status_consume(meta_call(f, n->client, RPC_META_HEARTBEAT, &r, a, &reply));
+    struct status *st = meta_call(f, n->client, RPC_META_HEARTBEAT, &r, a, &reply);
+    if (st == NULL) {
+        const Sherd__V1__MetaHeartbeatReply *h = reply;
+        low_heard[n->id] = h->n_low_nodes;
+        assert_true(h->n_low_nodes == 0 || h->low_nodes[0] == low_node || low_node == 0);
+    }
+    status_free(st);
     arena_destroy(a);
 }
 
@@ -775,6 +785,34 @@ static void leaders_are_spread(void **state)
     end();
 }
 
+/* It leads nothing and gets no new replica, the others learn of it, and all ends with it. */
+static void a_node_low_on_space_leads_nothing(void **state)
+{
+    (void)state;
+    begin(11, 4, 3);
+    observer = 1;
+    world_advance(&w, 2 * SECOND);
+    put_presplit(900, 20000, 9);
+    world_advance(&w, 2 * SECOND);
+    for (size_t i = 0; i < fake_count; i++) {
+        fakes[i].leader = 1;
+        fakes[i].term++;
+    }
+    low_node = 1;
+    world_advance(&w, 10 * SECOND);
+    look();
+    assert_int_equal(leads[1], 0);
+    for (uint64_t i = 1; i <= 4; i++) {
+        assert_int_equal(low_heard[i], 1);
+    }
+    low_node = 0;
+    world_advance(&w, 40 * SECOND);
+    look();
+    assert_true(leads[1] > 0);
+    assert_int_equal(low_heard[2], 0);
+    end();
+}
+
 static uint64_t joined[3];
 
 static void join_run(struct fiber *f, struct world_node *n)
@@ -990,6 +1028,7 @@ int main(void)
         cmocka_unit_test(a_draining_node_is_emptied),
         cmocka_unit_test(one_node_grows_to_three),
         cmocka_unit_test(leaders_are_spread),
+        cmocka_unit_test(a_node_low_on_space_leads_nothing),
         cmocka_unit_test(former_incarnations_are_fenced_in_every_shard),
         cmocka_unit_test(a_large_shard_is_split),
         cmocka_unit_test(a_reference_table_is_on_every_node),
