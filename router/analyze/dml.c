@@ -432,7 +432,7 @@ struct status *analyze_insert(struct analyzer *z, const PgQuery__InsertStmt *s)
     struct dml *d = dml_new(z, in.t);
     TRY(insert_columns(&in));
     const PgQuery__SelectStmt *sel = s->select_stmt == NULL ? NULL : s->select_stmt->select_stmt;
-    struct rel *r;
+    struct rel *r = NULL;
     if (sel == NULL) { /* DEFAULT VALUES */
         r = rel_new(z->q, REL_VALUES, NULL);
         r->nrows = 1;

@@ -298,7 +298,7 @@ static struct status *csv_record(struct fiber *f, struct copy_in *c, bool is_eof
 static struct status *parse_available(struct fiber *f, struct copy_in *c, bool is_eof)
 {
     while (!c->saw_end && c->pos < c->data.len) {
-        size_t next;
+        size_t next = SIZE_MAX;
         c->line++;
         if (c->spec->is_csv) {
             TRY(csv_record(f, c, is_eof, &next));
