@@ -214,6 +214,7 @@ struct status *formation_strangers(struct fiber *f, struct loop *l, const struct
 {
     uint64_t other_id = 0;
     const struct config_peer *last = NULL;
+    struct status *named = NULL;
     int strangers = 0;
     for (int i = 0; i < c->peer_count; i++) {
         const struct config_peer *p = &c->peers[i];
@@ -223,7 +224,13 @@ struct status *formation_strangers(struct fiber *f, struct loop *l, const struct
             continue;
         }
         struct status *st = ask(f, l, c, p, id, &theirs, &nonce);
-        if (st != NULL) { /* away, or of another name: then it is no member of any other cluster */
+        if (status_is(st, STATUS_INVALID) && named == NULL) { /* it says another name */
+            named = st;
+            strangers++;
+            continue;
+        }
+        if (st != NULL) {
+            strangers += status_is(st, STATUS_INVALID);
             status_free(st);
             continue;
         }
@@ -236,7 +243,11 @@ struct status *formation_strangers(struct fiber *f, struct loop *l, const struct
     }
     int majority = c->peer_count / 2 + 1;
     if (strangers <= c->peer_count - majority) {
+        status_free(named);
         return NULL;
+    }
+    if (named != NULL) {
+        return named;
     }
     return status_hint(
         status_detail(
