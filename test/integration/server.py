@@ -159,7 +159,7 @@ class Server:
 
 
 def metric(http_port, name):
-    with urllib.request.urlopen(f"http://127.0.0.1:{http_port}/metrics", timeout=10) as r:
+    with urllib.request.urlopen(f"http://127.0.0.1:{http_port}/metrics", timeout=30) as r:
         text = r.read().decode()
     found = re.findall(rf"^{re.escape(name)}(?:{{[^}}]*}})? (\S+)$", text, re.M)
     expect(found, f"there is no metric {name}")
