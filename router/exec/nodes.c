@@ -149,6 +149,20 @@ static bool is_set(const struct expr *e)
     return e->kind == EXPR_CALL && e->func->class == FUNC_SET;
 }
 
+/* A function whose rows are arrays gives them in their text form: arrays have no arrays in them. */
+static struct status *srf_arrays(struct srf *o, int i)
+{
+    type_oid type = o->n->exprs[i]->type;
+    const struct type_info *ti = type_find(type);
+    for (int k = 0; ti != NULL && ti->element != 0 && k < o->nelems[i]; k++) {
+        struct datum *d = &o->elems[i][k];
+        if (!d->is_null) {
+            TRY(type_input(o->round, type, -1, datum_slice(d), d));
+        }
+    }
+    return NULL;
+}
+
 static struct status *srf_row(struct srf *o)
 {
     o->pos = o->count = 0;
@@ -162,6 +176,7 @@ static struct status *srf_row(struct srf *o)
         } else {
             TRY(arena_reserve(o->round, sizeof(struct datum) * (size_t)array_count(d)));
             o->elems[i] = array_elements(o->round, d, &o->nelems[i]);
+            TRY(srf_arrays(o, i));
         }
         o->count = o->nelems[i] > o->count ? o->nelems[i] : o->count;
     }
