@@ -269,15 +269,9 @@ static struct status *find_referenced_key(struct ddl *d, const Sherd__V1__TableD
     return NULL;
 }
 
-static struct status *check_action(const char *action, const char *what)
+static uint32_t action_of(const char *action)
 {
-    if (action == NULL || action[0] == '\0' || action[0] == 'a' || action[0] == 'r') {
-        return NULL;
-    }
-    const char *name = action[0] == 'c' ? "CASCADE" : action[0] == 'n' ? "SET NULL" : "SET DEFAULT";
-    return status_hint(
-        status_new(UNSUPPORTED, "foreign key action ON %s %s is not supported", what, name),
-        "NO ACTION and RESTRICT are.");
+    return action == NULL || action[0] == '\0' ? 'a' : (uint8_t)action[0];
 }
 
 static struct status *foreign_key(struct ddl *d, Sherd__V1__TableDesc *t,
@@ -286,8 +280,11 @@ static struct status *foreign_key(struct ddl *d, Sherd__V1__TableDesc *t,
     if (c->fk_matchtype != NULL && c->fk_matchtype[0] == 'p') {
         return status_new(UNSUPPORTED, "MATCH PARTIAL not yet implemented");
     }
-    TRY(check_action(c->fk_del_action, "DELETE"));
-    TRY(check_action(c->fk_upd_action, "UPDATE"));
+    if (c->n_fk_del_set_cols > 0) {
+        return status_hint(status_new(UNSUPPORTED, "foreign key action with a column list is not "
+                                                   "supported"),
+                           "SET NULL and SET DEFAULT set all columns of the key.");
+    }
     const Sherd__V1__TableDesc *ref;
     bool is_self =
         strcmp(c->pktable->relname, t->name) == 0 && catalog_table_by_id(d->catalog, t->id) == NULL;
@@ -357,8 +354,8 @@ static struct status *foreign_key(struct ddl *d, Sherd__V1__TableDesc *t,
         }
     }
     out->ref_table_id = ref->id;
-    out->on_delete = c->fk_del_action != NULL && c->fk_del_action[0] == 'r' ? 'r' : 'a';
-    out->on_update = c->fk_upd_action != NULL && c->fk_upd_action[0] == 'r' ? 'r' : 'a';
+    out->on_delete = action_of(c->fk_del_action);
+    out->on_update = action_of(c->fk_upd_action);
     out->validated = true;
     if (is_self || ref->id == t->id) {
         uint32_t *ids = ARENA_ARRAY(d->a, uint32_t, t->n_referenced_by + 1);

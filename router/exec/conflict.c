@@ -249,9 +249,10 @@ struct status *insert_conflicts(struct run *r, const struct plan_write *pw, stru
         struct batch_list returned = {0};
         writer_init(&w, r, &pw->t, a);
         r->x->rows_affected = 0;
+        r->x->foreign = NULL;
         TRY(try_once(r, pw, n, rows, &w, &returned));
         w.wants_conflicts = true;
-        TRY(writer_flush(&w, r->x->is_last));
+        TRY(writer_flush(&w, r->x->is_last && !foreign_is_deferred(&pw->t)));
         if (w.failed_index == NULL) {
             *out = returned;
             return NULL;

@@ -260,24 +260,6 @@ static struct status *delete_batch(struct run *r, const struct plan_write *pw, s
     return NULL;
 }
 
-static struct status *scan_children(struct run *r, const struct plan_write *pw,
-                                    const struct batch_list *rows)
-{
-    for (int k = 0; k < pw->t.nchildren; k++) {
-        const struct foreign_key *fk = &pw->t.children[k];
-        for (int i = 0; fk->child_index == NULL && i < rows->n; i++) {
-            struct batch *old = old_rows(r->arena, pw, rows->b[i]);
-            for (int row = 0; row < old->nrows; row++) {
-                struct arena *a = arena_create(0);
-                struct status *st = foreign_scan(r, &pw->t, a, fk, row_of(a, old, row));
-                arena_destroy(a);
-                TRY(st);
-            }
-        }
-    }
-    return NULL;
-}
-
 static struct status *change_rows(struct run *r, const struct plan_write *pw, struct op *in,
                                   struct batch_list *returned)
 {
@@ -285,7 +267,7 @@ static struct status *change_rows(struct run *r, const struct plan_write *pw, st
     TRY(materialize(r, r->arena, in, &rows));
     struct writer w;
     struct key_set seen;
-    bool is_update = r->plan->tag == PLAN_UPDATE, scans = foreign_needs_scan(&pw->t);
+    bool is_update = r->plan->tag == PLAN_UPDATE;
     writer_init(&w, r, &pw->t, r->arena);
     key_set_init(&seen, r->arena);
     for (int i = 0; i < rows.n; i++) {
@@ -296,8 +278,7 @@ static struct status *change_rows(struct run *r, const struct plan_write *pw, st
                       : delete_batch(r, pw, &w, rows.b[i], returned));
         r->x->rows_affected += (uint64_t)rows.b[i]->nrows;
     }
-    TRY(writer_flush(&w, r->x->is_last && !scans));
-    return scans ? scan_children(r, pw, &rows) : NULL;
+    return writer_flush(&w, r->x->is_last && !foreign_is_deferred(&pw->t));
 }
 
 /* *out_done false: nothing is changed, the rows have to be looked at here. */
@@ -335,7 +316,7 @@ struct status *run_write(struct run *r, struct op **out)
     const struct plan_write *pw = r->plan->write;
     struct batch_list returned = {0};
     struct op *in = NULL;
-    bool is_done = false;
+    bool is_done = false, is_outermost = r->x->foreign == NULL;
     if (pw->in_shards != NULL) {
         TRY(change_in_shards(r, pw, &returned, &is_done));
     }
@@ -351,6 +332,9 @@ struct status *run_write(struct run *r, struct op **out)
         TRY(insert_all(r, pw, in, &returned));
     } else {
         TRY(insert_stream(r, pw, in, &returned));
+    }
+    if (is_outermost && r->x->foreign != NULL) {
+        TRY(foreign_finish(r));
     }
     *out = NULL;
     if (pw->nreturning > 0) {

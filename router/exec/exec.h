@@ -164,10 +164,22 @@ struct status *foreign_parents(struct writer *w, const struct datum *old,
 struct status *foreign_children(struct writer *w, struct datum *old,
                                 const struct datum *new_row) STATUS_MUST_CHECK;
 struct status *foreign_error(const struct write_op *op);
-/* Children without an index on the key: looked for after the writes. */
-bool foreign_needs_scan(const struct table_write *t);
+/* The operation that the key of `old` has no child any more; with an index on the child's columns.
+ */
+struct status *foreign_absent(struct writer *w, const struct foreign_key *fk,
+                              struct datum *old) STATUS_MUST_CHECK;
+/* The same without an index: a scan of the child. */
 struct status *foreign_scan(struct run *r, const struct table_write *t, struct arena *a,
                             const struct foreign_key *fk, struct datum *old) STATUS_MUST_CHECK;
+
+/* foreign_action.c: what is done when the statement's own writes are. */
+uint32_t foreign_action(const struct foreign_key *fk, bool is_delete); /* 'a', 'r', 'c', 'n', 'd' */
+/* Changes of the table may leave something to foreign_finish(): then its own writes are not the
+ * last. */
+bool foreign_is_deferred(const struct table_write *t);
+void foreign_later(struct writer *w, const struct foreign_key *fk, struct datum *old,
+                   const struct datum *new_row);
+struct status *foreign_finish(struct run *r) STATUS_MUST_CHECK;
 
 /* conflict.c: ON CONFLICT. */
 struct status *insert_conflicts(struct run *r, const struct plan_write *pw, struct batch_list *rows,

@@ -3,7 +3,7 @@
  * key that goes away or changes: no child may have it. With an index on the child's columns that is
  * one span that must be empty (OP_ABSENT); without one the child is scanned when the statement's
  * writes are done. Both hold at the end of the statement, as NO ACTION does; RESTRICT is treated
- * the same.
+ * the same. CASCADE and its kin: foreign_action.c.
  */
 #include "exec.h"
 
@@ -76,18 +76,32 @@ struct status *foreign_parents(struct writer *w, const struct datum *old, struct
     return NULL;
 }
 
-static struct status *unsupported_action(const struct foreign_key *fk, bool is_delete)
+struct status *foreign_absent(struct writer *w, const struct foreign_key *fk, struct datum *old)
 {
-    uint32_t action = is_delete ? fk->desc->on_delete : fk->desc->on_update;
-    if (action == 'a' || action == 'r' || action == 0) {
-        return NULL;
+    const Sherd__V1__ConstraintDesc *c = fk->desc;
+    struct datum values[32];
+    int n = (int)c->n_ordinals;
+    for (int p = 0; p < n && p < 32; p++) {
+        uint32_t want = fk->child_index->columns[p]->ordinal;
+        for (int k = 0; k < n; k++) {
+            if (c->ordinals[k] == want) {
+                TRY(convert(w, w->t->table->columns[c->ref_ordinals[k]]->type,
+                            fk->child->columns[want]->type, &old[c->ref_ordinals[k]], &values[p]));
+            }
+        }
     }
-    return status_hint(status_sql(UNSUPPORTED, "0A000",
-                                  "foreign key \"%s\": action %s is not supported", fk->desc->name,
-                                  action == 'c'   ? "CASCADE"
-                                  : action == 'n' ? "SET NULL"
-                                                  : "SET DEFAULT"),
-                       "Delete or change the rows of \"%s\" first.", fk->child->name);
+    struct buf key = {0};
+    struct status *st = index_prefix_key(fk->child, fk->child_index, n, values, &key);
+    if (st == NULL) {
+        struct slice start = arena_copy(w->a, buf_slice(&key));
+        struct slice end =
+            key_prefix_end(&key) ? arena_copy(w->a, buf_slice(&key)) : slice_make(NULL, 0);
+        struct write_op *op = writer_add(w, PHASE_CHECK, SHERD__V1__OP_KIND__OP_ABSENT, start, end);
+        op->fk = fk;
+        op->row = old;
+    }
+    buf_deinit(&key);
+    return st;
 }
 
 struct status *foreign_children(struct writer *w, struct datum *old, const struct datum *new_row)
@@ -106,35 +120,12 @@ struct status *foreign_children(struct writer *w, struct datum *old, const struc
         if (has_null || !changed) {
             continue;
         }
-        TRY(unsupported_action(fk, new_row == NULL));
-        if (fk->child_index == NULL) {
-            continue; /* foreign_scan(), afterwards */
+        uint32_t action = foreign_action(fk, new_row == NULL);
+        if (fk->child_index == NULL || (action != 'a' && action != 'r')) {
+            foreign_later(w, fk, old, new_row);
+        } else {
+            TRY(foreign_absent(w, fk, old));
         }
-        struct datum values[32];
-        int n = (int)c->n_ordinals;
-        for (int p = 0; p < n && p < 32; p++) {
-            uint32_t want = fk->child_index->columns[p]->ordinal;
-            for (int k = 0; k < n; k++) {
-                if (c->ordinals[k] == want) {
-                    TRY(convert(w, t->table->columns[c->ref_ordinals[k]]->type,
-                                fk->child->columns[want]->type, &old[c->ref_ordinals[k]],
-                                &values[p]));
-                }
-            }
-        }
-        struct buf key = {0};
-        struct status *st = index_prefix_key(fk->child, fk->child_index, n, values, &key);
-        if (st == NULL) {
-            struct slice start = arena_copy(w->a, buf_slice(&key));
-            struct slice end =
-                key_prefix_end(&key) ? arena_copy(w->a, buf_slice(&key)) : slice_make(NULL, 0);
-            struct write_op *op =
-                writer_add(w, PHASE_CHECK, SHERD__V1__OP_KIND__OP_ABSENT, start, end);
-            op->fk = fk;
-            op->row = old;
-        }
-        buf_deinit(&key);
-        TRY(st);
     }
     return NULL;
 }
@@ -186,16 +177,6 @@ struct status *foreign_error(const struct write_op *op)
     buf_deinit(&names);
     buf_deinit(&values);
     return status_about(st, fk->child->name, NULL, c->name);
-}
-
-bool foreign_needs_scan(const struct table_write *t)
-{
-    for (int i = 0; i < t->nchildren; i++) {
-        if (t->children[i].child_index == NULL) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* A scan of the whole child, filtered in its shards by the key that went away. */

@@ -27,4 +27,5 @@ list(APPEND ROUTER_SOURCES
   exec/write.c
   exec/dml.c
   exec/foreign.c
+  exec/foreign_action.c
   exec/conflict.c)

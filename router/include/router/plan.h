@@ -19,6 +19,7 @@
 
 struct session;
 struct schema_txn;
+struct foreign_queue;
 
 /* ---- parse ---- */
 
@@ -102,6 +103,7 @@ struct exec {
     int64_t txn_now_us, stmt_now_us;
     bool is_last;           /* implicit transaction: the plan's last write may carry the commit */
     uint64_t rows_affected; /* out: for the command tag */
+    struct foreign_queue *foreign; /* what foreign keys still have to do (exec/) */
 };
 /* Opens the plan: rows come from *out_op (NULL for a plan without result rows, which is then
  * already done). For INSERT ... RETURNING and the like all writes are done before the first row
