@@ -9,11 +9,13 @@ import select
 import time
 
 import psycopg2
+import psycopg2.errors
 from psycopg2 import extensions as ext
 
 from target import STEP_SECONDS, Stuck
 
 POLL_SECONDS = 0.004
+SETUP_TRIES = 5
 
 
 class Result:
@@ -63,6 +65,8 @@ class Player:
         self.finish(f"SET search_path = {schema}")
         self.finish(f"SET default_transaction_isolation = '{level}'")
         self.finish("SET client_min_messages = 'warning'")
+        for setting in target.settings:
+            self.finish(setting)
 
     def is_idle(self):
         return self.conn.info.transaction_status == ext.TRANSACTION_STATUS_IDLE
@@ -147,8 +151,14 @@ class Stage:
                 cur.execute(s)
 
     def prepare(self):
-        if self.spec.setup:
-            self.sql(self.spec.setup)
+        for left in reversed(range(SETUP_TRIES)):
+            try:
+                if self.spec.setup:
+                    self.sql(self.spec.setup)
+                return
+            except psycopg2.errors.SerializationFailure:  # a shard has changed its leader
+                if left == 0:
+                    raise
 
     # ---- a permutation ----
 

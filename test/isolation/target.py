@@ -46,6 +46,7 @@ class Target:
     """params(i): where session i connects. key(i, pid): names its backend. waits(keys): {key: set of keys it waits for}
     of those that wait."""
     sharded = ""
+    settings = []  # statements of each session
 
     def key(self, _, pid):
         return pid
@@ -168,6 +169,12 @@ class Dev(Sherd):
 
     def params(self, _):
         return {"host": "127.0.0.1", "port": self.port, "user": "sherd", "dbname": "sherd"}
+
+
+class Raw(Dev):
+    """No statement and no transaction is run again: each conflict is seen."""
+    name = "raw"
+    settings = ["SET sherd.auto_retry = off"]
 
 
 class Nodes(Sherd):
