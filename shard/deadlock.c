@@ -1,6 +1,8 @@
 /*
  * Deadlocks. Edges of the waits-for graph are not stored: a waiting owner waits for every other
  * holder of the key in a conflicting mode, and for every earlier conflicting waiter in the queue.
+ * Behind an earlier waiter of the same mode it waits for nothing that this one does not wait for
+ * (or is) itself, so that edge stands for the rest: a hot row has one edge for each waiter.
  *
  * Within a shard a cycle is found at the moment the wait that closes it begins. Across shards the
  * node of a wait older than a while collects the edges of all nodes (waits.c) and names the
@@ -26,21 +28,20 @@ bool deadlock_younger(uint64_t start_a, struct txn_id a, uint64_t start_b, struc
 static void each_blocker(struct lock_wait_item *w, void (*fn)(void *ctx, struct lock_owner *o),
                          void *ctx)
 {
+    for (struct list *it = w->of_lock.prev; it != &w->lock->queue; it = it->prev) {
+        struct lock_wait_item *q = LIST_ITEM(it, struct lock_wait_item, of_lock);
+        if (q->owner != w->owner && lock_conflicts(q->mode, w->mode)) {
+            fn(ctx, q->owner);
+            if (q->mode == w->mode) {
+                return;
+            }
+        }
+    }
     LIST_FOREACH(it, &w->lock->holds)
     {
         struct lock_hold *h = LIST_ITEM(it, struct lock_hold, of_lock);
         if (h->owner != w->owner && lock_conflicts(h->mode, w->mode)) {
             fn(ctx, h->owner);
-        }
-    }
-    LIST_FOREACH(it, &w->lock->queue)
-    {
-        struct lock_wait_item *q = LIST_ITEM(it, struct lock_wait_item, of_lock);
-        if (q == w) {
-            break;
-        }
-        if (q->owner != w->owner && lock_conflicts(q->mode, w->mode)) {
-            fn(ctx, q->owner);
         }
     }
 }

@@ -12,6 +12,8 @@
 #include "base/log.h"
 #include "server_impl.h"
 
+#include <stdlib.h>
+
 struct edge {
     struct txn_id waiter, holder;
     uint64_t shard_id, wait, start;
@@ -162,30 +164,76 @@ static struct status *collect_all(struct fiber *f, struct shard_server *s, struc
     return fiber_check(f);
 }
 
-static bool edge_same(const struct edge *a, const struct edge *b)
+static int order(uint64_t a, uint64_t b)
 {
-    return a->shard_id == b->shard_id && a->wait == b->wait && txn_id_eq(a->waiter, b->waiter) &&
-           txn_id_eq(a->holder, b->holder);
+    return (a > b) - (a < b);
 }
 
-/* Only what was there in the earlier collection too. */
+static int compare_ids(struct txn_id a, struct txn_id b)
+{
+    int c = order(a.incarnation, b.incarnation);
+    return c != 0 ? c : order(a.counter, b.counter);
+}
+
+static int compare_edges(const void *x, const void *y)
+{
+    const struct edge *a = x, *b = y;
+    int c = compare_ids(a->waiter, b->waiter);
+    c = c != 0 ? c : compare_ids(a->holder, b->holder);
+    c = c != 0 ? c : order(a->shard_id, b->shard_id);
+    return c != 0 ? c : order(a->wait, b->wait);
+}
+
+static int compare_waiter(const void *key, const void *item)
+{
+    return compare_ids(*(const struct txn_id *)key, ((const struct edge *)item)->waiter);
+}
+
+static void edges_sort(struct edges *e)
+{
+    if (e->count > 1) {
+        qsort(e->items, e->count, sizeof(*e->items), compare_edges);
+    }
+}
+
+/* Only what was there in the earlier collection too. Both are sorted. */
 static void keep_common(struct edges *now, const struct edges *before)
 {
     size_t kept = 0;
-    for (size_t i = 0; i < now->count; i++) {
-        bool is_common = false;
-        for (size_t k = 0; k < before->count && !is_common; k++) {
-            is_common = edge_same(&now->items[i], &before->items[k]);
+    for (size_t i = 0, k = 0; i < now->count; i++) {
+        while (k < before->count && compare_edges(&before->items[k], &now->items[i]) < 0) {
+            k++;
         }
-        if (is_common) {
+        if (k < before->count && compare_edges(&before->items[k], &now->items[i]) == 0) {
             now->items[kept++] = now->items[i];
         }
     }
     now->count = kept;
 }
 
-/* Takes away edges that lead nowhere or come from nowhere until only cycles (and what joins them)
- * are left; the victim is the youngest waiter that can reach itself. */
+/* Takes away edges to who waits for nothing until only cycles and what leads into them are left:
+ * nothing, as a rule. */
+static void keep_cyclic(struct edges *e)
+{
+    size_t before;
+    do {
+        before = e->count;
+        size_t kept = 0;
+        for (size_t i = 0; i < before; i++) {
+            /* In place: what is taken away now is found in the next round. */
+            struct edge x = e->items[i];
+            size_t rest = before - i;
+            if ((kept > 0 &&
+                 bsearch(&x.holder, e->items, kept, sizeof(x), compare_waiter) != NULL) ||
+                bsearch(&x.holder, e->items + i, rest, sizeof(x), compare_waiter) != NULL) {
+                e->items[kept++] = x;
+            }
+        }
+        e->count = kept;
+    } while (e->count != before);
+}
+
+/* The victim is the youngest waiter that can reach itself. */
 static bool reaches_itself(const struct edges *e, struct txn_id id, uint8_t *seen)
 {
     memset(seen, 0, e->count);
@@ -306,7 +354,10 @@ static void search(struct fiber *f, struct shard_server *s, void *arg)
             st = collect_all(f, s, &now);
         }
         ask_after_holders(s);
+        edges_sort(&before);
+        edges_sort(&now);
         keep_common(&now, &before);
+        keep_cyclic(&now);
         bool found = st == NULL && find_victim(&now, &victim);
         mem_free(before.items);
         mem_free(now.items);
