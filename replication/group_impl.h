@@ -253,6 +253,7 @@ struct group_host {
     struct list peers;
     struct list dirty;
     struct timer tick_timer;
+    uint64_t raft_ns, raft_seen_ns; /* host_raft_ns() */
     struct task flush_task;
     uint64_t incarnation;
     size_t inflight_bytes;
@@ -328,6 +329,11 @@ struct peer *host_peer(struct group_host *h, uint64_t node_id);
 void host_post_item(struct group_host *h, uint64_t node_id, struct slice item);
 void host_post_bulk(struct group_host *h, uint64_t node_id, const struct wire_message *m);
 void host_schedule(struct group_host *h, struct group *g);
+/* The clock that the library sees: the loop's, without the times in which the loop stood still.
+ * When nodes apply the same large entry they stall side by side; counted, that would be a leader's
+ * silence, and an election would follow. Liveness only: leases and promises go by the real clock.
+ */
+uint64_t host_raft_ns(struct group_host *h);
 void host_fatal(struct group_host *h, struct status *st);
 void host_applied_key(uint8_t out[24], size_t *out_len, uint64_t group_id);
 

@@ -84,6 +84,7 @@ struct status *group_host_create(const struct group_host_options *options,
     h->m_checkpoints = metric_counter("sherd_raft_checkpoints_total", NULL, "Checkpoints taken");
     o.link->on_message = host_receive;
     o.link->ctx = h;
+    h->raft_ns = h->raft_seen_ns = loop_now_ns(h->loop);
     timer_start(h->loop, &h->tick_timer, ms_to_ns(o.heartbeat_ms) / 2);
     *out_host = h;
     return NULL;
@@ -348,6 +349,15 @@ static void host_receive(void *ctx, uint64_t from_node, struct slice message)
 
 /* ---- ticks ---- */
 
+uint64_t host_raft_ns(struct group_host *h)
+{
+    uint64_t now = loop_now_ns(h->loop), tick = ms_to_ns(h->opt.heartbeat_ms) / 2;
+    uint64_t passed = now - h->raft_seen_ns;
+    h->raft_seen_ns = now;
+    h->raft_ns += passed > 4 * tick ? tick : passed;
+    return h->raft_ns;
+}
+
 static void send_beats(struct group_host *h)
 {
     uint64_t now = loop_now_ns(h->loop);
@@ -367,6 +377,7 @@ static void host_tick(struct timer *t)
 {
     struct group_host *h = CONTAINER_OF(t, struct group_host, tick_timer);
     timer_start(h->loop, t, ms_to_ns(h->opt.heartbeat_ms) / 2);
+    host_raft_ns(h);
     LIST_FOREACH(it, &h->groups)
     {
         struct group *g = LIST_ITEM(it, struct group, link);

@@ -451,7 +451,7 @@ static int io_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *req,
 
 static raft_time io_time(struct raft_io *io)
 {
-    return loop_now_ns(io_group(io)->host->loop) / 1000000u;
+    return host_raft_ns(io_group(io)->host) / 1000000u;
 }
 
 /* Election timeouts: the library asks for 1x to 2x. The upper part is not used, because a dead

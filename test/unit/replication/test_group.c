@@ -670,6 +670,32 @@ static void transfer_is_quick(void **state)
     cluster_stop(&c);
 }
 
+/* Nodes that all stand still for a while (as when they apply the same large entry) and go on: the
+ * leader stays, nobody was silent. */
+static void a_stall_of_all_is_no_election(void **state)
+{
+    (void)state;
+    struct cluster c = {0};
+    cluster_start(&c, 3, 3);
+    struct node *n = wait_leader(&c);
+    write_many(n, 3);
+    uint64_t term = group_term(n->group);
+    for (int round = 0; round < 10; round++) {
+        for (unsigned i = 1; i <= 3; i++) {
+            sim_loop_pause(c.nodes[i].loop, true);
+        }
+        pass(&c, 700 + (uint64_t)round * 400);
+        for (unsigned i = 1; i <= 3; i++) {
+            sim_loop_pause(c.nodes[i].loop, false);
+        }
+        pass(&c, 900);
+        assert_ptr_equal(wait_leader(&c), n);
+        assert_int_equal(group_term(n->group), term);
+        write_many(n, 1);
+    }
+    cluster_stop(&c);
+}
+
 /* ---- reads ---- */
 
 static void read_barrier(struct fiber *f, struct node *n)
@@ -947,6 +973,7 @@ int main(void)
         cmocka_unit_test(a_replica_moves_to_another_node),
         cmocka_unit_test(two_voters_are_not_made_one),
         cmocka_unit_test(transfer_is_quick),
+        cmocka_unit_test(a_stall_of_all_is_no_election),
         cmocka_unit_test(a_cut_off_leader_reads_nothing),
         cmocka_unit_test(an_idle_group_sleeps_and_wakes),
         cmocka_unit_test(figure_8_is_not_committed),
