@@ -80,6 +80,21 @@ void shard_terms_free(struct router *r);
 
 /* outcome.c */
 void outcome_register(struct router *r);
+
+/* What a client is told of a transaction, for the simulator's global observer; NULL in a server. */
+enum router_told {
+    ROUTER_TOLD_NOTHING,
+    ROUTER_TOLD_COMMITTED,
+    ROUTER_TOLD_ABORTED,
+    ROUTER_TOLD_UNKNOWN
+};
+struct router_observer {
+    void (*begun)(uint64_t incarnation, uint64_t counter);
+    void (*told)(uint64_t incarnation, uint64_t counter, enum router_told told, uint64_t commit_ts,
+                 int writers);
+};
+extern struct router_observer router_observer;
+
 /* txn.c: registers the coordinator's rpc method. */
 void txn_register(struct router *r);
 /* Smallest snapshot of the open transactions; 0 = none. */

@@ -32,6 +32,8 @@
 
 #define ANSWER(x) SHERD__V1__ANSWER__ANSWER_##x
 
+struct router_observer router_observer;
+
 /* ---- life ---- */
 
 struct txn *txn_begin(struct router *r, const struct txn_options *options)
@@ -44,6 +46,9 @@ struct txn *txn_begin(struct router *r, const struct txn_options *options)
     t->refs = 1;
     list_push_back(&r->txns, &t->link);
     metric_add(r->m_open, 1);
+    if (router_observer.begun != NULL) {
+        router_observer.begun(r->incarnation, t->counter);
+    }
     return t;
 }
 
@@ -341,8 +346,7 @@ uint64_t txn_savepoint(struct txn *t)
     return s->id;
 }
 
-static struct status *undo_to(struct fiber *f, struct txn *t, struct participant *p,
-                              uint64_t to_seq)
+struct status *txn_undo(struct fiber *f, struct txn *t, struct participant *p, uint64_t to_seq)
 {
     if (!p->has_handle || p->seq == to_seq) {
         return NULL;
@@ -376,7 +380,7 @@ struct status *txn_undo_statement(struct fiber *f, struct txn *t)
             p->seq = 0; /* nothing of it is there: a failed write that carried its commit */
             continue;
         }
-        struct status *st = undo_to(f, t, p, p->stmt_seq);
+        struct status *st = txn_undo(f, t, p, p->stmt_seq);
         if (st != NULL) {
             txn_fail(t);
             return st;
@@ -400,7 +404,7 @@ struct status *txn_rollback_to(struct fiber *f, struct txn *t, uint64_t savepoin
                 seq = s->marks[k].seq;
             }
         }
-        struct status *st = undo_to(f, t, &t->parts[i], seq);
+        struct status *st = txn_undo(f, t, &t->parts[i], seq);
         if (st != NULL) {
             txn_fail(t);
             return st;
@@ -800,6 +804,17 @@ static struct status *unknown_outcome(struct txn *t, struct status *cause)
     return st;
 }
 
+/* T3: requested after every lock was granted, and after the refusal of the last attempt. */
+static struct status *commit_timestamp(struct fiber *f, struct txn *t, uint32_t attempt,
+                                       uint64_t *out)
+{
+    if (bug_on(BUG_TXN_EARLY_COMMIT_TS) && attempt == 1 && t->start != 0) {
+        *out = t->start + 1;
+        return NULL;
+    }
+    return meta_timestamp(f, t->router->meta, out);
+}
+
 /* C2 at all read participants. NULL: all that was read holds at `commit`. Else the transaction is
  * aborted, provably: nothing of this attempt's C3 was sent, and an earlier one was refused (C6). */
 static struct status *validate(struct fiber *f, struct txn *t, uint32_t attempt, uint64_t commit)
@@ -826,7 +841,7 @@ static struct status *commit_one(struct fiber *f, struct txn *t, bool has_reader
     for (uint32_t attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
         uint64_t commit = 0; /* the leader fetches it (P5) */
         if (has_readers) {
-            TRY(meta_timestamp(f, r->meta, &commit)); /* T3 */
+            TRY(commit_timestamp(f, t, attempt, &commit));
             TRY(validate(f, t, attempt, commit));
         }
         t->state = TXN_COMMITTING;
@@ -880,7 +895,7 @@ static struct status *commit_many(struct fiber *f, struct txn *t, bool has_reade
     struct status *st = NULL;
     for (uint32_t attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
         uint64_t commit;
-        TRY_GOTO(meta_timestamp(f, r->meta, &commit), out); /* T3 */
+        TRY_GOTO(commit_timestamp(f, t, attempt, &commit), out);
         if (has_readers) {
             TRY_GOTO(validate(f, t, attempt, commit), out);
         }
@@ -953,11 +968,26 @@ out:
     return st;
 }
 
+static void observe_told(const struct txn *t)
+{
+    int writers = 0;
+    for (int i = 0; i < t->part_count; i++) {
+        writers += t->parts[i].has_writes;
+    }
+    enum router_told told = t->state == TXN_COMMITTED ? ROUTER_TOLD_COMMITTED
+                            : t->state == TXN_ABORTED ? ROUTER_TOLD_ABORTED
+                                                      : ROUTER_TOLD_UNKNOWN;
+    router_observer.told(t->router->incarnation, t->counter, told, t->commit_ts, writers);
+}
+
 static void txn_end(struct txn *t)
 {
     struct router *r = t->router;
     if (t->state == TXN_COMMITTED || t->state == TXN_ABORTED) {
         outcome_note(r, t->counter, t->state);
+    }
+    if (router_observer.told != NULL) {
+        observe_told(t);
     }
     if (t->state == TXN_COMMITTED) {
         metric_add(r->m_commits, 1);

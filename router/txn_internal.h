@@ -84,6 +84,9 @@ void txn_fill_ref(struct txn *t, const struct participant *p, struct txn_ref *ou
 struct status *txn_learn_handle(struct txn *t, struct participant *p,
                                 const Sherd__V1__Handle *h) STATUS_MUST_CHECK;
 void txn_note_written(struct txn *t, uint32_t table_id);
+/* Undoes the participant's writes after to_seq (W6). */
+struct status *txn_undo(struct fiber *f, struct txn *t, struct participant *p,
+                        uint64_t to_seq) STATUS_MUST_CHECK;
 /* A request to this participant failed: what it may have left there is ended with the transaction.
  */
 void txn_note_lost(struct participant *p, const struct status *st);

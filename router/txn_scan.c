@@ -159,6 +159,24 @@ static int remaining_spans(struct scan *sc, const struct scan_part *p, struct ke
     return n;
 }
 
+static struct status *take_snapshot(struct fiber *f, struct scan *sc)
+{
+    struct txn *t = sc->t;
+    if (t->used_latest) {
+        return status_new(CONFLICT, "a second read after one without a snapshot");
+    }
+    TRY(txn_snapshot(f, t));
+    if (t->start < sc->fr.usable_from && sc->fr.usable_from != INDEX_USABLE_BY_MAKER) {
+        if (t->options.as_of != 0) {
+            return status_new(UNSUPPORTED, "an index was made after the time that is read");
+        }
+        return status_new(CONFLICT,
+                          "could not serialize access: the index is newer than the snapshot");
+    }
+    sc->snapshot = t->options.isolation == TXN_READ_COMMITTED ? t->start : 0;
+    return NULL;
+}
+
 static struct status *recut(struct fiber *f, struct scan *sc, struct scan_part *p)
 {
     struct key_span *spans = ARENA_ARRAY(sc->a, struct key_span, p->nspans);
@@ -167,7 +185,13 @@ static struct status *recut(struct fiber *f, struct scan *sc, struct scan_part *
     struct list *next = p->link.next;
     list_unlink(&p->link);
     buf_deinit(&p->resume_key);
-    return cut(sc, spans, n, next);
+    TRY(cut(sc, spans, n, next));
+    if (sc->is_latest && sc->parts.next->next != &sc->parts) {
+        /* R2 is for one shard: the halves of one that was split would be read at two timestamps. */
+        sc->is_latest = false;
+        return take_snapshot(f, sc);
+    }
+    return NULL;
 }
 
 /* ---- fetching ---- */
@@ -716,18 +740,7 @@ static struct status *scan_start(struct fiber *f, struct scan *sc)
         sc->is_latest = true;
     }
     if (!sc->is_latest) {
-        if (t->used_latest) {
-            return status_new(CONFLICT, "a second read after one without a snapshot");
-        }
-        TRY(txn_snapshot(f, t));
-        if (t->start < sc->fr.usable_from && sc->fr.usable_from != INDEX_USABLE_BY_MAKER) {
-            if (t->options.as_of != 0) {
-                return status_new(UNSUPPORTED, "an index was made after the time that is read");
-            }
-            return status_new(CONFLICT,
-                              "could not serialize access: the index is newer than the snapshot");
-        }
-        sc->snapshot = t->options.isolation == TXN_READ_COMMITTED ? t->start : 0;
+        TRY(take_snapshot(f, sc));
     }
     if (sc->is_current && sc->current_ts == 0) {
         TRY(meta_timestamp(f, t->router->meta, &sc->current_ts));

@@ -358,6 +358,29 @@ struct status *txn_may_write(const struct txn *t)
     return t->state == TXN_ACTIVE ? NULL : status_new(CONFLICT, "the transaction has failed");
 }
 
+/* One shard has refused an op and done nothing of its request; what the others, and earlier
+ * requests of this call, have done goes, too: "nothing of the call was done". */
+static struct status *undo_call(struct fiber *f, struct txn *t, const uint64_t *before, int nbefore,
+                                const struct write_call *c)
+{
+    for (int i = 0; i < t->part_count; i++) {
+        uint64_t to = i < nbefore ? before[i] : 0;
+        bool has_refused = false;
+        for (int k = 0; k < c->ngroups; k++) {
+            has_refused |= c->groups[k].failed && c->groups[k].shard_id == t->parts[i].shard_id;
+        }
+        if (has_refused && t->parts[i].seq == to + 1) {
+            continue;
+        }
+        struct status *st = txn_undo(f, t, &t->parts[i], to);
+        if (st != NULL) {
+            txn_fail(t);
+            return st;
+        }
+    }
+    return NULL;
+}
+
 struct status *txn_write(struct fiber *f, struct txn *t, struct arena *a,
                          const struct txn_write *ops, int nops, uint32_t table_id,
                          uint64_t schema_version, bool is_last, struct txn_write_result *out)
@@ -376,6 +399,11 @@ struct status *txn_write(struct fiber *f, struct txn *t, struct arena *a,
         pending[i] = i;
     }
     out->skipped = ARENA_ARRAY(a, int, nops);
+    int nbefore = t->part_count;
+    uint64_t *before = ARENA_ARRAY(a, uint64_t, nbefore + 1);
+    for (int i = 0; i < nbefore; i++) {
+        before[i] = t->parts[i].seq;
+    }
     struct reroute again = {0};
     while (npending > 0) {
         TRY(group_ops(&c, pending, npending));
@@ -435,7 +463,7 @@ struct status *txn_write(struct fiber *f, struct txn *t, struct arena *a,
             return first;
         }
         if (out->failed) {
-            return NULL;
+            return undo_call(f, t, before, nbefore, &c);
         }
         if (npending > 0) {
             qsort(pending, (size_t)npending, sizeof(int), compare_ints);

@@ -209,5 +209,12 @@ void part_drop_stale(struct part *p);
 
 void prepared_encode(struct buf *out, const struct work *w, uint32_t attempt, uint64_t commit);
 struct status *prepared_load(struct part *p) STATUS_MUST_CHECK;
+/* What a record begins with; the participants come next. False: damaged. */
+struct prepared_head {
+    uint32_t attempt;
+    uint64_t commit_ts, coordinator_node, start, term, decision_job;
+    size_t participant_count;
+};
+bool prepared_read_head(struct reader *r, struct prepared_head *out);
 
 #endif

@@ -41,23 +41,37 @@ void prepared_encode(struct buf *out, const struct work *w, uint32_t attempt, ui
     }
 }
 
+bool prepared_read_head(struct reader *r, struct prepared_head *out)
+{
+    uint8_t version = read_u8(r);
+    out->attempt = read_u32(r);
+    out->commit_ts = read_u64(r);
+    out->coordinator_node = read_u64(r);
+    out->start = read_u64(r);
+    out->term = read_u64(r);
+    read_u64(r);
+    out->decision_job = version >= 2 ? read_u64(r) : 0;
+    out->participant_count = read_count(r, 24);
+    return reader_ok(r) && version >= 1 && version <= PREPARED_VERSION && out->attempt != 0;
+}
+
 static struct status *decode(struct part *p, struct txn_id id, struct slice bytes)
 {
     struct reader r;
+    struct prepared_head head;
     reader_init(&r, bytes);
-    uint8_t version = read_u8(&r);
+    bool is_valid = prepared_read_head(&r, &head);
     struct work *w = work_create(p, id, 0);
-    w->attempt = read_u32(&r);
-    w->commit_ts = read_u64(&r);
-    w->coordinator_node = read_u64(&r);
-    w->start = w->owner.start = read_u64(&r);
-    w->term = read_u64(&r);
+    w->attempt = head.attempt;
+    w->commit_ts = head.commit_ts;
+    w->coordinator_node = head.coordinator_node;
+    w->start = w->owner.start = head.start;
+    w->term = head.term;
     w->number = 0; /* dies with its term (L3); the record keeps it for the recoverer's Query */
-    read_u64(&r);
-    w->decision_job = version >= 2 ? read_u64(&r) : 0;
+    w->decision_job = head.decision_job;
     w->is_handle_dead = true;
     w->state = WORK_PREPARED;
-    w->participant_count = read_count(&r, 24);
+    w->participant_count = is_valid ? head.participant_count : 0;
     w->participants = mem_zalloc((w->participant_count + 1) * sizeof(*w->participants));
     for (size_t i = 0; i < w->participant_count; i++) {
         w->participants[i].shard_id = read_u64(&r);
@@ -65,7 +79,6 @@ static struct status *decode(struct part *p, struct txn_id id, struct slice byte
         w->participants[i].number = read_u64(&r);
     }
     size_t count = read_count(&r, 4);
-    bool is_valid = version >= 1 && version <= PREPARED_VERSION && w->attempt != 0;
     for (size_t i = 0; i < count && is_valid && reader_ok(&r); i++) {
         struct slice key = read_bytes(&r);
         bool is_delete = read_u8(&r) != 0;

@@ -24,6 +24,7 @@
 #include "base/buggify.h"
 #include "base/check.h"
 #include "bounds.h"
+#include "observe.h"
 #include "scan.h"
 #include "sql/operator.h"
 
@@ -156,6 +157,13 @@ static struct status *settle(struct fiber *f, struct reading *rd)
         if (before != 0) {
             TRY(part_confirm(f, p)); /* (4): same term, still the leader */
             TRY(check_watermark(rd));
+        }
+    }
+    if (shard_observer.read != NULL) {
+        for (int i = 0; i < rd->fr->nspans; i++) {
+            if (scan_rest(&rd->scan, i, &k)) {
+                shard_observer.read(p->env->shard_id, &k, rd->ts);
+            }
         }
     }
     return NULL;

@@ -8,7 +8,10 @@
 #include "base/buggify.h"
 #include "base/check.h"
 #include "base/mem.h"
+#include "observe.h"
 #include "sherd/v1/catalog.pb-c.h"
+
+struct shard_observer shard_observer;
 
 enum { LOST_ROUND = 0xFF, G_HEAD = 1 + 8 };
 
@@ -571,6 +574,9 @@ void state_apply(struct shard_state *st, uint64_t index, struct slice data,
     struct entry_reader er;
     struct entry_op op;
     bool more = true;
+    if (shard_observer.entry != NULL) {
+        shard_observer.entry(st->group_id, index, data);
+    }
     struct status *err = entry_open(&er, data);
     while (err == NULL && more) {
         err = entry_next(&er, &op, &more);
