@@ -104,6 +104,7 @@ static void apply_chunk(struct group *g, const struct applied_entry *from, size_
     struct status *st = store_write(h->opt.state, h->batch, false);
     if (st != NULL) {
         host_fatal(h, status_wrap(st, "state of group %llu", (unsigned long long)g->id));
+        g->state = GROUP_DAMAGED; /* a process ends there; a simulated one does nothing more */
         return;
     }
     if (g->fsm->applied != NULL) {
@@ -115,7 +116,7 @@ static void apply_chunk(struct group *g, const struct applied_entry *from, size_
 void group_apply_pending(struct group *g)
 {
     size_t at = 0;
-    while (at < g->to_apply_count) {
+    while (at < g->to_apply_count && g->state != GROUP_DAMAGED) {
         size_t n = 0;
         size_t bytes = 0;
         while (at + n < g->to_apply_count && n < APPLY_CHUNK_ENTRIES && bytes < APPLY_CHUNK_BYTES) {
@@ -247,6 +248,9 @@ void group_after(struct group *g)
             return;
         }
         group_apply_pending(g);
+        if (g->state != GROUP_RUNNING) {
+            return;
+        }
         followers_reset(g);
         again |= rule_own_term_barrier(g);
         again |= io_release_held(g, false);
