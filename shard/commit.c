@@ -801,6 +801,10 @@ struct status *part_query(struct fiber *f, struct part *p, const Sherd__V1__Quer
         ANSWER(reply, BUSY, 0, 0);
         return NULL;
     }
+    if (w != NULL && w->attempt != 0 && bug_on(BUG_TXN_NO_ATTEMPT)) {
+        ANSWER(reply, PREPARED, req->attempt, w->commit_ts);
+        return NULL;
+    }
     if (w != NULL && w->attempt != 0 && w->attempt >= req->attempt) {
         ANSWER(reply, PREPARED, w->attempt, w->commit_ts);
         return NULL;

@@ -10,6 +10,7 @@
  * A tombstone under the plain key is removed under a lock, so that nobody builds on it meanwhile
  * (W2 would not see the conflict: hence W2's own check of `start` against W).
  */
+#include "base/buggify.h"
 #include "base/check.h"
 #include "server_impl.h"
 
@@ -110,6 +111,9 @@ static struct status *collect_turn(struct collecting *c)
 struct status *gc_pass(struct fiber *f, struct part *p, uint64_t *out_removed)
 {
     struct collecting c = {.p = p, .watermark = p->state->watermark};
+    if (bug_on(BUG_TXN_GC_EARLY)) {
+        c.watermark = p->high;
+    }
     lock_owner_init(&c.owner, (struct txn_id){0, 0}, 0);
     mvcc_bound(&c.pos, 'h', buf_slice(&p->state->start), false);
     struct status *st = NULL;

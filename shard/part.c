@@ -182,12 +182,16 @@ struct status *part_wait_pending(struct fiber *f, struct part *p, const struct k
                                  uint64_t ts, const struct work *self, enum pending_for who)
 {
     while (!p->is_dead) {
-        struct lock_owner *o = lock_find_pending(&p->locks, span, ts, who,
-                                                 self != NULL ? &self->owner : NULL);
+        struct lock_owner *o =
+            lock_find_pending(&p->locks, span, ts, who, self != NULL ? &self->owner : NULL);
         if (o == NULL) {
             return NULL;
         }
         struct work *w = CONTAINER_OF(o, struct work, owner);
+        /* I6: who is in flight waits for what is pending at less, never for an open lock. */
+        ASSERT(self == NULL || self->state != WORK_IN_FLIGHT ||
+               (o->pending != 0 && o->pending < self->flying_ts) ||
+               bug_on(BUG_TXN_EARLY_COMMIT_TS));
         if (w->state == WORK_PREPARED) {
             p->env->orphan(p->env->ctx, w);
         }

@@ -245,7 +245,7 @@ static struct status *refresh_spans(struct fiber *f, struct part *p, struct work
         part_raise(p, &k, to);
     }
     *out_ok = true;
-    for (size_t i = 0; i < w->span_count && *out_ok; i++) {
+    for (size_t i = 0; i < w->span_count && *out_ok && !bug_on(BUG_TXN_REFRESH_BLIND); i++) {
         struct key_span k = work_span_key(&w->spans[i]);
         bool changed = false;
         TRY(part_wait_pending(f, p, &k, to, w, PENDING_REFRESH));

@@ -321,12 +321,12 @@ static struct status *statement(struct fiber *f, struct arena *a, struct txn *t,
     return st;
 }
 
-static enum outcome outcome_of(struct status *st)
+static enum told outcome_of(struct status *st)
 {
-    enum outcome o = st == NULL ? OUTCOME_COMMITTED
-                     : st->code == STATUS_UNKNOWN_OUTCOME || st->code == STATUS_INTERNAL
-                         ? OUTCOME_UNKNOWN
-                         : OUTCOME_ABORTED;
+    enum told o = st == NULL ? TOLD_COMMITTED
+                  : st->code == STATUS_UNKNOWN_OUTCOME || st->code == STATUS_INTERNAL
+                      ? TOLD_UNKNOWN
+                      : TOLD_ABORTED;
     status_free(st);
     return o;
 }
@@ -366,7 +366,7 @@ void program_run(struct fiber *f, struct cluster_node *n, const struct program *
         txn_rollback(f, t);
     }
     h->outcome = outcome_of(st);
-    h->end_ns = h->outcome == OUTCOME_UNKNOWN ? UINT64_MAX : sim_now_ns(sim);
+    h->end_ns = h->outcome == TOLD_UNKNOWN ? UINT64_MAX : sim_now_ns(sim);
     arena_destroy(a);
 }
 
@@ -386,7 +386,7 @@ struct status *scenario_prepare(struct fiber *f, struct cluster_node *n, struct 
         txn_rollback(f, t);
     }
     arena_destroy(a);
-    h->outcome = st == NULL ? OUTCOME_COMMITTED : OUTCOME_ABORTED;
+    h->outcome = st == NULL ? TOLD_COMMITTED : TOLD_ABORTED;
     h->end_ns = sim_now_ns(n->cluster->sim);
     return st;
 }
@@ -409,7 +409,7 @@ struct status *scenario_look(struct fiber *f, struct cluster_node *n, struct his
         txn_rollback(f, t);
     }
     arena_destroy(a);
-    h->outcome = st == NULL ? OUTCOME_COMMITTED : OUTCOME_ABORTED;
+    h->outcome = st == NULL ? TOLD_COMMITTED : TOLD_ABORTED;
     h->end_ns = sim_now_ns(n->cluster->sim);
     if (st != NULL) {
         forget_ops(h, 0);

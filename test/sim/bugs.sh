@@ -12,30 +12,38 @@ set -u
 sim=$1
 failed=0
 
-expect() { # limit, option, value
-    if out=$("$sim" --seed 1 --seeds "$1" "$2" "$3" --expect-failure 2>/dev/null); then
-        echo "$3: $(echo "$out" | tail -n 1)"
+expect() { # limit, then options
+    limit=$1
+    shift
+    if out=$("$sim" --seed 1 --seeds "$limit" "$@" --expect-failure 2>/dev/null); then
+        echo "$*: $(echo "$out" | tail -n 1)"
     else
-        echo "$3: NOT noticed in $1 seeds: $(echo "$out" | tail -n 1)"
+        echo "$*: NOT noticed in $limit seeds: $(echo "$out" | tail -n 1)"
         failed=1
     fi
 }
 
-for bug in TXN_SKIP_VALIDATE TXN_NO_RTC TXN_ACK_FIRST_PREPARE TXN_LOSE_PREPARED \
-    TXN_IN_FLIGHT_INVISIBLE TSO_BACKWARD LOG_SKIP_SYNC RAFT_ACK_BEFORE_QUORUM \
-    APPLY_OUT_OF_ORDER; do
-    expect 60 --bug "$bug"
+for bug in TXN_SKIP_VALIDATE TXN_NO_RTC TXN_ACK_FIRST_PREPARE TXN_IN_FLIGHT_INVISIBLE \
+    TXN_REFRESH_BLIND TXN_GAPS_UNSEEN TXN_KEEP_UNDONE TXN_READ_COLLECTED TXN_GC_EARLY \
+    TSO_BACKWARD LOG_SKIP_SYNC RAFT_ACK_BEFORE_QUORUM APPLY_OUT_OF_ORDER TXN_ABORT_ON_TIMEOUT; do
+    expect 100 --bug "$bug"
 done
-expect 200 --bug TXN_FORGET_EARLY
-expect 60 --bug FOLLOWER_EARLY
-expect 100 --bug CLOSE_NO_WAIT
-expect 500 --bug TXN_ABORT_ON_TIMEOUT
-# Not bugs: the strictly checked clients at a weaker level, to show that the checker sees the difference.
-expect 20 --isolation rc
-expect 20 --isolation rr
+expect 300 --bug TXN_EARLY_COMMIT_TS
+expect 300 --bug TXN_LOSE_PREPARED
+expect 400 --bug TXN_FORGET_EARLY
+expect 200 --workload gate --bug TXN_LOCK_ONLY_UNCHECKED
+expect 100 --workload txn --bug FOLLOWER_EARLY
+expect 200 --workload txn --bug CLOSE_NO_WAIT
+# Not bugs: the strictly checked clients at a weaker level, to show that the checkers see the difference.
+for workload in txn list skew; do
+    expect 20 --workload $workload --isolation rc
+    expect 20 --workload $workload --isolation rr
+done
 
 if [ "${2-}" = --long ]; then
-    for bug in CLOSE_NO_FLOOR TXN_NO_POISON READ_AFTER_LEASE RAFT_VOTE_TWICE; do
+    expect 2000 --bug TXN_NO_POISON
+    expect 3000 --workload txn --bug TXN_NO_ATTEMPT
+    for bug in CLOSE_NO_FLOOR READ_AFTER_LEASE RAFT_VOTE_TWICE; do
         expect 10000 --bug "$bug"
     done
 fi

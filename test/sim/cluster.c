@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define HEARTBEAT_NS (SECOND / 3)
+
 static void print_end(struct cluster *c, const char *word, const char *fmt, va_list ap)
 {
     printf("%s seed %llu at %.3f s: ", word, (unsigned long long)c->seed,
@@ -72,11 +74,17 @@ static void node_failed(void *ctx, struct status *st)
     }
 }
 
-void cluster_fail_disk(struct cluster *c, uint64_t node_id, enum status_code code)
+void cluster_fail_disk(struct cluster *c, uint64_t node_id, enum cluster_disk which,
+                       enum status_code code)
 {
     struct cluster_node *n = &c->nodes[node_id];
     n->is_disk_failing = code != STATUS_OK;
-    mem_disk_fail_writes(n->log_disk, code);
+    if (which != CLUSTER_DISK_STATE) {
+        mem_disk_fail_writes(n->log_disk, code);
+    }
+    if (which != CLUSTER_DISK_LOG) {
+        mem_disk_fail_writes(n->disk, code);
+    }
 }
 
 /* ---- boot ---- */
@@ -140,6 +148,27 @@ static bool boot_storage(struct fiber *f, struct cluster_node *n, struct first_c
     return ok;
 }
 
+/* As server/node.c does it: replicas for the scheduler, the smallest snapshot for the watermark. */
+static void heartbeats(struct fiber *f, struct cluster_node *n)
+{
+    for (;;) {
+        struct arena *a = arena_create(0);
+        Sherd__V1__MetaHeartbeatRequest q = SHERD__V1__META_HEARTBEAT_REQUEST__INIT;
+        Sherd__V1__MetaHeartbeatReply *r = NULL;
+        q.node_id = n->id;
+        q.incarnation = n->incarnation;
+        q.n_replicas = shard_server_report(n->shards, a, &q.replicas);
+        q.oldest_snapshot = router_oldest_snapshot(n->router);
+        fiber_set_deadline(f, loop_clock_ns(n->loop) + SECOND);
+        status_consume(meta_call(f, n->meta, RPC_META_HEARTBEAT, &q, a, (void **)&r));
+        fiber_set_deadline(f, 0);
+        arena_destroy(a);
+        if (status_consume(fiber_sleep(f, HEARTBEAT_NS))) {
+            return;
+        }
+    }
+}
+
 static void boot_fiber(struct fiber *f, void *arg)
 {
     struct cluster_node *n = arg;
@@ -157,7 +186,7 @@ static void boot_fiber(struct fiber *f, void *arg)
                                      .host = n->host,
                                      .state = n->state,
                                      .node_id = n->id,
-                                     .gc_ttl_s = 600,
+                                     .gc_ttl_s = c->gc_ttl_s,
                                      .shard_max_mb = 1024,
                                      .scheduler = true,
                                      .scheduler_ms = 200};
@@ -170,7 +199,7 @@ static void boot_fiber(struct fiber *f, void *arg)
                                       .state = n->state,
                                       .meta = n->meta,
                                       .node_id = n->id,
-                                      .gc_ttl_s = 600};
+                                      .gc_ttl_s = c->gc_ttl_s};
     if (!node_must(n, shard_server_start(f, &so, &n->shards), "shards") ||
         !node_must(n, meta_wait_ready(f, n->meta), "metadata client")) {
         return;
@@ -189,12 +218,14 @@ static void boot_fiber(struct fiber *f, void *arg)
                                 .node_id = n->id,
                                 .incarnation = r->incarnation,
                                 .config = &c->config};
+    n->incarnation = r->incarnation;
     arena_destroy(a);
     must(c, router_create(f, &ro, &n->router), "router");
     n->is_booted = true;
     if (c->on_booted != NULL) {
         c->on_booted(n, c->ctx);
     }
+    heartbeats(f, n);
 }
 
 static void stopped(void *ctx)
@@ -204,7 +235,7 @@ static void stopped(void *ctx)
         n->is_stopping = false;
         mem_disk_crash(n->disk, 100);
         mem_disk_crash(n->log_disk, 100);
-        cluster_fail_disk(n->cluster, n->id, STATUS_OK);
+        cluster_fail_disk(n->cluster, n->id, CLUSTER_DISK_BOTH, STATUS_OK);
     }
 }
 
@@ -250,7 +281,7 @@ void cluster_crash(struct cluster *c, uint64_t node_id, int keep_percent)
     sim_loop_crash(n->loop);
     mem_disk_crash(n->disk, keep_percent);
     mem_disk_crash(n->log_disk, keep_percent);
-    cluster_fail_disk(c, node_id, STATUS_OK);
+    cluster_fail_disk(c, node_id, CLUSTER_DISK_BOTH, STATUS_OK);
 }
 
 void cluster_stop(struct cluster *c, uint64_t node_id)
@@ -271,6 +302,7 @@ void cluster_init(struct cluster *c, uint64_t seed, int nodes)
     ASSERT(nodes <= CLUSTER_NODES_MAX);
     c->seed = seed;
     c->node_count = nodes;
+    c->gc_ttl_s = 600;
     c->sim = sim_create(seed);
     c->net = sim_net_create(c->sim);
     c->config.cluster_name = name;

@@ -32,6 +32,7 @@ struct cluster_node {
     bool is_stopping;     /* see cluster_stop() */
     bool is_disk_failing; /* its next write ends the node */
     int boots;
+    uint64_t incarnation; /* of its router */
     struct loop *loop;
     struct store *log, *state;
     struct rpc_link *link;
@@ -50,6 +51,7 @@ struct cluster {
     int node_count;
     struct cluster_node nodes[CLUSTER_NODES_MAX + 1]; /* by id, from 1 */
     struct config config;
+    uint32_t gc_ttl_s;
     /* Called on the node's loop (in a fiber) each time a node has booted. */
     void (*on_booted)(struct cluster_node *n, void *ctx);
     /* A store of the node failed: the process would end now. */
@@ -76,8 +78,11 @@ void cluster_split_later(struct cluster_node *n, struct slice key);
  * another node for them). */
 void cluster_drain_later(struct cluster_node *n, uint64_t node_id, bool draining);
 
-/* The next writes of the node's log store fail with this code (OK: not any more). */
-void cluster_fail_disk(struct cluster *c, uint64_t node_id, enum status_code code);
+/* The next writes of the node's log store, its state store or both fail with this code (OK: not any
+ * more). */
+enum cluster_disk { CLUSTER_DISK_LOG, CLUSTER_DISK_STATE, CLUSTER_DISK_BOTH };
+void cluster_fail_disk(struct cluster *c, uint64_t node_id, enum cluster_disk which,
+                       enum status_code code);
 
 /* Ends of a run: print the seed and what is wrong. */
 #define EXIT_UNSAFE 1 /* a consistency check failed */

@@ -50,7 +50,7 @@ enum edge { EDGE_WW = 1, EDGE_WR = 2, EDGE_RW = 4, EDGE_RT = 8 };
 
 static bool is_done(const struct history_txn *t)
 {
-    return t->outcome != OUTCOME_ABORTED;
+    return t->outcome != TOLD_ABORTED;
 }
 
 /* The element each op of one transaction sees must include its own earlier appends. */
@@ -59,7 +59,7 @@ static void find_orders(struct check *c)
     const struct history *h = c->h;
     for (int i = 0; i < h->count; i++) {
         const struct history_txn *t = h->txns[i];
-        if (t->outcome != OUTCOME_COMMITTED) {
+        if (t->outcome != TOLD_COMMITTED) {
             continue;
         }
         for (int k = 0; k < t->op_count; k++) {
@@ -77,7 +77,7 @@ static bool check_reads(struct check *c)
     const struct history *h = c->h;
     for (int i = 0; i < h->count; i++) {
         const struct history_txn *t = h->txns[i];
-        if (t->outcome != OUTCOME_COMMITTED) {
+        if (t->outcome != TOLD_COMMITTED) {
             continue;
         }
         for (int k = 0; k < t->op_count; k++) {
@@ -102,7 +102,7 @@ static bool check_reads(struct check *c)
                                o->key);
                     return false;
                 }
-                if (h->txns[w]->outcome == OUTCOME_ABORTED) {
+                if (h->txns[w]->outcome == TOLD_ABORTED) {
                     buf_printf(&c->text,
                                "G1a: transaction %d (%c) read element %u of key %d, written by %d "
                                "(%c), which "
@@ -140,7 +140,7 @@ static void add_edges(struct check *c)
     }
     for (int i = 0; i < h->count; i++) {
         const struct history_txn *t = h->txns[i];
-        if (t->outcome != OUTCOME_COMMITTED) {
+        if (t->outcome != TOLD_COMMITTED) {
             continue;
         }
         for (int k = 0; k < t->op_count; k++) {
@@ -173,7 +173,7 @@ static bool check_durable(struct check *c)
     const struct history *h = c->h;
     for (int i = 0; i < h->count; i++) {
         const struct history_txn *t = h->txns[i];
-        for (int k = 0; k < t->op_count && t->outcome == OUTCOME_COMMITTED; k++) {
+        for (int k = 0; k < t->op_count && t->outcome == TOLD_COMMITTED; k++) {
             const struct history_op *o = &t->ops[k];
             bool is_there = !o->is_append;
             for (int e = 0; e < c->order_len[o->key] && !is_there; e++) {

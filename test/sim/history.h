@@ -17,7 +17,7 @@
 #define HISTORY_OPS_MAX 6
 #define HISTORY_LIST_MAX 4096
 
-enum outcome { OUTCOME_UNKNOWN, OUTCOME_COMMITTED, OUTCOME_ABORTED };
+enum told { TOLD_UNKNOWN, TOLD_COMMITTED, TOLD_ABORTED };
 
 struct history_op {
     int key;
@@ -30,7 +30,7 @@ struct history_op {
 struct history_txn {
     int id;
     uint64_t begin_ns, end_ns; /* end UINT64_MAX: never heard of */
-    enum outcome outcome;
+    enum told outcome;
     bool is_snapshot; /* a read at a stated past timestamp: no real-time edge into it */
     int op_count;
     struct history_op ops[HISTORY_OPS_MAX];

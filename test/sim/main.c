@@ -2,16 +2,16 @@
  * sherd_sim: whole clusters under faults, from a seed.
  *
  *   sherd_sim --seed N [--seeds COUNT] [--nodes N] [--bug NAME] [--isolation rc|rr]
- * [--expect-failure] [--calm] [--trace]
+ *             [--workload NAME] [--drain] [--expect-failure] [--calm] [--trace]
  *
  * Each seed runs in a process of its own: three nodes (every fourth seed: five) with metadata,
  * shards and routers, the key space cut into three shards, clients on every node, a nemesis that
  * crashes nodes (losing unsynced writes), fails and fills disks, cuts and slows the network, slows
- * disks, pauses nodes, makes clocks drift, moves leaderships, splits shards and drains nodes. Then
- * everything heals, clients end, and the checkers look: list-append histories are strictly
- * serializable (those of the weaker levels: no G0, G1, lost update), acknowledged writes are there
- * once, one of several inserts of a key has won, money is conserved in every snapshot, replicas are
- * equal, and the cluster made progress after the faults.
+ * disks, pauses nodes, makes clocks drift, moves leaderships, splits shards and (--drain) drains
+ * nodes. Then everything heals, clients end, and the checkers look: list-append histories are
+ * strictly serializable (those of the weaker levels: no G0, G1, lost update), acknowledged writes
+ * are there once, one of several inserts of a key has won, money is conserved in every snapshot,
+ * replicas are equal, and the cluster made progress after the faults.
  *
  * Exit: 0 fine, 1 a consistency check failed, 3 the cluster did not get on, a signal: an assertion.
  * --expect-failure: success is that some seed fails a check or an assertion; prints how many it
@@ -86,6 +86,8 @@ int main(int argc, char **argv)
         {"calm", no_argument, NULL, 'c'},
         {"isolation", required_argument, NULL, 'i'},
         {"trace", no_argument, NULL, 't'},
+        {"drain", no_argument, NULL, 'd'},
+        {"workload", required_argument, NULL, 'w'},
         {NULL, 0, NULL, 0},
     };
     uint64_t seed = 1, seeds = 1;
@@ -116,6 +118,16 @@ int main(int argc, char **argv)
             }
             o.isolation = strcmp(optarg, "rc") == 0 ? TXN_READ_COMMITTED : TXN_REPEATABLE_READ;
             break;
+        case 'd':
+            o.drain = true;
+            break;
+        case 'w':
+            if (!sim_has_workload(optarg)) {
+                fprintf(stderr, "there is no workload \"%s\"\n", optarg);
+                return 2;
+            }
+            o.workload = optarg;
+            break;
         case 'e':
             expect_failure = true;
             break;
@@ -127,7 +139,9 @@ int main(int argc, char **argv)
             break;
         default:
             fprintf(stderr, "usage: sherd_sim --seed N [--seeds COUNT] [--nodes N] [--bug NAME] "
-                            "[--isolation rc|rr] [--expect-failure] [--calm] [--trace]\n");
+                            "[--isolation rc|rr] [--workload NAME] [--drain] [--expect-failure] "
+                            "[--calm] "
+                            "[--trace]\n");
             return 2;
         }
     }

@@ -32,6 +32,10 @@
     X(TXN_KEEP_UNDONE, "rolling back to a savepoint leaves its writes")                            \
     X(TXN_READ_COLLECTED, "reads below the garbage collection's watermark are served")             \
     X(TXN_NO_SCHEMA_FENCE, "requests of a fenced schema version are served")                       \
+    X(TXN_NO_ATTEMPT, "a Query is answered Prepared whatever the attempt")                         \
+    X(TXN_REFRESH_BLIND, "a refresh moves the snapshot without looking at what was read")          \
+    X(TXN_GC_EARLY, "versions are collected that snapshots in use need")                           \
+    X(TXN_EARLY_COMMIT_TS, "the commit timestamp is fetched before the locks are granted")         \
     X(TSO_BACKWARD, "a new metadata leader may repeat timestamps")
 
 enum bug {

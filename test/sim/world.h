@@ -1,0 +1,45 @@
+/*
+ * What the parts of a run of sherd_sim share: the cluster, the run's random numbers, what clients
+ * have been told. One run a process, hence one world.
+ */
+#ifndef TEST_SIM_WORLD_H
+#define TEST_SIM_WORLD_H
+
+#include "cluster.h"
+#include "history.h"
+#include "sherd_sim.h"
+
+#include "base/rng.h"
+
+struct world {
+    struct cluster cluster;
+    struct rng rng;
+    enum txn_isolation isolation; /* of the clients that are checked strictly */
+    bool calm, drain;
+    bool is_ending;     /* clients stop */
+    uint64_t healed_ns; /* end of the faults; 0 = not yet */
+    int clients;        /* that run */
+    uint64_t shards;    /* at the start of the faults */
+    int committed, aborted, unknown, commits_after_heal;
+};
+
+extern struct world world;
+
+#define WORLD_CLIENTS 3 /* a node */
+
+static inline uint64_t now(void)
+{
+    return sim_now_ns(world.cluster.sim);
+}
+
+static inline uint64_t below(uint64_t n)
+{
+    return rng_below(&world.rng, n);
+}
+
+/* What the end of a transaction (or of a statement without one) tells its client. Takes st. */
+enum told world_outcome(struct status *st);
+
+/* The key of a row by its integer primary key. */
+struct slice world_table_key(struct arena *a, uint32_t table_id, int id);
+#endif
