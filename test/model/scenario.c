@@ -116,7 +116,7 @@ const struct scenario scenarios[] = {
      "a schema fence beside transactions of the older version (section 9)",
      "dbkKf",
      STRICT,
-     {{SER, false, 1, 0, "Ux . Uy"}, {SER, false, 2, 200, "Rx Uz"}}},
+     {{SER, false, 1, 0, "Ux . Uy"}, {SER, false, 2, 200, "Rx Uz"}, {SER, false, 3, 900000, "Ux"}}},
 };
 const int scenario_count = (int)(sizeof(scenarios) / sizeof(scenarios[0]));
 

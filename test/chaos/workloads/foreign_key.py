@@ -12,6 +12,7 @@ class ForeignKey(Workload):
     def __init__(self):
         super().__init__()
         self.made = 0
+        self.is_filling = False
 
     def setup(self, s):
         s.sql("CREATE TABLE fk_parent (id int PRIMARY KEY) WITH (sharding = 'hash', shards = 3)")
@@ -28,8 +29,12 @@ class ForeignKey(Workload):
 
     def next(self, rng):
         with self.lock:
-            if self.counter // 2 >= self.made:
+            # By one worker alone: a second one would make parents again that were deleted meanwhile.
+            if self.counter // 2 >= self.made - PARENTS // 2 and not self.is_filling:
+                self.is_filling = True
                 return {"f": "fill", "value": self.made}
+            if self.counter // 2 >= self.made:
+                return {"f": "read", "value": 0}
             n = self.counter
             self.counter += 1
         return {"f": ("child", "delete")[n % 2], "value": n // 2, "block": rng.random() < 0.3}
@@ -37,7 +42,14 @@ class ForeignKey(Workload):
     def apply(self, s, op):
         n = op["value"]
         if op["f"] == "fill":
-            self.fill(s, n)
+            try:
+                self.fill(s, n)
+            finally:
+                with self.lock:
+                    self.is_filling = False
+            return
+        if op["f"] == "read":
+            s.auto("SELECT count(*) FROM fk_child", ())
             return
         text = "INSERT INTO fk_child VALUES (%s, %s)" if op["f"] == "child" else "DELETE FROM fk_parent WHERE id = %s"
         args = (n, n) if op["f"] == "child" else (n,)
