@@ -72,9 +72,8 @@ static void open_next(struct fiber *f, struct client *c)
         st = sql(f, c, NULL, "INSERT INTO counted VALUES (%d, %d, %d)", gate, round,
                  (int)sql_int(&items, 0, 0));
     }
-    if (sql_is(st, "23505")) {
-        cluster_fail(&world.cluster, "gate %d: round %d is counted twice", gate, round);
-    }
+    /* 23505 is no defect: the gate's lock may have been lost with its leader, another keeper has
+     * counted the round since, and this transaction could not commit any more. */
     sql_end(f, c, st);
 }
 
