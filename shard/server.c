@@ -298,6 +298,10 @@ struct status *shard_server_start(struct fiber *f, const struct shard_server_opt
     for (size_t i = 0; i < count && st == NULL; i++) {
         if (ids[i] > 1) { /* 1 is the metadata group */
             st = replica_open(f, s, ids[i], NULL);
+            if (status_is(st, STATUS_NOT_FOUND)) { /* its removal had begun, and is done now */
+                status_free(st);
+                st = NULL;
+            }
         }
     }
     mem_free(ids);

@@ -2,12 +2,12 @@
  * sherd_sim: whole clusters under faults, from a seed.
  *
  *   sherd_sim --seed N [--seeds COUNT] [--nodes N] [--bug NAME] [--isolation rc|rr]
- *             [--workload NAME] [--drain] [--expect-failure] [--calm] [--trace]
+ *             [--workload NAME] [--expect-failure] [--calm] [--trace]
  *
  * Each seed runs in a process of its own: three nodes (every fourth seed: five) with metadata,
  * shards and routers, the key space cut into three shards, clients on every node, a nemesis that
  * crashes nodes (losing unsynced writes), fails and fills disks, cuts and slows the network, slows
- * disks, pauses nodes, makes clocks drift, moves leaderships, splits shards and (--drain) drains
+ * disks, pauses nodes, makes clocks drift, moves leaderships, splits shards and drains
  * nodes. Then everything heals, clients end, and the checkers look: list-append histories are
  * strictly serializable (those of the weaker levels: no G0, G1, lost update), acknowledged writes
  * are there once, one of several inserts of a key has won, money is conserved in every snapshot,
@@ -78,17 +78,11 @@ static int run_child(uint64_t seed, const struct sim_options *options, char *tex
 int main(int argc, char **argv)
 {
     static const struct option longs[] = {
-        {"seed", required_argument, NULL, 's'},
-        {"seeds", required_argument, NULL, 'n'},
-        {"nodes", required_argument, NULL, 'N'},
-        {"bug", required_argument, NULL, 'b'},
-        {"expect-failure", no_argument, NULL, 'e'},
-        {"calm", no_argument, NULL, 'c'},
-        {"isolation", required_argument, NULL, 'i'},
-        {"trace", no_argument, NULL, 't'},
-        {"drain", no_argument, NULL, 'd'},
-        {"workload", required_argument, NULL, 'w'},
-        {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'},      {"seeds", required_argument, NULL, 'n'},
+        {"nodes", required_argument, NULL, 'N'},     {"bug", required_argument, NULL, 'b'},
+        {"expect-failure", no_argument, NULL, 'e'},  {"calm", no_argument, NULL, 'c'},
+        {"isolation", required_argument, NULL, 'i'}, {"trace", no_argument, NULL, 't'},
+        {"workload", required_argument, NULL, 'w'},  {NULL, 0, NULL, 0},
     };
     uint64_t seed = 1, seeds = 1;
     struct sim_options o = {.isolation = TXN_SERIALIZABLE};
@@ -118,9 +112,6 @@ int main(int argc, char **argv)
             }
             o.isolation = strcmp(optarg, "rc") == 0 ? TXN_READ_COMMITTED : TXN_REPEATABLE_READ;
             break;
-        case 'd':
-            o.drain = true;
-            break;
         case 'w':
             if (!sim_has_workload(optarg)) {
                 fprintf(stderr, "there is no workload \"%s\"\n", optarg);
@@ -139,7 +130,7 @@ int main(int argc, char **argv)
             break;
         default:
             fprintf(stderr, "usage: sherd_sim --seed N [--seeds COUNT] [--nodes N] [--bug NAME] "
-                            "[--isolation rc|rr] [--workload NAME] [--drain] [--expect-failure] "
+                            "[--isolation rc|rr] [--workload NAME] [--expect-failure] "
                             "[--calm] "
                             "[--trace]\n");
             return 2;

@@ -222,7 +222,7 @@ static void strike(void *ctx)
         }
         break;
     case 13:
-        if (n->is_booted && c->node_count > 3 && !has_drained && world.drain) {
+        if (n->is_booted && c->node_count > 3 && !has_drained) {
             has_drained = true;
             cluster_drain_later(n, other, true);
         }

@@ -460,7 +460,6 @@ int sim_run_seed(uint64_t seed, const struct sim_options *options)
     struct cluster *c = &world.cluster;
     world.isolation = options->isolation;
     world.calm = options->calm;
-    world.drain = options->drain;
     rng_seed(&world.rng, seed ^ 0x5eed);
     int nodes = options->nodes != 0 ? options->nodes : seed % 4 == 3 ? 5 : 3;
     draw_workloads(options->workload);

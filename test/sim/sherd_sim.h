@@ -9,7 +9,6 @@ struct sim_options {
     enum txn_isolation isolation; /* of the clients whose history must be strict */
     const char *workload;         /* this one alone; NULL: drawn from the seed */
     bool calm;                    /* no faults */
-    bool drain;                   /* also nodes that are drained: replicas move */
     bool trace;
 };
 

@@ -15,7 +15,7 @@ struct world {
     struct cluster cluster;
     struct rng rng;
     enum txn_isolation isolation; /* of the clients that are checked strictly */
-    bool calm, drain;
+    bool calm;
     bool is_ending;     /* clients stop */
     uint64_t healed_ns; /* end of the faults; 0 = not yet */
     int clients;        /* that run */
