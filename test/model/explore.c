@@ -9,6 +9,7 @@
  * After Emmi, Qadeer and Rakamaric, "Delay-Bounded Scheduling"; the deviations are the faults of
  * run.h instead of mere delays.
  */
+#include "../sim/child.h"
 #include "run.h"
 
 #include "base/buggify.h"
@@ -57,59 +58,31 @@ static void print_schedule(const struct schedule *x, char *out, size_t size)
     }
 }
 
-static void keep_verdict(FILE *in, struct result *r)
+struct one_run {
+    const struct scenario *scenario;
+    const struct schedule *schedule;
+    uint32_t points;
+};
+
+static int run_body(void *ctx)
 {
-    char line[400];
-    while (fgets(line, sizeof(line), in) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-        if (sscanf(line, "points %u", &r->points) == 1) {
-            continue;
-        }
-        if (strncmp(line, "FAILED", 6) == 0 || strncmp(line, "STUCK", 5) == 0 ||
-            strstr(line, "FATAL") != NULL || strstr(line, "runtime error") != NULL ||
-            strstr(line, "ERROR: AddressSanitizer") != NULL) {
-            snprintf(r->text, sizeof(r->text), "%s", line);
-        }
-    }
+    const struct one_run *x = ctx;
+    printf("points %u\n", run_schedule(x->scenario, x->schedule));
+    return 0;
+}
+
+static void run_line(void *ctx, const char *line)
+{
+    struct one_run *x = ctx;
+    (void)sscanf(line, "points %u", &x->points);
 }
 
 static struct result run_child(const struct scenario *s, const struct schedule *x)
 {
     struct result r = {.code = -1};
-    int ends[2];
-    fflush(stdout);
-    if (pipe(ends) != 0) {
-        perror("pipe");
-        exit(2);
-    }
-    pid_t pid = fork();
-    if (pid < 0) {
-        perror("fork");
-        exit(2);
-    }
-    if (pid == 0) {
-        close(ends[0]);
-        dup2(ends[1], STDOUT_FILENO);
-        dup2(ends[1], STDERR_FILENO);
-        uint32_t points = run_schedule(s, x);
-        printf("points %u\n", points);
-        fflush(stdout);
-        _exit(0);
-    }
-    close(ends[1]);
-    FILE *in = fdopen(ends[0], "r");
-    if (in == NULL) {
-        perror("fdopen");
-        exit(2);
-    }
-    keep_verdict(in, &r);
-    fclose(in);
-    int status;
-    if (waitpid(pid, &status, 0) != pid) {
-        perror("waitpid");
-        exit(2);
-    }
-    r.code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    struct one_run one = {.scenario = s, .schedule = x};
+    r.code = child_run(&(struct child_run){run_body, run_line, &one}, r.text, sizeof(r.text));
+    r.points = one.points;
     return r;
 }
 
@@ -190,6 +163,10 @@ static struct counts explore_boot(const struct scenario *s)
         exit(2);
     }
     pid_t pid = fork();
+    if (pid < 0) {
+        perror("fork");
+        exit(2);
+    }
     if (pid == 0) {
         if (options.bug != NULL && !bug_set(options.bug, true)) {
             fprintf(stderr, "there is no bug \"%s\"\n", options.bug);

@@ -18,6 +18,7 @@
  * took and which. That a run gets stuck does not count. --isolation runs the strictly checked
  * clients at a weaker level, to the same end.
  */
+#include "child.h"
 #include "cluster.h"
 #include "sherd_sim.h"
 
@@ -28,51 +29,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-/* One seed in a process of its own. *text: the line that says what went wrong. Its exit code, or
- * 128 + signal. */
+struct one_seed {
+    uint64_t seed;
+    const struct sim_options *options;
+};
+
+static int seed_body(void *ctx)
+{
+    const struct one_seed *x = ctx;
+    return sim_run_seed(x->seed, x->options);
+}
+
+static void seed_line(void *ctx, const char *line)
+{
+    const struct one_seed *x = ctx;
+    if (x->options->trace || x->options->calm) {
+        puts(line);
+    }
+}
+
+/* One seed in a process of its own. */
 static int run_child(uint64_t seed, const struct sim_options *options, char *text, size_t size)
 {
-    int ends[2];
-    fflush(stdout);
-    if (pipe(ends) != 0) {
-        perror("pipe");
-        exit(2);
-    }
-    pid_t pid = fork();
-    if (pid == 0) {
-        dup2(ends[1], STDOUT_FILENO);
-        dup2(ends[1], STDERR_FILENO);
-        close(ends[0]);
-        int code = sim_run_seed(seed, options);
-        fflush(stdout);
-        _exit(code);
-    }
-    close(ends[1]);
-    FILE *in = fdopen(ends[0], "r");
-    char line[512];
-    while (in != NULL && fgets(line, sizeof(line), in) != NULL) {
-        line[strcspn(line, "\n")] = 0;
-        if (options->trace || options->calm) {
-            puts(line);
-        }
-        if (strncmp(line, "FAILED", 6) == 0 || strncmp(line, "STUCK", 5) == 0 ||
-            strstr(line, "FATAL") != NULL || strstr(line, "runtime error") != NULL ||
-            strstr(line, "ERROR: AddressSanitizer") != NULL) {
-            snprintf(text, size, "%s", line);
-        }
-    }
-    if (in != NULL) {
-        fclose(in);
-    }
-    int status;
-    if (waitpid(pid, &status, 0) != pid) {
-        perror("waitpid");
-        exit(2);
-    }
-    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    struct one_seed x = {seed, options};
+    return child_run(&(struct child_run){seed_body, seed_line, &x}, text, size);
 }
 
 int main(int argc, char **argv)
