@@ -42,6 +42,7 @@ struct status *router_create(struct fiber *f, const struct router_options *o, st
                              "transactions that this router has begun and not finished");
     r->ended = mem_zalloc(sizeof(*r->ended) * OUTCOMES_KEPT);
     r->plans = plan_cache_create();
+    admission_init(&r->admission, r->loop);
     txn_register(r);
     outcome_register(r);
     schema_jobs_start(r);
@@ -64,6 +65,7 @@ void router_destroy(struct fiber *f, struct router *r)
     rpc_register(r->rpc, RPC_COORDINATOR_OUTCOME, NULL, NULL, false);
     rpc_register(r->rpc, RPC_COORDINATOR_STATUS, NULL, NULL, false);
     mem_free(r->ended);
+    admission_deinit(&r->admission);
     plan_cache_destroy(r->plans);
     sequence_blocks_free(r);
     shard_terms_free(r);

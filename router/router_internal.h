@@ -6,6 +6,7 @@
 #include "router/router.h"
 #include "router/session.h"
 #include "router/txn.h"
+#include "session/admission.h"
 
 #define OUTCOMES_KEPT 4096
 
@@ -36,6 +37,7 @@ struct router {
     struct plan_cache *plans;
     struct shard_term *terms;         /* shard_call.c: the last term heard of each shard's leader */
     struct sequence_block *sequences; /* session/functions.c */
+    struct admission admission;
     int background;                   /* fibers that finalize transactions */
     bool is_closing;
     struct cond background_done;

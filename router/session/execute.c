@@ -151,6 +151,9 @@ static struct status *attempt(struct fiber *f, struct run *x, struct catalog *c,
 {
     struct session *s = x->s;
     struct exec exec;
+    if (!x->is_only) {
+        TRY(session_admit(f, s));
+    }
     TRY(session_need_txn(s, x->is_only, x->is_only && plan_is_read_only(x->plan)));
     s->block_has_query = true;
     replay_rewind(s, x->step);

@@ -124,6 +124,7 @@ struct status *session_bind(struct fiber *f, struct session *s, struct slice por
 /* Opens the portal's operator tree, at the beginning, in the transaction of now. */
 static struct status *portal_open(struct fiber *f, struct session *s, struct portal *p)
 {
+    TRY(session_admit(f, s));
     TRY(session_need_txn(s, false, false));
     s->block_has_query = true;
     op_close(p->op);

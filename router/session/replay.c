@@ -91,7 +91,7 @@ bool digest_eq(const struct digest *a, const struct digest *b)
 
 /* ---- keeping ---- */
 
-static bool is_on(struct session *s)
+bool replay_is_on(struct session *s)
 {
     const char *v = session_setting(s, "sherd.auto_retry");
     return v == NULL || strcmp(v, "on") == 0;
@@ -133,7 +133,7 @@ static struct replay_step *add_step(struct session *s, enum replay_kind kind)
         return NULL;
     }
     if (r->count >= STEPS_MAX || (r->arena != NULL && arena_used(r->arena) > BYTES_MAX) ||
-        !is_on(s)) {
+        !replay_is_on(s)) {
         replay_give_up(s);
         return NULL;
     }
@@ -282,7 +282,7 @@ static bool is_conflict(const struct status *st)
 static bool may_replay(struct session *s, const struct status *st)
 {
     return is_conflict(st) && s->replay.count > 0 && !s->replay.is_given_up &&
-           !s->replay.is_running && s->replay.attempts < ATTEMPTS_MAX && is_on(s);
+           !s->replay.is_running && s->replay.attempts < ATTEMPTS_MAX && replay_is_on(s);
 }
 
 static struct status *run_step(struct fiber *f, struct session *s, struct replay_step *x)
@@ -341,6 +341,9 @@ struct status *replay_run(struct fiber *f, struct session *s, struct status *cau
 {
     struct replay *r = &s->replay;
     struct status *st = NULL;
+    if (cause->code == STATUS_CONFLICT) {
+        admission_conflict(&s->ticket);
+    }
     if (!may_replay(s, cause)) {
         return cause;
     }

@@ -88,6 +88,7 @@ void session_close(struct fiber *f, struct session *s)
     }
     session_close_portals(f, s);
     session_drop_txn(f, s);
+    admission_leave(&s->router->admission, &s->ticket, false);
     struct prepared *p, *tmp;
     HASH_ITER(hh, s->prepared, p, tmp)
     {
@@ -285,6 +286,17 @@ struct status *session_need_txn(struct session *s, bool is_single_statement, boo
     return NULL;
 }
 
+struct status *session_admit(struct fiber *f, struct session *s)
+{
+    if (s->txn != NULL || s->is_failed || s->replay.is_running || !replay_is_on(s)) {
+        return NULL;
+    }
+    struct session_modes m = settings_modes(s);
+    return m.read_only || m.isolation == TXN_READ_COMMITTED
+               ? NULL
+               : admission_enter(f, &s->router->admission, &s->ticket);
+}
+
 static void drop_savepoints(struct session *s, int keep)
 {
     for (int i = keep; i < s->savepoint_count; i++) {
@@ -300,6 +312,7 @@ static void txn_is_over(struct session *s, bool committed)
     s->has_modes = false;
     s->txn_since_ns = 0;
     replay_clear(s);
+    admission_leave(&s->router->admission, &s->ticket, committed);
     settings_txn_end(s, committed);
 }
 
@@ -360,6 +373,7 @@ void session_failed(struct fiber *f, struct session *s)
         if (s->savepoint_count == 0) { /* nothing to go back to: others get its locks now */
             session_close_portals(f, s);
             session_drop_txn(f, s);
+            admission_leave(&s->router->admission, &s->ticket, false);
         }
         return;
     }

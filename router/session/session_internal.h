@@ -165,6 +165,7 @@ struct session {
     struct session_savepoint *savepoints;
     int savepoint_count;
     struct replay replay;
+    struct admission_ticket ticket;
 
     struct fiber *running;   /* what a cancel ends */
     uint64_t outer_deadline; /* of the front end's call, kept during a statement */
@@ -205,6 +206,8 @@ void session_env(struct session *s, struct catalog *c, struct plan_env *out);
 struct catalog *session_catalog(struct session *s);
 struct status *session_need_txn(struct session *s, bool is_single_statement,
                                 bool read_only) STATUS_MUST_CHECK;
+/* Before the first statement of a transaction of several makes it: waits for admission. */
+struct status *session_admit(struct fiber *f, struct session *s) STATUS_MUST_CHECK;
 struct status *session_end_implicit(struct fiber *f, struct session *s) STATUS_MUST_CHECK;
 void session_drop_txn(struct fiber *f, struct session *s);
 struct status *session_txn_statement(struct fiber *f, struct session *s, const void *node,
@@ -334,6 +337,8 @@ void replay_drawn(struct session *s, uint64_t sequence, int64_t value);
 struct status *replay_run(struct fiber *f, struct session *s,
                           struct status *cause) STATUS_MUST_CHECK;
 struct status *replay_differs(void);
+/* sherd.auto_retry: conflicts are the server's business. */
+bool replay_is_on(struct session *s);
 
 /* ---- cursors.c ---- */
 struct status *cursor_statement(struct fiber *f, struct session *s, struct slice sql,
