@@ -457,6 +457,10 @@ static struct status *begin_fill(struct ddl *d, const Sherd__V1__TableDesc *t, u
                                  uint32_t to, struct txn **out_own)
 {
     TRY(schema_check_rows(d->schema));
+    if (schema_has_built(d->schema, t->id, from, to)) {
+        /* By an earlier try, or before a ROLLBACK TO: the ids come again, with other entries. */
+        TRY(wipe_indexes(d, t->id, from, to));
+    }
     *out_own = txn_has_written(d->x->txn, t->id) ? d->x->txn : NULL;
     if (*out_own != NULL) {
         d->has_rows = true;
@@ -601,10 +605,17 @@ static struct status *rekey_rows(struct ddl *d, const Sherd__V1__TableDesc *old,
 {
     struct buf last = {0}, next = {0};
     bool is_end = false;
+    int conflicts = 0;
     struct status *st = NULL;
     while (!is_end && st == NULL) {
         st = rekey_batch(d, old, fresh, buf_slice(&last), &next, &is_end, own);
+        if (status_is(st, STATUS_CONFLICT) && own == NULL && ++conflicts < CONFLICTS_MAX) {
+            status_free(st); /* nobody else is here: a leader was lost, or asked too late */
+            st = fiber_sleep(d->f, ms_to_ns(5));
+            continue;
+        }
         if (st == NULL) {
+            conflicts = 0;
             buf_clear(&last);
             buf_put_slice(&last, buf_slice(&next));
             st = fiber_check(d->f);

@@ -146,6 +146,21 @@ static void overlay_replay(struct schema_txn *s, int from)
     s->overlay_ops = s->nops;
 }
 
+/* Its shards turn away what is older than the lock, also while the log has nothing of the table yet
+ * or no more (a savepoint, another try of a statement). */
+static void overlay_locks(struct schema_txn *s, const struct catalog *base)
+{
+    for (int i = 0; i < s->nlocks; i++) {
+        const Sherd__V1__TableDesc *t = catalog_table_by_id(base, s->locks[i].table_id);
+        if (t != NULL) {
+            Sherd__V1__TableDesc next = *t;
+            next.version = s->locks[i].version;
+            next.changing_job = 0;
+            catalog_overlay_put(s->overlay, key4(s, "table/", t->id), pb_pack_in(&next, s->arena));
+        }
+    }
+}
+
 struct catalog *schema_catalog(struct schema_txn *s)
 {
     struct catalog *now = catalog_current(router_catalog(s->router));
@@ -157,6 +172,9 @@ struct catalog *schema_catalog(struct schema_txn *s)
         int from = is_new_base ? 0 : s->overlay_ops;
         catalog_unref(s->overlay);
         s->overlay = next;
+        if (is_new_base) {
+            overlay_locks(s, now);
+        }
         overlay_replay(s, from);
     }
     catalog_unref(s->base);
@@ -502,6 +520,7 @@ out:
     for (int i = first; i < s->nlocks; i++) {
         s->locks[i].revision = s->job_revision;
     }
+    s->overlay_ops = -1;
     for (int i = first; i < s->nlocks; i++) {
         struct catalog *is = catalog_current(router_catalog(s->router));
         const Sherd__V1__TableDesc *t = catalog_table_by_id(is, s->locks[i].table_id);
@@ -561,6 +580,17 @@ struct status *schema_lock_schema(struct fiber *f, struct schema_txn *s, uint32_
     catalog_unref(now);
     TRY(st);
     return busy != 0 ? schema_wait_for_job(f, s, busy) : NULL;
+}
+
+bool schema_has_built(const struct schema_txn *s, uint32_t table_id, uint32_t from, uint32_t to)
+{
+    for (int i = 0; i < s->nbuilt; i++) {
+        const Sherd__V1__SchemaWipe *w = &s->built[i];
+        if (w->table_id == table_id && w->index_from < to && from < w->index_to) {
+            return true;
+        }
+    }
+    return false;
 }
 
 struct status *schema_note_built(struct fiber *f, struct schema_txn *s, uint32_t table_id,

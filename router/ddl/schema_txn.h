@@ -66,6 +66,9 @@ struct status *schema_wait_for_job(struct fiber *f, struct schema_txn *s,
 /* After the commit the keys of the indexes [from, to) go; all of the table, for ever. */
 void schema_wipe(struct schema_txn *s, uint32_t table_id, uint32_t from, uint32_t to);
 void schema_wipe_table(struct schema_txn *s, const Sherd__V1__TableDesc *t);
+/* Whether these indexes were noted before: by an earlier try of the statement, or before a ROLLBACK
+ * TO. */
+bool schema_has_built(const struct schema_txn *s, uint32_t table_id, uint32_t from, uint32_t to);
 /* Before rows are written outside of the transaction into new indexes [from, to) of a locked table:
  * they go if it does not commit. */
 struct status *schema_note_built(struct fiber *f, struct schema_txn *s, uint32_t table_id,

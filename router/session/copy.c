@@ -515,7 +515,15 @@ struct status *copy_statement(struct fiber *f, struct session *s, struct parsed 
     uint64_t rows = 0;
     char tag[64];
     struct status *st = NULL;
-    TRY_GOTO(plan_copy(f, &exec.env, p, i, plan_arena, &spec, &target, &query), out);
+    st = plan_copy(f, &exec.env, p, i, plan_arena, &spec, &target, &query);
+    bool is_again;
+    TRY_GOTO(session_catch_up(f, s, st, &is_again), out);
+    if (is_again) {
+        catalog_unref(c);
+        c = session_catalog(s);
+        session_env(s, c, &exec.env);
+        TRY_GOTO(plan_copy(f, &exec.env, p, i, plan_arena, &spec, &target, &query), out);
+    }
     if (spec.is_from) {
         TRY_GOTO(session_may_write(s, "COPY FROM"), out);
     }

@@ -42,13 +42,8 @@ static struct status *declare(struct fiber *f, struct session *s, struct slice s
     if (session_portal(s, name) != NULL) {
         return status_sql(ALREADY_EXISTS, "42P03", "cursor \"%s\" already exists", x->portalname);
     }
-    struct catalog *c = catalog_current(s->router->catalog);
-    struct plan_env env;
-    session_env(s, c, &env);
-    struct plan *plan = NULL;
-    struct status *st = plan_statement(f, &env, p, i, NULL, 0, &plan);
-    catalog_unref(c);
-    TRY(st);
+    struct plan *plan;
+    TRY(session_plan(f, s, sql, &p, i, NULL, 0, &plan));
     portal_declare(s, name, sql, plan);
     struct portal *portal = session_portal(s, name);
     uint64_t none;

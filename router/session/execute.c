@@ -363,30 +363,12 @@ static struct status *run_query(struct fiber *f, struct session *s, struct slice
                                 struct parsed *p, int i, struct sink *sink, bool is_only)
 {
     for (int tries = 0;; tries++) {
-        struct catalog *c = session_catalog(s);
-        struct plan_env env;
-        session_env(s, c, &env);
-        struct plan *plan = plan_cache_get(s->router->plans, &env, sql, NULL, 0);
-        struct status *st = NULL;
-        if (plan == NULL) {
-            st = plan_statement(f, &env, p, i, NULL, 0, &plan);
-            if (status_is(st, STATUS_NOT_FOUND) && tries == 0) {
-                /* Another router may just have made it. */
-                status_free(st);
-                catalog_unref(c);
-                TRY(meta_refresh(f, s->router->meta));
-                continue;
-            }
-            if (st == NULL) {
-                plan_cache_put(s->router->plans, &env, sql, NULL, 0, plan);
-            }
-        }
-        catalog_unref(c);
-        TRY(st);
+        struct plan *plan;
+        TRY(session_plan(f, s, sql, &p, i, NULL, 0, &plan));
         struct run x = {
             .s = s, .plan = plan, .sink = sink, .is_only = is_only, .want_columns = true};
         bool replan;
-        st = execute_plan(f, &x, &replan);
+        struct status *st = execute_plan(f, &x, &replan);
         if (st == NULL && replan && tries < RETRIES_MAX) {
             plan_unref(plan);
             continue;
@@ -808,60 +790,37 @@ struct status *prepared_plan(struct fiber *f, struct session *s, struct prepared
     if (p->kind != STMT_QUERY && p->kind != STMT_EXPLAIN) {
         return NULL;
     }
-    for (int tries = 0;; tries++) {
-        struct catalog *c = session_catalog(s);
-        if (p->plan != NULL && plan_is_valid(p->plan, c)) {
-            catalog_unref(c);
-            return NULL;
-        }
-        struct plan_env env;
-        session_env(s, c, &env);
-        struct slice sql = slice_str(p->sql);
-        struct plan *plan = plan_cache_get(s->router->plans, &env, sql, p->param_types, p->nparams);
-        struct status *st = NULL;
-        if (plan == NULL) {
-            if (p->parsed == NULL) { /* it came from the cache until now */
-                st = parse_sql(f, sql, &p->parsed);
-            }
-            if (st == NULL) {
-                st =
-                    plan_statement(f, &env, p->parsed, p->index, p->param_types, p->nparams, &plan);
-            }
-            if (status_is(st, STATUS_NOT_FOUND) && tries == 0) {
-                status_free(st);
-                catalog_unref(c);
-                TRY(meta_refresh(f, s->router->meta));
-                continue;
-            }
-            if (st == NULL) {
-                plan_cache_put(s->router->plans, &env, sql, p->param_types, p->nparams, plan);
-            }
-        }
-        catalog_unref(c);
-        TRY(st);
-        if (p->plan != NULL) {
-            const struct plan_column *was, *is;
-            int nwas = plan_columns(p->plan, &was), nis = plan_columns(plan, &is);
-            bool is_same = nwas == nis;
-            for (int i = 0; is_same && i < nis; i++) {
-                is_same = was[i].type == is[i].type;
-            }
-            if (!is_same) {
-                plan_unref(plan);
-                return status_new(UNSUPPORTED, "cached plan must not change result type");
-            }
-        }
-        plan_unref(p->plan);
-        p->plan = plan;
-        const type_oid *types;
-        int n = plan_params(plan, &types);
-        p->param_types = mem_realloc(p->param_types, sizeof(type_oid) * (size_t)(n + 1));
-        for (int i = 0; i < n; i++) {
-            p->param_types[i] = types[i];
-        }
-        p->nparams = n;
+    struct catalog *c = session_catalog(s);
+    bool is_valid = p->plan != NULL && plan_is_valid(p->plan, c);
+    catalog_unref(c);
+    if (is_valid) {
         return NULL;
     }
+    struct plan *plan;
+    TRY(session_plan(f, s, slice_str(p->sql), &p->parsed, p->index, p->param_types, p->nparams,
+                     &plan));
+    if (p->plan != NULL) {
+        const struct plan_column *was, *is;
+        int nwas = plan_columns(p->plan, &was), nis = plan_columns(plan, &is);
+        bool is_same = nwas == nis;
+        for (int i = 0; is_same && i < nis; i++) {
+            is_same = was[i].type == is[i].type;
+        }
+        if (!is_same) {
+            plan_unref(plan);
+            return status_new(UNSUPPORTED, "cached plan must not change result type");
+        }
+    }
+    plan_unref(p->plan);
+    p->plan = plan;
+    const type_oid *types;
+    int n = plan_params(plan, &types);
+    p->param_types = mem_realloc(p->param_types, sizeof(type_oid) * (size_t)(n + 1));
+    for (int i = 0; i < n; i++) {
+        p->param_types[i] = types[i];
+    }
+    p->nparams = n;
+    return NULL;
 }
 
 static struct status *prepare(struct fiber *f, struct session *s, struct slice name,

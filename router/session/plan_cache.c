@@ -3,8 +3,14 @@
  * and text; an entry whose descriptors have changed since is dropped when it is met. Bounded by
  * count; the least recently used goes first. Plans of a transaction that has changed the schema are
  * its own: they neither come from here nor go here.
+ *
+ * A plan is made from this node's copy of the catalog, which may be some milliseconds behind what
+ * another router has told a client. What a plan uses is checked by the shards (fences); what it
+ * does not find is looked for again in a copy that is as new as the statement.
  */
 #include "session_internal.h"
+
+#include "router_internal.h"
 
 #include "base/mem.h"
 
@@ -134,4 +140,50 @@ void plan_cache_put(struct plan_cache *c, const struct plan_env *env, struct sli
     c->buckets[hash % PLANS_MAX] = e;
     list_push_back(&c->lru, &e->lru);
     c->count++;
+}
+
+struct status *session_catch_up(struct fiber *f, struct session *s, struct status *st,
+                                bool *out_again)
+{
+    *out_again = false;
+    if (st == NULL || (strncmp(st->sqlstate, "42", 2) != 0 && strcmp(st->sqlstate, "3F000") != 0)) {
+        return st;
+    }
+    struct meta_client *m = s->router->meta;
+    uint64_t before = meta_revision(m);
+    struct status *refused = meta_refresh(f, m);
+    if (refused == NULL && meta_revision(m) == before) {
+        return st;
+    }
+    *out_again = refused == NULL;
+    status_free(st);
+    return refused;
+}
+
+struct status *session_plan(struct fiber *f, struct session *s, struct slice sql,
+                            struct parsed **parsed, int i, const type_oid *types, int ntypes,
+                            struct plan **out)
+{
+    struct status *st;
+    bool is_again = false;
+    do {
+        bool was_again = is_again;
+        struct catalog *c = session_catalog(s);
+        struct plan_env env;
+        session_env(s, c, &env);
+        *out = plan_cache_get(s->router->plans, &env, sql, types, ntypes);
+        st = *out == NULL && *parsed == NULL ? parse_sql(f, sql, parsed) : NULL;
+        if (*out == NULL && st == NULL) {
+            st = plan_statement(f, &env, *parsed, i, types, ntypes, out);
+            if (st == NULL) {
+                plan_cache_put(s->router->plans, &env, sql, types, ntypes, *out);
+            }
+        }
+        catalog_unref(c);
+        is_again = false;
+        if (!was_again) {
+            st = session_catch_up(f, s, st, &is_again);
+        }
+    } while (is_again);
+    return st;
 }

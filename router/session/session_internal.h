@@ -182,6 +182,15 @@ struct plan *plan_cache_get(struct plan_cache *c, const struct plan_env *env, st
                             const type_oid *types, int ntypes);
 void plan_cache_put(struct plan_cache *c, const struct plan_env *env, struct slice sql,
                     const type_oid *types, int ntypes, struct plan *p);
+/* The plan of statement i of the text, from the cache or made now; *parsed is parsed when that is
+ * needed and it is NULL (the caller owns it). An error is that of a catalog as new as the call. */
+struct status *session_plan(struct fiber *f, struct session *s, struct slice sql,
+                            struct parsed **parsed, int i, const type_oid *types, int ntypes,
+                            struct plan **out) STATUS_MUST_CHECK;
+/* After an error of planning: *out_again when it may be one of an old catalog, which is newer now;
+ * else the error. Consumes st. */
+struct status *session_catch_up(struct fiber *f, struct session *s, struct status *st,
+                                bool *out_again) STATUS_MUST_CHECK;
 
 /* ---- shape.c: literals lifted out of a statement text ---- */
 struct shape {

@@ -4,6 +4,7 @@
 usage: test_schema.py [--only NAME]     (SHERD_BIN names the directory of the binaries)
 """
 import argparse
+import io
 import os
 import sys
 import threading
@@ -222,6 +223,52 @@ def compare(conn, table, writers, what):
     check(f"{what}: rows", not wrong and not ghosts, f"wrong {wrong[:3]} ghosts {ghosts[:3]}")
 
 
+def savepoints(c):
+    """A table that was locked before a savepoint was left is ours still, as it was; what was built goes."""
+    a, b = c.connect(1), c.connect(2)
+    query(a, "CREATE TABLE sp (id int, k int NOT NULL, v int)")
+    query(a, "INSERT INTO sp SELECT g, 1000 - g, g % 7 FROM generate_series(1, 500) g")
+    query(a, "BEGIN")
+    query(a, "SAVEPOINT s")
+    query(a, "ALTER TABLE sp ADD COLUMN x int")
+    query(a, "ROLLBACK TO s")
+    check("the table as it was", query(a, "SELECT * FROM sp WHERE id = 3") == [(3, 997, 3)])
+    query(a, "UPDATE sp SET v = v WHERE id = 3")
+    query(a, "ALTER TABLE sp ADD COLUMN y int DEFAULT 4")
+    check("changed again", query(a, "SELECT * FROM sp WHERE id = 3") == [(3, 997, 3, 4)])
+    query(a, "COMMIT")
+    check("committed", query(b, "SELECT y, count(*) FROM sp GROUP BY y") == [(4, 500)])
+    for undone, made in (("CREATE INDEX sp_i ON sp (id)", "CREATE UNIQUE INDEX sp_i ON sp (k)"),
+                         ("ALTER TABLE sp ADD PRIMARY KEY (id)", "ALTER TABLE sp ADD PRIMARY KEY (k)")):
+        query(a, "BEGIN")
+        query(a, "SAVEPOINT s")
+        query(a, undone)
+        query(a, "ROLLBACK TO s")
+        query(a, made)
+        query(a, "INSERT INTO sp SELECT max(id) + 1, max(k) + 1, 0, 4 FROM sp")
+        query(a, "COMMIT")
+        is_same, both = index_equals_table(b, "sp", "k")
+        check(f"{made} after {undone} was undone", is_same, str(both))
+
+
+def news(c):
+    """What one router was told is there at once on another."""
+    conns = [c.connect(n) for n in (1, 2, 3)]
+    for i in range(60):
+        a, b, d = conns[i % 3], conns[(i + 1) % 3], conns[(i + 2) % 3]
+        query(a, f"CREATE TABLE news{i} (id int PRIMARY KEY, v int)")
+        check("a new table is written", state_of(lambda: query(b, f"INSERT INTO news{i} VALUES (1, 2)")) is None)
+        query(d, f"ALTER TABLE news{i} ADD COLUMN w int DEFAULT 3")
+        check("a new column is read", query(a, f"SELECT v, w FROM news{i}") == [(2, 3)])
+        query(b, f"ALTER TABLE news{i} ADD COLUMN x int")
+        with d.cursor() as cur:
+            cur.copy_expert(f"COPY news{i} (id, x) FROM STDIN", io.StringIO("7\t8\n"))
+        query(d, f"ALTER TABLE news{i} DROP COLUMN w")
+        check("a dropped column is gone", state_of(lambda: query(a, f"SELECT w FROM news{i}")) == "42703")
+        query(b, f"DROP TABLE news{i}")
+        check("a dropped table is gone", state_of(lambda: query(d, f"SELECT v FROM news{i}")) == "42P01")
+
+
 def beside_writers(c):
     """CREATE INDEX beside writers: index equals table while it is made (for whom it is usable) and after it."""
     a = c.connect(1)
@@ -374,7 +421,7 @@ def main():
     ap.add_argument("--no-restart", action="store_true", help="the server that died stays down: the others go on")
     args = ap.parse_args()
     with Cluster() as c:
-        for test in (atomic, large, locked, beside_writers):
+        for test in (atomic, large, locked, savepoints, news, beside_writers):
             if args.only in (None, test.__name__):
                 begin = time.monotonic()
                 test(c)
