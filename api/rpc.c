@@ -285,6 +285,14 @@ void rpc_register(struct rpc_node *n, enum rpc_method m, rpc_handler handler, vo
     n->methods[m] = (struct method){handler, handler_ctx, is_inline};
 }
 
+/* It begins or ends, or has not the role: certainly not done, others may be asked. */
+static struct status *not_served(const struct rpc_node *n, enum rpc_method m)
+{
+    return status_hint(status_new(UNAVAILABLE, "node %llu does not serve %s",
+                                  (unsigned long long)n->id, table[m].name),
+                       "The node is being started or stopped, or lacks the role.");
+}
+
 /* Runs the handler; *out_reply is set on success. f is NULL for inline ones from the network. */
 static struct status *run_handler(struct fiber *f, struct rpc_node *n, uint64_t from_node,
                                   enum rpc_method m, const void *request, struct arena *arena,
@@ -292,8 +300,7 @@ static struct status *run_handler(struct fiber *f, struct rpc_node *n, uint64_t 
 {
     const struct method *h = &n->methods[m];
     if (h->handler == NULL) {
-        return status_new(UNSUPPORTED, "node %llu does not serve %s", (unsigned long long)n->id,
-                          table[m].name);
+        return not_served(n, m);
     }
     struct rpc_context ctx = {.node = n, .from_node = from_node, .arena = arena};
     void *reply = NULL;
@@ -684,9 +691,12 @@ static void on_call(struct peer *p, const struct rpc_wire_item *item)
     enum rpc_method m = (enum rpc_method)(item->method < RPC_METHOD_MAX ? item->method : 0);
     if (table[m].name == NULL || n->methods[m].handler == NULL) {
         struct status *st =
-            status_hint(status_new(UNSUPPORTED, "node %llu does not serve method %llu",
-                                   (unsigned long long)n->id, (unsigned long long)item->method),
-                        "The nodes may run different versions, or the node lacks the role.");
+            table[m].name != NULL
+                ? not_served(n, m)
+                : status_hint(status_new(UNSUPPORTED, "node %llu does not know method %llu",
+                                         (unsigned long long)n->id,
+                                         (unsigned long long)item->method),
+                              "The nodes run different versions.");
         answer(p, item->tag, m, st, NULL);
         return;
     }

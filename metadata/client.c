@@ -113,10 +113,9 @@ static enum verdict judge(struct fiber *f, struct meta_client *c, uint64_t targe
         if (fiber_deadline(f) != 0 && loop_now_ns(c->loop) >= fiber_deadline(f)) {
             return FINAL;
         }
-        break; /* the other side gave up: it is shutting down */
-    case STATUS_UNAVAILABLE:
+        break;               /* the other side gave up: it is shutting down */
+    case STATUS_UNAVAILABLE: /* also: a node without the role */
     case STATUS_UNKNOWN_OUTCOME:
-    case STATUS_UNSUPPORTED: /* a node without the role */
         break;
     default:
         return FINAL;

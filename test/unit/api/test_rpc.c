@@ -506,12 +506,12 @@ static void unserved_body(struct fiber *f, struct world *w)
     void *reply = NULL;
     for (uint64_t node = 1; node <= 2; node++) {
         struct status *st = rpc_call(f, w->nodes[1], node, RPC_SHARD_READ, &r, a, &reply);
-        assert_true(status_is(st, STATUS_UNSUPPORTED));
+        assert_true(status_is(st, STATUS_UNAVAILABLE));
         status_free(st);
     }
     arena_destroy(a);
 }
-static void a_method_without_handler_is_unsupported(void **state)
+static void a_method_without_handler_is_asked_for_elsewhere(void **state)
 {
     (void)state;
     run(unserved_body);
@@ -646,7 +646,7 @@ int main(void)
         cmocka_unit_test(a_break_before_sending_is_unavailable),
         cmocka_unit_test(an_answer_to_nobody_is_ignored),
         cmocka_unit_test(a_damaged_envelope_is_reported_and_garbage_calls_are_answered),
-        cmocka_unit_test(a_method_without_handler_is_unsupported),
+        cmocka_unit_test(a_method_without_handler_is_asked_for_elsewhere),
         cmocka_unit_test(a_deadline_ends_the_call_here_and_the_handler_there),
         cmocka_unit_test(a_cancelled_caller_cancels_the_handler),
         cmocka_unit_test(an_abandoned_call_cancels_its_handler_and_needs_no_arena),
