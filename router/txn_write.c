@@ -20,6 +20,7 @@ struct write_group {
     uint64_t shard_id, epoch;
     int *ops; /* indexes */
     int nops;
+    int ndone; /* of them in requests that were answered */
     struct status *error;
     bool failed;
     int conflict_op; /* index into the call's ops */
@@ -117,8 +118,8 @@ static struct status *send_without_commit(struct fiber *f, struct txn *t, uint64
 }
 
 static struct status *write_lost(struct fiber *f, struct txn *t, uint64_t shard_id,
-                                 const Sherd__V1__WriteRequest *q, bool is_first_contact,
-                                 struct arena *a, struct status *st)
+                                 const Sherd__V1__WriteRequest *q, struct arena *a,
+                                 struct status *st)
 {
     struct participant *p = txn_part(t, shard_id);
     p->seq--; /* an error gives its number back: the next request has it (W1) */
@@ -134,10 +135,6 @@ static struct status *write_lost(struct fiber *f, struct txn *t, uint64_t shard_
         if (t->state == TXN_COMMITTED) {
             txn_part(t, shard_id)->may_exist = false;
         }
-    } else if (st->code == STATUS_MOVED && st->hint == NULL && !is_first_contact) {
-        status_free(st);
-        st = status_new(CONFLICT, "could not serialize access: shard %llu has moved",
-                        (unsigned long long)shard_id);
     }
     return st;
 }
@@ -167,7 +164,7 @@ struct status *txn_send_write(struct fiber *f, struct txn *t, uint64_t shard_id,
     }
     if (st != NULL) {
         *out = NULL;
-        return write_lost(f, t, shard_id, q, is_first_contact, a, st);
+        return write_lost(f, t, shard_id, q, a, st);
     }
     Sherd__V1__WriteReply *reply = *out;
     p = txn_part(t, shard_id); /* the array may have moved */
@@ -197,6 +194,7 @@ static struct status *send_chunk(struct fiber *f, struct write_call *c, struct w
     Sherd__V1__KeyOp *items = ARENA_ARRAY(a, Sherd__V1__KeyOp, count);
     Sherd__V1__KeyOp **pointers = ARENA_ARRAY(a, Sherd__V1__KeyOp *, count);
     struct participant *p = txn_part(t, g->shard_id);
+    bool had_locks = p->has_locks, had_writes = p->has_writes;
     for (int i = 0; i < count; i++) {
         const struct txn_write *w = &c->ops[g->ops[first + i]];
         Sherd__V1__KeyOp *k = &items[i];
@@ -228,6 +226,11 @@ static struct status *send_chunk(struct fiber *f, struct write_call *c, struct w
     q.schema_version = c->schema_version;
     Sherd__V1__WriteReply *reply;
     struct status *st = txn_send_write(f, t, g->shard_id, &q, a, &reply);
+    if (status_is(st, STATUS_MOVED)) { /* nothing was done here */
+        p = txn_part(t, g->shard_id);
+        p->has_locks = had_locks;
+        p->has_writes = had_writes;
+    }
     if (st != NULL || reply == NULL) { /* none: the commit's answer was lost, and found */
         ASSERT(st != NULL || t->state == TXN_COMMITTED);
         arena_destroy(a);
@@ -270,7 +273,7 @@ static struct status *send_group(struct fiber *f, struct write_call *c, struct w
         if (g->failed) {
             return NULL;
         }
-        first += count;
+        g->ndone = first += count;
     }
     return NULL;
 }
@@ -437,11 +440,13 @@ struct status *txn_write(struct fiber *f, struct txn *t, struct arena *a,
         for (int i = 0; i < c.ngroups; i++) {
             struct write_group *g = &c.groups[i];
             if (g->error != NULL && g->error->code == STATUS_MOVED && g->error->hint == NULL) {
+                /* Nothing of the refused request was done; what was before it stands. */
                 status_free(g->error);
-                for (int k = 0; k < g->nops; k++) {
+                for (int k = g->ndone; k < g->nops; k++) {
                     pending[npending++] = g->ops[k];
                 }
-                continue;
+                g->nops = g->ndone;
+                g->error = NULL;
             }
             if (g->error != NULL) {
                 if (first == NULL) {
