@@ -147,6 +147,11 @@ void txn_decide_by(struct txn *t, const struct txn_decision *d)
     t->decision = *d;
 }
 
+void txn_cannot_rerun(struct txn *t)
+{
+    t->cannot_rerun = true;
+}
+
 void txn_hint_single_scan(struct txn *t)
 {
     /* In a block the scan is one of many: its spans are recorded (R4). */
@@ -268,6 +273,7 @@ void txn_fill_ref(struct txn *t, const struct participant *p, struct txn_ref *ou
     out->ref.coordinator_node = t->router->node_id;
     out->ref.lock_timeout_ms = t->options.lock_timeout_ms;
     out->ref.statement = t->statement;
+    out->ref.cannot_rerun = t->cannot_rerun;
 }
 
 void txn_note_lost(struct participant *p, const struct status *st)

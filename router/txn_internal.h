@@ -51,6 +51,7 @@ struct txn {
     uint64_t commit_ts;   /* when COMMITTED */
     uint32_t attempt;     /* the newest one that was sent (C3) */
     bool single_scan;     /* R2 may apply */
+    bool cannot_rerun;    /* a lost workspace is its end */
     bool is_past_checked; /* as_of: it is no timestamp of the future (T4) */
     uint64_t latest_ts;   /* of a LATEST read */
     bool used_latest;     /* a LATEST read was served: no further read in this transaction */

@@ -80,6 +80,17 @@ static struct status *on_create(struct fiber *f, struct rpc_context *ctx, const 
     return NULL;
 }
 
+static struct status *hand_over(struct fiber *f, struct replica *r, uint64_t replica_id)
+{
+    if (r->part != NULL) {
+        struct part *p = part_ref(r->part);
+        struct status *st = part_spare(f, p, slice_make(NULL, 0), SHARD_SPARE_MS);
+        part_unref(p);
+        TRY(st);
+    }
+    return group_transfer(f, r->group, replica_id);
+}
+
 static struct status *on_change(struct fiber *f, struct rpc_context *ctx, const void *request,
                                 void **out_reply, void *handler_ctx)
 {
@@ -110,7 +121,7 @@ static struct status *on_change(struct fiber *f, struct rpc_context *ctx, const 
         st = group_remove(f, r->group, q->replica_id);
         break;
     case 4:
-        st = group_transfer(f, r->group, q->replica_id);
+        st = hand_over(f, r, q->replica_id);
         break;
     default:
         st = status_new(INVALID, "unknown change %u of a replica", q->action);
@@ -129,7 +140,9 @@ static struct status *on_split(struct fiber *f, struct rpc_context *ctx, const v
     (void)ctx;
     *out_reply = &empty;
     TRY(led(f, handler_ctx, q->shard_id, &r, &p));
-    return done(r, p, split_run(f, r, q));
+    struct slice key = slice_make(q->split_key.data, q->split_key.len);
+    struct status *st = part_spare(f, p, key, SHARD_SPARE_MS);
+    return done(r, p, st != NULL ? st : split_run(f, r, q));
 }
 
 static struct status *propose_number(struct fiber *f, struct part *p, const struct buf *key,

@@ -28,7 +28,7 @@ enum {
     SHARD_IDLE_MS = 15000,         /* workspace silent for so long: ask its coordinator */
     SHARD_ASK_MS = 1000,           /* the same when others wait for its locks */
     SHARD_SILENT_MS = 60000,       /* and drop it when the coordinator is away for so long */
-    SHARD_SILENT_WAITED_MS = 5000, /* the same when others wait for its locks */
+    SHARD_SILENT_WAITED_MS = 3000, /* the same when others wait for its locks: 5 s in all */
     SHARD_DEADLOCK_MS = 50,        /* a wait older than this is looked at across shards */
     SHARD_FORGET_MS = 1000,        /* Forget waits for other traffic for so long */
     SHARD_GC_BATCH = 500,          /* versions removed by one entry */
@@ -41,6 +41,9 @@ enum {
     SHARD_CLOSE_EACH_MS = 1000, /* a follower that is read asks again so often */
     SHARD_CLOSE_WAIT_MS = 1000, /* for the answer, and for what it names to be applied */
     SHARD_DRAIN_MS = 5000,      /* a split waits so long for prepared transactions */
+    SHARD_SPARE_MS = 2000,      /* and a transfer, too, for workspaces that must not be lost */
+    SHARD_SPARE_ALL_MS = 60000, /* asked again and again for so long, they go ahead */
+    SHARD_SPARE_END_MS = 5000,  /* the same when the node ends */
 };
 
 #endif

@@ -228,6 +228,73 @@ struct status *part_wait_settled(struct fiber *f, struct part *p, uint64_t ts)
     return p->env->not_leader(p->env->ctx);
 }
 
+bool part_touches(const struct work *w, struct slice key)
+{
+    LIST_FOREACH(it, &w->owner.holds)
+    {
+        if (slice_cmp(LIST_ITEM(it, struct lock_hold, of_owner)->lock->node.key, key) >= 0) {
+            return true;
+        }
+    }
+    LIST_FOREACH(it, &w->owner.waits)
+    {
+        if (slice_cmp(LIST_ITEM(it, struct lock_wait_item, of_owner)->lock->node.key, key) >= 0) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < w->span_count; i++) {
+        const struct work_span *s = &w->spans[i];
+        if (s->is_point ? slice_cmp(s->start, key) >= 0
+                        : s->end.len == 0 || slice_cmp(s->end, key) > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct work *find_irreplaceable(struct part *p, struct slice from)
+{
+    LIST_FOREACH(it, &p->works)
+    {
+        struct work *w = LIST_ITEM(it, struct work, link);
+        if (w->cannot_rerun && w->state == WORK_OPEN && (from.len == 0 || part_touches(w, from))) {
+            return w;
+        }
+    }
+    return NULL;
+}
+
+struct status *part_spare(struct fiber *f, struct part *p, struct slice from, uint64_t limit_ms)
+{
+    uint64_t now = loop_clock_ns(p->env->loop), all = ms_to_ns(SHARD_SPARE_ALL_MS);
+    if (p->spare_since_ns == 0 || now - p->spare_asked_ns > all) {
+        p->spare_since_ns = now; /* the one before has given up asking */
+    }
+    p->spare_asked_ns = now;
+    uint64_t outer = fiber_deadline(f), limit = now + ms_to_ns(limit_ms);
+    bool is_ours = outer == 0 || limit < outer;
+    if (is_ours) {
+        fiber_set_deadline(f, limit);
+    }
+    struct status *st = NULL;
+    struct work *w = NULL;
+    while (st == NULL && !p->is_dead) {
+        w = find_irreplaceable(p, from);
+        if (w == NULL || loop_clock_ns(p->env->loop) - p->spare_since_ns >= all) {
+            p->spare_since_ns = 0;
+            break;
+        }
+        st = cond_wait(f, &w->owner.changed); /* every change wakes; it may be gone by then */
+    }
+    fiber_set_deadline(f, outer);
+    if (is_ours && status_is(st, STATUS_TIMEOUT)) {
+        status_free(st);
+        st = status_new(CONFLICT, "shard %llu has transactions that cannot be run again",
+                        (unsigned long long)p->env->shard_id);
+    }
+    return p->is_dead && st == NULL ? p->env->not_leader(p->env->ctx) : st;
+}
+
 const struct work_value *part_committed(const struct part *p, struct slice key, uint64_t ts)
 {
     struct lock_owner *o = lock_find_committed(&p->locks, key, ts);
@@ -330,6 +397,7 @@ struct status *part_workspace(struct part *p, const Sherd__V1__TxnRef *ref, bool
                                   have their own */
     }
     w->statement = ref->statement;
+    w->cannot_rerun |= ref->cannot_rerun;
     w->last_used_ns = loop_now_ns(p->env->loop);
     w->silent_since_ns = 0;
     *out = w;

@@ -81,6 +81,7 @@ struct part {
     struct timer tick;
     int64_t shown_works, shown_locks, shown_bytes; /* this part's share of the gauges */
     struct timer forget_timer;
+    uint64_t spare_since_ns, spare_asked_ns; /* part_spare(): the first and the last time */
 };
 
 /* env and state are borrowed until the last reference is gone. One reference. */
@@ -115,6 +116,15 @@ void part_raise(struct part *p, const struct key_span *span, uint64_t ts);
 void part_raise_high(struct part *p, uint64_t ts);
 
 /* ---- workspaces ---- */
+
+/* Before a split or a transfer, which end open workspaces (W5, L3): waits for those whose
+ * transaction its router cannot run again, of those that have touched something at or behind `from`
+ * (empty: of all), limit_ms at most. CONFLICT: some are left, come again. NULL: none is, or that
+ * was said for SHARD_SPARE_ALL_MS. */
+struct status *part_spare(struct fiber *f, struct part *p, struct slice from,
+                          uint64_t limit_ms) STATUS_MUST_CHECK;
+/* Whether it has locked, waits for, or has read something at or behind the key. */
+bool part_touches(const struct work *w, struct slice key);
 
 struct txn_id txn_id_from(const Sherd__V1__TxnId *id);
 /* L3: by handle. *out NULL: Never. NOT_LEADER when the handle is from a later term. */

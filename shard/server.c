@@ -389,6 +389,7 @@ void shard_server_drain(struct fiber *f, struct shard_server *s)
 {
     size_t count = 0;
     uint64_t *ids = mem_alloc((HASH_COUNT(s->replicas) + 1) * sizeof(*ids));
+    uint64_t patience_ns = loop_clock_ns(s->loop) + ms_to_ns(SHARD_SPARE_END_MS);
     struct replica *r, *tmp;
     HASH_ITER(hh, s->replicas, r, tmp)
     {
@@ -408,6 +409,13 @@ void shard_server_drain(struct fiber *f, struct shard_server *s)
             continue;
         }
         replica_enter(r);
+        if (r->part != NULL) {
+            uint64_t now = loop_clock_ns(s->loop);
+            struct part *p = part_ref(r->part);
+            status_consume(part_spare(f, p, slice_make(NULL, 0),
+                                      patience_ns > now ? (patience_ns - now) / 1000000 : 0));
+            part_unref(p);
+        }
         struct status *st = group_transfer(f, r->group, 0);
         if (st != NULL) {
             LOGI("shard", "shard %llu stays here until the node stops: %s",

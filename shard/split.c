@@ -246,31 +246,6 @@ void split_resume(struct fiber *f, struct shard_server *s)
 
 /* ---- the leader's side ---- */
 
-static bool touches(const struct work *w, struct slice split_key)
-{
-    LIST_FOREACH(it, &w->owner.holds)
-    {
-        if (slice_cmp(LIST_ITEM(it, struct lock_hold, of_owner)->lock->node.key, split_key) >= 0) {
-            return true;
-        }
-    }
-    LIST_FOREACH(it, &w->owner.waits)
-    {
-        if (slice_cmp(LIST_ITEM(it, struct lock_wait_item, of_owner)->lock->node.key, split_key) >=
-            0) {
-            return true;
-        }
-    }
-    for (size_t i = 0; i < w->span_count; i++) {
-        const struct work_span *s = &w->spans[i];
-        if (s->is_point ? slice_cmp(s->start, split_key) >= 0
-                        : s->end.len == 0 || slice_cmp(s->end, split_key) > 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Until nothing is in flight and nothing prepared touches the right half. */
 static struct status *settle(struct fiber *f, struct part *p, struct slice split_key)
 {
@@ -285,10 +260,10 @@ static struct status *settle(struct fiber *f, struct part *p, struct slice split
         LIST_FOREACH_SAFE(it, next, &p->works)
         {
             struct work *w = LIST_ITEM(it, struct work, link);
-            if (w->state == WORK_OPEN && touches(w, split_key)) {
+            if (w->state == WORK_OPEN && part_touches(w, split_key)) {
                 part_drop(p, w); /* W5 */
             } else if (w->state == WORK_IN_FLIGHT || w->state == WORK_FINISHING ||
-                       (w->state == WORK_PREPARED && touches(w, split_key))) {
+                       (w->state == WORK_PREPARED && part_touches(w, split_key))) {
                 busy = w;
             }
         }

@@ -3,8 +3,9 @@
  *
  * FROM: bytes arrive in pieces that end anywhere; the parser keeps the unfinished record and gives
  * rows in batches to copy_insert(). The statement is one transaction (its own, or the open
- * block's); a conflict cannot be retried by the router since the client's data is gone, so it is
- * reported. Errors name the line, as PostgreSQL's context does.
+ * block's). What the client sends is kept up to a bound (replay.c), so that after a conflict, or
+ * when a shard's leader is lost, the router reads it again from there. Errors name the line, as
+ * PostgreSQL's context does.
  */
 #include "session_internal.h"
 
@@ -16,9 +17,13 @@
 
 #define ROWS_PER_INSERT 512
 #define RECORD_MAX ((size_t)64 << 20)
+#define PIECE_BYTES ((size_t)64 << 10) /* of kept data at a time */
 
 struct copy_in {
     struct session *s;
+    struct sink *sink;        /* NULL: only what was kept is read */
+    struct replay_step *step; /* keeps what comes; NULL: it is not kept */
+    size_t kept_at;           /* read of what is kept */
     const struct copy_spec *spec;
     struct copy_target *target;
     struct exec *exec;
@@ -335,25 +340,51 @@ static struct status *parse_available(struct fiber *f, struct copy_in *c, bool i
     return NULL;
 }
 
-static struct status *copy_from(struct fiber *f, struct session *s, const struct copy_spec *spec,
-                                struct copy_target *target, struct exec *exec, struct sink *sink)
+/* The next bytes: of those that were kept, then from the client. */
+static struct status *next_piece(struct fiber *f, struct copy_in *c, struct slice *out)
 {
-    if (sink->copy_in == NULL) {
-        return status_hint(
-            status_new(UNSUPPORTED, "COPY FROM STDIN is not possible over this interface"),
-            "Use INSERT, or a PostgreSQL client.");
+    struct replay_copy *kept = c->step != NULL ? c->step->copy : NULL;
+    *out = slice_make(NULL, 0);
+    if (kept != NULL && c->kept_at < kept->data.len) {
+        size_t n = kept->data.len - c->kept_at;
+        *out = slice_make(kept->data.data + c->kept_at, n < PIECE_BYTES ? n : PIECE_BYTES);
+        c->kept_at += out->len;
+        return NULL;
     }
-    struct copy_in c = {
-        .s = s, .spec = spec, .target = target, .exec = exec, .skip_header = spec->has_header};
+    if (c->sink == NULL || (kept != NULL && kept->is_complete)) {
+        return NULL;
+    }
+    TRY(c->sink->copy_read(f, c->sink, out));
+    if (kept != NULL && out->len == 0) {
+        kept->is_complete = true;
+    } else if (kept != NULL && replay_copy_data(c->s, c->step, *out)) {
+        c->kept_at += out->len;
+    } else {
+        c->step = NULL;
+    }
+    return NULL;
+}
+
+static struct status *copy_from(struct fiber *f, struct session *s, const struct copy_spec *spec,
+                                struct copy_target *target, struct exec *exec, struct sink *sink,
+                                struct replay_step *step)
+{
+    struct copy_in c = {.s = s,
+                        .sink = sink,
+                        .step = step,
+                        .spec = spec,
+                        .target = target,
+                        .exec = exec,
+                        .skip_header = spec->has_header};
     c.types = mem_alloc(sizeof(uint32_t) * (size_t)(spec->ncols + 1));
     for (int i = 0; i < spec->ncols; i++) {
         c.types[i] = spec->cols[i].type;
     }
     new_batch(&c);
-    struct status *st = sink->copy_in(f, sink, spec);
+    struct status *st = NULL;
     while (st == NULL) {
         struct slice piece;
-        st = sink->copy_read(f, sink, &piece);
+        st = next_piece(f, &c, &piece);
         if (st != NULL) {
             break;
         }
@@ -501,57 +532,158 @@ out:
     return st;
 }
 
+/* ---- the statement ---- */
+
+struct copy_run {
+    struct session *s;
+    struct catalog *catalog;
+    struct arena *arena; /* of the plan */
+    struct exec exec;
+    struct copy_spec spec;
+    struct copy_target *target; /* FROM */
+    struct plan *query;         /* TO */
+    struct replay_step *step;   /* FROM: kept for a replay, or NULL */
+    int64_t now_us;
+};
+
+static struct status *copy_open(struct fiber *f, struct session *s, struct parsed *p, int i,
+                                struct copy_run *out)
+{
+    *out = (struct copy_run){.s = s, .catalog = session_catalog(s), .now_us = session_wall_us(s)};
+    out->arena = arena_create(0);
+    out->exec.arena = arena_create(0);
+    session_env(s, out->catalog, &out->exec.env);
+    return plan_copy(f, &out->exec.env, p, i, out->arena, &out->spec, &out->target, &out->query);
+}
+
+static void copy_close(struct copy_run *x)
+{
+    plan_unref(x->query);
+    arena_destroy(x->exec.arena);
+    arena_destroy(x->arena);
+    catalog_unref(x->catalog);
+}
+
+static struct status *copy_begin(struct fiber *f, struct copy_run *x)
+{
+    struct session *s = x->s;
+    TRY(session_need_txn(s, false, !x->spec.is_from));
+    s->block_has_query = true;
+    if (x->query != NULL) {
+        TRY(past_check_plan(s, x->query));
+    }
+    TRY(txn_statement_begin(f, s->txn));
+    arena_reset(x->exec.arena);
+    x->exec.txn = s->txn;
+    x->exec.txn_now_us = s->txn_now_us;
+    x->exec.stmt_now_us = x->now_us;
+    x->exec.rows_affected = 0;
+    return NULL;
+}
+
+static struct status *copy_from_once(struct fiber *f, struct copy_run *x, struct sink *sink)
+{
+    TRY(copy_begin(f, x));
+    replay_rewind(x->s, x->step);
+    struct status *st = copy_from(f, x->s, &x->spec, x->target, &x->exec, sink, x->step);
+    replay_rewind(x->s, NULL);
+    return st;
+}
+
+static void copy_tag(uint64_t rows, char *out, size_t size)
+{
+    snprintf(out, size, "COPY %llu", (unsigned long long)rows);
+}
+
+static void copy_digest(struct copy_run *x)
+{
+    char tag[64];
+    copy_tag(x->exec.rows_affected, tag, sizeof(tag));
+    x->step->result = (struct digest){0};
+    digest_text(&x->step->result, tag);
+}
+
+struct status *copy_again(struct fiber *f, struct session *s, struct replay_step *step)
+{
+    struct parsed *p = NULL;
+    TRY(parse_sql(f, slice_str(step->copy->sql), &p));
+    struct copy_run x;
+    struct status *st = copy_open(f, s, p, 0, &x);
+    if (st == NULL) {
+        x.step = step;
+        x.now_us = step->now_us;
+        st = copy_from_once(f, &x, NULL);
+    }
+    if (st == NULL) {
+        copy_digest(&x);
+    }
+    copy_close(&x);
+    parsed_free(p);
+    return st;
+}
+
+/* Until it is done, or the client has to hear why not. */
+static struct status *copy_from_tries(struct fiber *f, struct copy_run *x, struct slice sql,
+                                      struct sink *sink)
+{
+    struct session *s = x->s;
+    TRY(session_may_write(s, "COPY FROM"));
+    TRY(session_need_txn(s, false, false));
+    if (sink->copy_in == NULL) {
+        return status_hint(
+            status_new(UNSUPPORTED, "COPY FROM STDIN is not possible over this interface"),
+            "Use INSERT, or a PostgreSQL client.");
+    }
+    x->step = replay_copy(s, sql, x->now_us);
+    s->replay.under_way = x->step;
+    struct status *st = sink->copy_in(f, sink, &x->spec);
+    if (st == NULL) {
+        st = copy_from_once(f, x, sink);
+    }
+    while (st != NULL && x->step != NULL) {
+        st = replay_run(f, s, st);
+        if (st != NULL) {
+            break;
+        }
+        st = copy_from_once(f, x, sink);
+    }
+    if (x->step != NULL && st == NULL) {
+        copy_digest(x);
+    } else if (x->step != NULL) {
+        x->step->result = (struct digest){0};
+        replay_failed(s, x->step, st);
+    }
+    s->replay.under_way = NULL;
+    return st;
+}
+
 struct status *copy_statement(struct fiber *f, struct session *s, struct parsed *p, int i,
                               struct sink *sink)
 {
-    struct catalog *c = session_catalog(s);
-    struct arena *plan_arena = arena_create(0);
-    struct exec exec = {0};
-    session_env(s, c, &exec.env);
-    exec.arena = arena_create(0);
-    struct copy_spec spec;
-    struct copy_target *target = NULL;
-    struct plan *query = NULL;
+    struct copy_run x;
     uint64_t rows = 0;
     char tag[64];
-    struct status *st = NULL;
-    st = plan_copy(f, &exec.env, p, i, plan_arena, &spec, &target, &query);
+    struct status *st = copy_open(f, s, p, i, &x);
     bool is_again;
     TRY_GOTO(session_catch_up(f, s, st, &is_again), out);
     if (is_again) {
-        catalog_unref(c);
-        c = session_catalog(s);
-        session_env(s, c, &exec.env);
-        TRY_GOTO(plan_copy(f, &exec.env, p, i, plan_arena, &spec, &target, &query), out);
+        copy_close(&x);
+        TRY_GOTO(copy_open(f, s, p, i, &x), out);
     }
-    if (spec.is_from) {
-        TRY_GOTO(session_may_write(s, "COPY FROM"), out);
-    }
-    TRY_GOTO(session_need_txn(s, false, !spec.is_from), out);
-    s->block_has_query = true;
-    replay_give_up(s); /* the client's data is gone, or not digested */
-    if (query != NULL) {
-        TRY_GOTO(past_check_plan(s, query), out);
-    }
-    TRY_GOTO(txn_statement_begin(f, s->txn), out);
-    exec.txn = s->txn;
-    exec.txn_now_us = s->txn_now_us;
-    exec.stmt_now_us = session_wall_us(s);
-    if (spec.is_from) {
-        TRY_GOTO(copy_from(f, s, &spec, target, &exec, sink), out);
-        rows = exec.rows_affected;
+    if (x.spec.is_from) {
+        TRY_GOTO(copy_from_tries(f, &x, parsed_text(p, i), sink), out);
+        rows = x.exec.rows_affected;
     } else {
-        TRY_GOTO(copy_to(f, &spec, query, &exec, sink, &rows), out);
+        replay_give_up(s); /* what was sent is not digested */
+        TRY_GOTO(copy_begin(f, &x), out);
+        TRY_GOTO(copy_to(f, &x.spec, x.query, &x.exec, sink, &rows), out);
     }
     if (!s->in_block && !s->is_implicit_block) {
         TRY_GOTO(session_end_implicit(f, s), out);
     }
-    snprintf(tag, sizeof(tag), "COPY %llu", (unsigned long long)rows);
+    copy_tag(rows, tag, sizeof(tag));
     st = sink->complete(f, sink, tag);
 out:
-    plan_unref(query);
-    arena_destroy(exec.arena);
-    arena_destroy(plan_arena);
-    catalog_unref(c);
+    copy_close(&x);
     return st;
 }

@@ -13,8 +13,9 @@
  * sent the digests differ.
  *
  * Never replayed: what has effects outside of the transaction (setval, set_config), statements that
- * are not plans (COPY, schema changes), plans of a schema that has changed since, and whatever is
- * beyond the bounds below. An unknown outcome (08007) is no conflict.
+ * are not plans (COPY TO, schema changes), plans of a schema that has changed since, and whatever
+ * is beyond the bounds below (COPY FROM: sql.statement_mb of data in a transaction). An unknown
+ * outcome (08007) is no conflict.
  *
  * Invariants
  *  1 a step's digest covers what was sent and nothing else: rows, the command tag, or the error.
@@ -30,8 +31,8 @@
 
 #include <string.h>
 
-#define STEPS_MAX 1000
-#define BYTES_MAX ((size_t)4 << 20) /* of parameters and steps */
+#define STEPS_MAX 10000
+#define BYTES_MAX ((size_t)8 << 20) /* of parameters and steps */
 #define ATTEMPTS_MAX 8
 #define PAUSE_NS 200000 /* before the first replay; doubles */
 
@@ -91,6 +92,17 @@ bool digest_eq(const struct digest *a, const struct digest *b)
 
 /* ---- keeping ---- */
 
+static void free_step(struct replay_step *x)
+{
+    plan_unref(x->plan);
+    if (x->copy != NULL) {
+        mem_free(x->copy->sql);
+        buf_deinit(&x->copy->data);
+        mem_free(x->copy);
+        x->copy = NULL;
+    }
+}
+
 bool replay_is_on(struct session *s)
 {
     const char *v = session_setting(s, "sherd.auto_retry");
@@ -100,13 +112,16 @@ bool replay_is_on(struct session *s)
 void replay_give_up(struct session *s)
 {
     s->replay.is_given_up = true;
+    if (s->txn != NULL) {
+        txn_cannot_rerun(s->txn);
+    }
 }
 
 void replay_clear(struct session *s)
 {
     struct replay *r = &s->replay;
     for (struct replay_step *x = r->first; x != NULL; x = x->next) {
-        plan_unref(x->plan);
+        free_step(x);
     }
     if (r->arena != NULL) {
         if (arena_used(r->arena) > IDLE_ARENA_BYTES) {
@@ -183,6 +198,31 @@ struct replay_step *replay_plan(struct session *s, struct plan *plan, const stru
     return x;
 }
 
+struct replay_step *replay_copy(struct session *s, struct slice sql, int64_t now_us)
+{
+    struct replay_step *x = add_step(s, REPLAY_COPY);
+    if (x != NULL) {
+        x->now_us = now_us;
+        x->copy = MEM_NEW(struct replay_copy);
+        x->copy->sql = mem_strndup(sql.data, sql.len);
+    }
+    return x;
+}
+
+bool replay_copy_data(struct session *s, struct replay_step *x, struct slice piece)
+{
+    struct replay *r = &s->replay;
+    size_t max = (size_t)router_config(s->router)->statement_mb << 20;
+    if (r->is_given_up || piece.len > max || r->copy_bytes > max - piece.len) {
+        buf_deinit(&x->copy->data);
+        replay_give_up(s);
+        return false;
+    }
+    r->copy_bytes += piece.len;
+    buf_put_slice(&x->copy->data, piece);
+    return true;
+}
+
 void replay_savepoint(struct session *s, enum replay_kind kind, uint64_t id)
 {
     struct replay_step *x = add_step(s, kind);
@@ -198,7 +238,7 @@ void replay_forget_last(struct session *s)
     while (before->next != NULL && before->next != r->last) {
         before = before->next;
     }
-    plan_unref(r->last->plan);
+    free_step(r->last);
     if (r->first == r->last) {
         r->first = r->last = NULL;
     } else {
@@ -296,6 +336,8 @@ static struct status *run_step(struct fiber *f, struct session *s, struct replay
     }
     case REPLAY_ROLLBACK_TO:
         return txn_rollback_to(f, s->txn, x->savepoint);
+    case REPLAY_COPY:
+        return s->replay.has_set ? replay_differs() : copy_again(f, s, x); /* it is planned anew */
     case REPLAY_PLAN:
         break;
     }
@@ -317,8 +359,8 @@ static struct status *run_all(struct fiber *f, struct session *s, bool *out_diff
         x->result = (struct digest){0};
         struct status *st = run_step(f, s, x);
         if (st != NULL && !is_conflict(st)) {
-            bool is_told = x->kind == REPLAY_PLAN && st->code != STATUS_CANCELLED &&
-                           st->code != STATUS_TIMEOUT;
+            bool is_told = (x->kind == REPLAY_PLAN || x->kind == REPLAY_COPY) &&
+                           st->code != STATUS_CANCELLED && st->code != STATUS_TIMEOUT;
             if (!is_told) {
                 return st;
             }

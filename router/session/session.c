@@ -279,6 +279,9 @@ struct status *session_need_txn(struct session *s, bool is_single_statement, boo
     o.lock_timeout_ms = settings_ms(s, "lock_timeout");
     TRY(past_choose(s, &o));
     s->txn = txn_begin(s->router, &o);
+    if (s->replay.is_given_up) {
+        txn_cannot_rerun(s->txn);
+    }
     if (!s->in_block) { /* of a block: BEGIN's */
         s->txn_now_us = session_wall_us(s);
         s->txn_since_ns = loop_clock_ns(s->router->loop);

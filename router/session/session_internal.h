@@ -42,11 +42,17 @@ struct digest { /* of what was sent */
     uint64_t low, high;
 };
 
-enum replay_kind { REPLAY_PLAN, REPLAY_SAVEPOINT, REPLAY_ROLLBACK_TO };
+enum replay_kind { REPLAY_PLAN, REPLAY_COPY, REPLAY_SAVEPOINT, REPLAY_ROLLBACK_TO };
 
 struct replay_drawn {
     uint64_t sequence;
     int64_t value;
+};
+
+struct replay_copy { /* COPY FROM STDIN */
+    char *sql;
+    struct buf data;  /* what the client has sent so far */
+    bool is_complete; /* all of it */
 };
 
 struct replay_step {
@@ -62,6 +68,7 @@ struct replay_step {
     struct replay_drawn *drawn; /* nextval() in order */
     int drawn_count, drawn_cap;
     uint64_t savepoint;
+    struct replay_copy *copy;
 };
 
 struct replay {
@@ -69,7 +76,8 @@ struct replay {
     struct replay_step *first, *last;
     int count;
     int attempts;
-    bool is_given_up; /* something of it cannot be run again */
+    size_t copy_bytes; /* kept of COPY */
+    bool is_given_up;  /* something of it cannot be run again */
     bool is_running;
     bool has_set;                  /* a setting was changed in the transaction */
     struct replay_step *under_way; /* the statement that runs for the client now */
@@ -329,6 +337,9 @@ bool digest_eq(const struct digest *a, const struct digest *b);
 /* Keeps a statement that is about to run. NULL: not kept, the transaction is not replayed. */
 struct replay_step *replay_plan(struct session *s, struct plan *plan, const struct datum *params,
                                 int nparams, int64_t now_us);
+/* The same for a COPY FROM. Its data is added as it comes; false: too much, it is not kept. */
+struct replay_step *replay_copy(struct session *s, struct slice sql, int64_t now_us);
+bool replay_copy_data(struct session *s, struct replay_step *x, struct slice piece);
 void replay_savepoint(struct session *s, enum replay_kind kind, uint64_t id);
 /* The statement ended with st, which the client hears. */
 void replay_failed(struct session *s, struct replay_step *x, const struct status *st);
@@ -358,5 +369,8 @@ struct plan *cursor_fetch_plan(struct session *s, const void *node);
 /* ---- copy.c ---- */
 struct status *copy_statement(struct fiber *f, struct session *s, struct parsed *p, int i,
                               struct sink *sink) STATUS_MUST_CHECK;
+/* Runs a COPY FROM again with the data that was kept; leaves its digest in x->result. */
+struct status *copy_again(struct fiber *f, struct session *s,
+                          struct replay_step *x) STATUS_MUST_CHECK;
 
 #endif

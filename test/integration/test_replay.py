@@ -143,20 +143,72 @@ def sequences(c):
 
 
 def own_effects(c):
-    """setval() and COPY are not run twice."""
+    """setval() is not run twice."""
     other = fresh(c)
     conn = c.connect(autocommit=False)
     query(conn, "SELECT setval('s_id_seq', 1000), (SELECT count(*) FROM t)")
     query(other, "UPDATE t SET v = 0 WHERE id = 5")
     expect(SERIALIZATION_FAILURE, lambda: query(conn, "UPDATE t SET v = v + 1 WHERE id = 5"))
     conn.rollback()
-    with conn.cursor() as cur:
-        import io
-        cur.copy_expert("COPY t FROM STDIN", io.StringIO("200\t1\n"))
+
+
+class Lines:
+    """What COPY reads: `count` rows of (number, 1); before the row `at` something else happens."""
+
+    def __init__(self, first, count, at=None, event=None, pad=0):
+        self.next, self.end = first, first + count
+        self.at, self.event, self.pad = at, event, "0" * pad
+
+    def read(self, _):
+        if self.next == self.end:
+            return ""
+        if self.next == self.at:
+            self.event()
+        piece = "".join(f"{i}\t{self.pad}1\n" for i in range(self.next, min(self.next + 1000, self.end)))
+        self.next = min(self.next + 1000, self.end)
+        return piece
+
+
+def copies(c):
+    """COPY FROM is run again with the data that was kept, and then only."""
+    other = fresh(c)
+    conn = c.connect(autocommit=False)
+
+    def copy(lines):
+        with conn.cursor() as cur:
+            cur.copy_expert("COPY t FROM STDIN", lines)
+            return cur.rowcount
+
+    def touch():
+        query(other, "UPDATE t SET v = v + 1 WHERE id = 5")
+
+    # Between the COPY and its commit.
+    check(copy(Lines(1000, 3000)), 3000, "rows of COPY")
+    check(query(conn, "SELECT count(*) FROM t WHERE v > -5"), [(3008,)], "rows with own ones")
+    touch()
+    query(conn, "UPDATE t SET v = v + 1 WHERE id = 5")
+    conn.commit()
+    # While it runs.
     query(conn, "SELECT count(*) FROM t WHERE v > -5")
-    query(other, "UPDATE t SET v = 0 WHERE id = 5")
+    check(copy(Lines(5000, 3000, 6000, touch)), 3000, "rows of COPY")
+    query(conn, "UPDATE t SET v = v + 1 WHERE id = 5")
+    conn.commit()
+    # An error of it that was told and rolled back comes again.
+    query(conn, "SELECT count(*) FROM t WHERE v > -5")
+    query(conn, "SAVEPOINT a")
+    expect("23505", lambda: copy(Lines(7999, 2)))
+    query(conn, "ROLLBACK TO a")
+    touch()
+    query(conn, "UPDATE t SET v = v + 1 WHERE id = 5")
+    conn.commit()
+    check(query(other, "SELECT count(*), sum(v) FROM t"), [(6008, 6036 + 6)], "all")
+    # More than is kept (sql.statement_mb).
+    query(conn, "SELECT count(*) FROM t WHERE v > -5")
+    copy(Lines(100000, 20000, pad=1000))
+    touch()
     expect(SERIALIZATION_FAILURE, lambda: query(conn, "UPDATE t SET v = v + 1 WHERE id = 5"))
     conn.rollback()
+    check(query(other, "SELECT count(*) FROM t"), [(6008,)], "none of the refused")
 
 
 def ids(first, last):
@@ -238,13 +290,26 @@ def leader_lost():
         other.close()
 
 
+def leader_lost_in_copy():
+    """COPY by itself: it is read again from what the router has kept."""
+    with Cluster(3) as c:
+        fresh(c).close()
+        leader = c.shard_leader(2)
+        conn = c.connect(next(n for n in (1, 2, 3) if n != leader))
+        with conn.cursor() as cur:
+            cur.copy_expert("COPY t FROM STDIN", Lines(1000, 5000, 4000, lambda: c.kill(leader)))
+            check(cur.rowcount, 5000, "rows of COPY")
+        check(query(conn, "SELECT count(*) FROM t"), [(5008,)], "rows")
+
+
 def main():
     with Cluster(1) as c:
-        for test in (same_results, other_results, switched_off, savepoints, sequences, own_effects, portals, cursors):
+        for test in (same_results, other_results, switched_off, savepoints, sequences, own_effects, copies, portals, cursors):
             test(c)
             print(f"{test.__name__}: ok", flush=True)
-    leader_lost()
-    print("leader_lost: ok")
+    for test in (leader_lost, leader_lost_in_copy):
+        test()
+        print(f"{test.__name__}: ok", flush=True)
 
 
 if __name__ == "__main__":
