@@ -199,6 +199,14 @@ struct status *formation_form(struct fiber *f, struct loop *l, const struct conf
                                       (unsigned long long)c->node_id),
                            "List it there, or set cluster.join to add it to a running cluster.");
     }
+    if (c->peer_count > 0 && (!c->role_metadata || !c->role_shard)) {
+        return status_hint(status_new(INVALID,
+                                      "node %llu is in cluster.initial without the roles metadata "
+                                      "and shard",
+                                      (unsigned long long)c->node_id),
+                           "The servers that form a cluster keep its metadata and its first "
+                           "shard; let the others join it (cluster.join).");
+    }
     if (c->peer_count == 0) {
         id->formed[0].node_id = c->node_id;
         id->formed[0].nonce = id->nonce;
@@ -242,7 +250,7 @@ struct status *formation_strangers(struct fiber *f, struct loop *l, const struct
         }
     }
     int majority = c->peer_count / 2 + 1;
-    if (strangers <= c->peer_count - majority) {
+    if (c->peer_count == 0 || strangers <= c->peer_count - majority) {
         status_free(named);
         return NULL;
     }
@@ -293,6 +301,7 @@ struct status *formation_join(struct fiber *f, struct loop *l, const struct conf
     node.role_router = c->role_router;
     Sherd__V1__MetaJoinRequest q = SHERD__V1__META_JOIN_REQUEST__INIT;
     q.node = &node;
+    q.cluster_id = id->cluster_id; /* of a node that has joined before: no other will do */
     uint64_t pause_ms = PAUSE_MIN_MS;
     for (int tries = 0;; tries++) {
         struct status *st =

@@ -28,6 +28,15 @@ static bool resolve(struct node *n, uint64_t node_id, char *host, size_t size, u
         *raft = (uint16_t)a.raft_port;
         return true;
     }
+    for (size_t i = 0; n->joined != NULL && i < n->joined->n_nodes; i++) {
+        const Sherd__V1__NodeAddress *x = n->joined->nodes[i]->address;
+        if (x->node_id == node_id) {
+            snprintf(host, size, "%s", x->host);
+            *grpc = (uint16_t)x->grpc_port;
+            *raft = (uint16_t)x->raft_port;
+            return true;
+        }
+    }
     for (int i = 0; i < n->config->peer_count; i++) {
         const struct config_peer *p = &n->config->peers[i];
         if (p->node_id == node_id) {
@@ -284,8 +293,7 @@ static bool has_metadata_replica(struct node *n)
     return group_host_list(n->host, ids, 1) > 0 && ids[0] == META_GROUP_ID;
 }
 
-static struct status *start_metadata(struct fiber *f, struct node *n,
-                                     const Sherd__V1__MetaJoinReply *joined)
+static struct status *start_metadata(struct fiber *f, struct node *n)
 {
     const struct config *c = n->config;
     if (has_metadata_replica(n)) {
@@ -303,11 +311,11 @@ static struct status *start_metadata(struct fiber *f, struct node *n,
     for (int i = 0; i < c->peer_count; i++) {
         seeds[count++] = c->peers[i].node_id;
     }
-    if (joined != NULL) {
+    if (n->joined != NULL) {
         count = 0;
-        for (size_t i = 0; i < joined->n_nodes && count < CONFIG_PEERS_MAX; i++) {
-            if (joined->nodes[i]->role_metadata) {
-                seeds[count++] = joined->nodes[i]->address->node_id;
+        for (size_t i = 0; i < n->joined->n_nodes && count < CONFIG_PEERS_MAX; i++) {
+            if (n->joined->nodes[i]->role_metadata) {
+                seeds[count++] = n->joined->nodes[i]->address->node_id;
             }
         }
     }
@@ -371,18 +379,17 @@ struct status *node_start(struct fiber *f, struct node *n)
     grpc_sql_register(n->front, n->loop, &n->router);
     n->link = grpc_link_create(n->loop, n->front, 0, 0, resolve_grpc, n);
     grpc_front_start(n->front);
-    struct arena *a = arena_create(0);
-    Sherd__V1__MetaJoinReply *joined = NULL;
-    struct status *st = NULL;
-    if (c->join != NULL && !n->identity.is_member) {
-        TRY_GOTO(formation_join(f, n->loop, c, &n->identity, a, &joined), out);
-    } else {
-        TRY_GOTO(formation_form(f, n->loop, c, &n->identity), out);
+    if (c->join == NULL || n->identity.is_member) {
+        TRY(formation_form(f, n->loop, c, &n->identity));
+    }
+    if (c->join != NULL) { /* at each start: it tells where the others are */
+        n->join_arena = arena_create(0);
+        TRY(formation_join(f, n->loop, c, &n->identity, n->join_arena, &n->joined));
     }
     grpc_link_identity(n->link, n->identity.node_id, n->identity.cluster_id);
     n->rpc = rpc_node_create(n->loop, n->identity.node_id, n->link);
-    TRY_GOTO(start_groups(f, n), out);
-    TRY_GOTO(start_metadata(f, n, joined), out);
+    TRY(start_groups(f, n));
+    TRY(start_metadata(f, n));
     if (c->role_shard) {
         struct shard_server_options o = {.rpc = n->rpc,
                                          .host = n->host,
@@ -391,9 +398,9 @@ struct status *node_start(struct fiber *f, struct node *n)
                                          .node_id = n->identity.node_id,
                                          .gc_ttl_s = c->gc_ttl_s,
                                          .workspace_max_bytes = (size_t)c->workspace_mb << 20};
-        TRY_GOTO(shard_server_start(f, &o, &n->shards), out);
+        TRY(shard_server_start(f, &o, &n->shards));
     }
-    TRY_GOTO(enter(f, n), out);
+    TRY(enter(f, n));
     n->m_free = metric_gauge("sherd_disk_free_bytes", NULL, "Free space where the data is");
     n->m_low = metric_gauge("sherd_low_on_space", NULL, "1: less free than storage.reserve_mb");
     n->heartbeat = fiber_spawn(n->loop, FIBER_STACK_SMALL, heartbeat_fiber, n);
@@ -403,9 +410,8 @@ struct status *node_start(struct fiber *f, struct node *n)
                                    .node_id = n->identity.node_id,
                                    .incarnation = n->incarnation,
                                    .config = c};
-        TRY_GOTO(router_create(f, &o, &n->router), out);
-        TRY_GOTO(named("ports.sql", pgwire_create(n->router, c->listen, c->sql_port, &n->pgwire)),
-                 out);
+        TRY(router_create(f, &o, &n->router));
+        TRY(named("ports.sql", pgwire_create(n->router, c->listen, c->sql_port, &n->pgwire)));
     }
     if (n->http != NULL) {
         http_set_ready(n->http, true);
@@ -413,9 +419,7 @@ struct status *node_start(struct fiber *f, struct node *n)
     LOGI("server", "node %llu of cluster \"%s\" is up: sql %u, grpc %u, raft %u",
          (unsigned long long)n->identity.node_id, c->cluster_name, c->sql_port, c->grpc_port,
          c->raft_port);
-out:
-    arena_destroy(a);
-    return st;
+    return NULL;
 }
 
 void node_stop(struct fiber *f, struct node *n)
@@ -458,6 +462,7 @@ void node_stop(struct fiber *f, struct node *n)
     if (n->rpc != NULL) {
         rpc_node_destroy(n->rpc);
     }
+    arena_destroy(n->join_arena);
     store_close(n->log);
     store_close(n->state);
     http_destroy(n->http);

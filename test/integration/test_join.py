@@ -1,0 +1,88 @@
+#!/usr/bin/python3
+"""cluster.join: servers that join a running cluster, as a router only and with all roles, and that start again, also
+while the server they joined through is down for a moment; a server that cannot form a cluster says why."""
+import glob
+import re
+import signal
+import sys
+import threading
+
+from cluster import Cluster, query
+from server import Server, await_that, expect, run_cases
+
+CLUSTER = None
+
+
+def joining(number, roles):
+    """A server that is about to join through node 1."""
+    with open(f"{CLUSTER.dir}/node1/sherd.yaml") as f:
+        name = re.search(r"^ *name: *(\S+)", f.read(), re.M).group(1)
+    s = Server(values={"cluster.name": name, "node.id": number, "node.roles": f"[{', '.join(roles)}]",
+                       "cluster.join": f"127.0.0.1:{CLUSTER.sql_port(1) + 1}"})
+    del s.values["cluster.initial"]
+    return s
+
+
+def logs(server):
+    text = ""
+    for path in glob.glob(server.values["log.dir"] + "/*"):
+        with open(path, errors="replace") as f:
+            text += f.read()
+    return text
+
+
+def a_router():
+    with joining(4, ["router"]) as s:
+        s.start()
+        conn = s.connect()
+        query(conn, "CREATE TABLE through_a_router (id int PRIMARY KEY)")
+        query(conn, "INSERT INTO through_a_router SELECT i FROM generate_series(1, 100) i")
+        expect(query(CLUSTER.connect(2), "SELECT count(*) FROM through_a_router") == [(100,)], "another node has others")
+        for sig in (signal.SIGKILL, signal.SIGTERM):
+            s.stop(sig)
+            s.start()
+            expect(query(s.connect(), "SELECT count(*) FROM through_a_router") == [(100,)], "after a start")
+
+
+def while_the_door_is_closed():
+    """The start waits for the server that it joins through."""
+    with joining(5, ["router"]) as s:
+        s.start()
+        s.stop(signal.SIGKILL)
+        CLUSTER.kill(1)
+        starter = threading.Thread(target=s.start)
+        starter.start()
+        await_that(lambda: "join through" in logs(s), "it tries to join")
+        CLUSTER.start(1)
+        starter.join()
+        expect(query(s.connect(), "SELECT 1") == [(1,)], "it serves")
+
+
+def a_shard_node():
+    with joining(6, ["metadata", "shard", "router"]) as s:
+        s.start()
+        query(s.connect(), "CREATE TABLE everywhere (id int PRIMARY KEY) WITH (sharding = 'reference')")
+        query(s.connect(), "INSERT INTO everywhere VALUES (1)")
+
+        def has_replica():
+            return any("6" in re.findall(r"\d+", str(r[0])) for r in query(s.connect(), "SELECT learners FROM sherd_shards"))
+        await_that(has_replica, "a replica on the new node")
+        s.stop(signal.SIGKILL)
+        s.start()
+        expect(query(s.connect(), "SELECT id FROM everywhere") == [(1,)], "it serves after a start")
+
+
+def a_router_does_not_form():
+    with Server(values={"node.roles": "[router]"}) as s:
+        s.refuses("without the roles metadata and shard", "cluster.join")
+
+
+def main():
+    global CLUSTER
+    with Cluster() as CLUSTER:
+        return run_cases([(f.__name__.replace("_", " "), f) for f in
+                          (a_router, while_the_door_is_closed, a_shard_node, a_router_does_not_form)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
