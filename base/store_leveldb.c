@@ -7,6 +7,7 @@
  * same way: who keeps a replica in it learns so at the next write, and must not go on as one.
  */
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "fs.h"
 #include "store_internal.h"
@@ -270,6 +271,9 @@ static struct status *write_batch(struct store_ldb *s, leveldb_writebatch_t *bat
     const struct status *failure = __atomic_load_n(&s->failure, __ATOMIC_ACQUIRE);
     if (failure != NULL) {
         return status_copy(failure);
+    }
+    if (sync) {
+        failpoint_delay(FP_DISK_SYNC);
     }
     char *err = NULL;
     leveldb_write(s->db, sync ? s->write_sync : s->write, batch, &err);

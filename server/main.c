@@ -92,6 +92,20 @@ static void on_signal(int signum, void *ctx)
     fiber_wake(m->fiber);
 }
 
+/* SIGUSR1, for tests: the file of SHERD_FAILPOINT has changed. */
+static void on_failpoints(int signum, void *ctx)
+{
+    (void)signum;
+    const char *value = ctx;
+    struct status *st = failpoint_load(value);
+    if (st != NULL) {
+        LOGE("server", "%s", st->message);
+        status_free(st);
+    } else {
+        LOGW("server", "failpoints were read again");
+    }
+}
+
 /* 0, which is no port, for what is not a number. */
 static long parse_port(const char *text)
 {
@@ -172,9 +186,9 @@ int main(int argc, char **argv)
         status_free(st);
         return 1;
     }
-    const char *points = getenv("SHERD_FAILPOINT");
+    char *points = getenv("SHERD_FAILPOINT");
     if (points != NULL) {
-        st = failpoint_configure(points);
+        st = failpoint_load(points);
         if (st != NULL) {
             print_error(st);
             status_free(st);
@@ -189,6 +203,14 @@ int main(int argc, char **argv)
     static const int signals[] = {SIGTERM, SIGINT};
     for (size_t i = 0; i < 2; i++) {
         st = loop_uv_on_signal(m.node.loop, signals[i], on_signal, &m);
+        if (st != NULL) {
+            print_error(st);
+            status_free(st);
+            return 1;
+        }
+    }
+    if (points != NULL) {
+        st = loop_uv_on_signal(m.node.loop, SIGUSR1, on_failpoints, points);
         if (st != NULL) {
             print_error(st);
             status_free(st);

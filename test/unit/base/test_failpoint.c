@@ -4,8 +4,11 @@
 #include "cmocka_all.h"
 
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static void clear(void)
@@ -34,10 +37,14 @@ static void test_refused(void **state)
                                       "shard.write=kill:1x",
                                       "shard.write=lose:-1",
                                       "coordinator.told=lose:2",
+                                      "shard.write=delay:2",
+                                      "disk.sync=lose:2",
+                                      "disk.sync=dela:2",
+                                      "@/no/such/file",
                                       "shard.write=kill:99999999999"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         clear();
-        struct status *st = failpoint_configure(bad[i]);
+        struct status *st = failpoint_load(bad[i]);
         assert_non_null(st);
         assert_int_equal(st->code, STATUS_INVALID);
         status_free(st);
@@ -54,6 +61,32 @@ static void test_lose(void **state)
         assert_true(failpoint(FP_SHARD_WRITE));
         assert_false(failpoint(FP_SHARD_COMMIT));
     }
+}
+
+/* A file that is read again: what it no longer names is off. */
+static void test_file(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/test_failpoint.XXXXXX", value[64];
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    snprintf(value, sizeof(value), "@%s", path);
+    static const char text[] = "shard.write=lose:1,disk.sync=delay:3\n";
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    assert_null(failpoint_load(value));
+    assert_true(failpoint(FP_SHARD_WRITE));
+    assert_int_equal(failpoints[FP_DISK_SYNC].delay_ms, 3);
+    struct timespec a, b;
+    clock_gettime(CLOCK_MONOTONIC, &a);
+    failpoint_delay(FP_DISK_SYNC);
+    clock_gettime(CLOCK_MONOTONIC, &b);
+    assert_true((b.tv_sec - a.tv_sec) * 1000000000 + (b.tv_nsec - a.tv_nsec) >= 3000000);
+    assert_int_equal(ftruncate(fd, 0), 0);
+    assert_null(failpoint_load(value));
+    assert_false(failpoint(FP_SHARD_WRITE));
+    assert_int_equal(failpoints[FP_DISK_SYNC].delay_ms, 0);
+    close(fd);
+    unlink(path);
 }
 
 static void test_kill(void **state)
@@ -79,10 +112,8 @@ static void test_kill(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_off),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_lose),
-        cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_off),  cmocka_unit_test(test_refused), cmocka_unit_test(test_lose),
+        cmocka_unit_test(test_file), cmocka_unit_test(test_kill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
