@@ -59,8 +59,11 @@ def kill_cycle(x):
         x.add("restart s", x.cluster.wait_ready(30, [node]))
 
 
+KILLS_OF_ALL = 100
+
+
 def kill_all(x):
-    while x.sleep(0.5, 1.5):
+    while x.figures.get("kills of all", 0) < KILLS_OF_ALL and x.sleep(0.5, 1.5):
         x.note("kill all")
         for n in x.cluster.nodes:
             n.kill()
@@ -271,27 +274,33 @@ def disk_full(x):
             x.add("restart s", c.wait_ready(30, [node]))
 
 
-def frozen_disk(x):
-    """A disk that hangs for seconds, and one that is slow: hangs of 100 ms with as long between them."""
+def slow_disk(x):
+    """A disk that hangs for seconds; one that stops for 100 ms at a time; one whose syncs take long."""
     c = x.cluster
     while x.sleep(1, 2):
-        kind, node = x.victim(("leader", "follower", "metadata"))
-        disk = c.disks[node.number]
-        if x.turn % 2:
+        kind, node = x.victim(("leader", "follower", "leader", "metadata"))
+        disk, what = c.disks[node.number], ("sync", "hang", "pulses")[x.turn % 3]
+        seconds = x.rng.uniform(2, 6)
+        if what == "hang":
             x.note(f"disk of {node.number} ({kind}) hangs")
-            x.count("hangs")
             disk.freeze()
-            x.sleep(2, 6)
+            x.sleep(seconds)
             disk.thaw()
+        elif what == "sync":
+            ms = x.rng.choice((5, 20, 50, 100, 200, 500))
+            x.note(f"each sync of {node.number} ({kind}) takes {ms} ms more")
+            node.set_failpoints(f"disk.sync=delay:{ms}")
+            x.sleep(seconds)
+            node.set_failpoints("")
         else:
             x.note(f"disk of {node.number} ({kind}) is slow")
-            x.count("slow disks")
-            end = time.monotonic() + x.rng.uniform(3, 6)
+            end = time.monotonic() + seconds
             while time.monotonic() < end and not x.stop.is_set():
                 disk.freeze()
                 x.stop.wait(0.1)
                 disk.thaw()
                 x.stop.wait(0.05)
+        x.count({"hang": "hangs", "sync": "slow syncs", "pulses": "pulses of hangs"}[what])
         x.note(f"disk of {node.number} is well")
         if not node.is_up:
             x.count("processes that ended")
@@ -361,13 +370,14 @@ def _lock_all(x, node, table, key):
         session.close()
 
 
-def _locks_clear(x, node, since):
+def _lock_everything(x, node):
     """Seconds until every row of every table with a key could be locked through another node, row by row: no
-    transaction of the node that died is in the way any more. (Live ones are, for milliseconds.)"""
+    transaction of a node that died is in the way any more. (Live ones are, for milliseconds.)"""
+    begin = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(len(KEYED)) as pool:
         for f in [pool.submit(_lock_all, x, node, *k) for k in KEYED]:
             f.result()
-    return time.monotonic() - since
+    return time.monotonic() - begin
 
 
 DEATHS = ("coordinator.sent", "coordinator.prepared", "coordinator.told", "shard.prepare", "shard.finalize",
@@ -380,29 +390,28 @@ def dying_coordinator(x):
     while x.sleep(0.5, 1):
         point = DEATHS[x.turn % len(DEATHS)]
         x.turn += 1
-        node = x.rng.choice(c.nodes if point.startswith("coordinator") else c.storage)
-        node.kill()
-        node.env["SHERD_FAILPOINT"] = f"{point}=kill:{x.rng.randint(1, 40)}"
-        node.start()
-        c.wait_ready(30, [node])
-        end = time.monotonic() + 20
+        number = None if point.startswith("coordinator") else c.leader("leader", x.rng)
+        node = c.node(number) if number is not None else x.rng.choice(c.nodes)
+        usual = _lock_everything(x, node)
+        node.set_failpoints(f"{point}=kill:{x.rng.randint(1, 40)}")
+        end = time.monotonic() + 10
         while node.is_up and time.monotonic() < end and not x.stop.is_set():
             time.sleep(0.005)
-        died = time.monotonic()
         if node.is_up:
             x.count("points not reached")
-        else:
-            node.take_fall()
-            x.note(f"{node.number} died at {point}")
-            x.count("died at " + point)
-            seconds = _locks_clear(x, node, died)
-            if not x.stop.is_set():
-                x.add("locks clear s", seconds)
-                x.note(f"its locks are gone after {seconds:.2f} s")
-        del node.env["SHERD_FAILPOINT"]
-        node.kill()
+            node.set_failpoints("")
+            continue
+        node.take_fall()
+        x.note(f"{node.number} died at {point}")
+        x.count("died at " + point)
+        seconds = _lock_everything(x, node)
+        if not x.stop.is_set():
+            x.add("locks clear s", seconds)
+            x.add("the same without a death s", usual)
+            x.note(f"its locks are gone after {seconds:.2f} s")
+        node.set_failpoints("")
         node.start()
-        c.wait_ready(30, [node])
+        x.add("restart s", c.wait_ready(30, [node]))
 
 
 def none(x):

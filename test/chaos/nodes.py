@@ -43,6 +43,7 @@ class Node:
         self.is_paused = False
         self.starts = 0
         self.clock_file = None
+        self.storage_settings = {}
 
     @property
     def grpc_port(self):
@@ -54,13 +55,19 @@ class Node:
 
     def write_config(self, initial, cluster):
         os.makedirs(self.dir, exist_ok=True)
-        text = f"cluster:\n  name: {cluster}\n  initial:\n"
-        for n in initial:
-            text += f"    - {{node: {n.number}, host: {n.host}, grpc_port: {n.sql_port + 1}, raft_port: {n.sql_port + 2}}}\n"
+        text = f"cluster:\n  name: {cluster}\n"
+        if self in initial:
+            text += "  initial:\n"
+            for n in initial:
+                text += (f"    - {{node: {n.number}, host: {n.host}, grpc_port: {n.sql_port + 1}, "
+                         f"raft_port: {n.sql_port + 2}}}\n")
+        else:
+            text += f"  join: {initial[0].host}:{initial[0].grpc_port}\n"
         text += (f"node:\n  id: {self.number}\n  host: {self.host}\n  roles: [{', '.join(self.roles)}]\n"
                  f"ports:\n  sql: {self.sql_port}\n  grpc: {self.sql_port + 1}\n  raft: {self.sql_port + 2}\n"
                  f"  http: {self.sql_port + 3}\nstorage:\n  data_dir: {self.data_dir}\n"
-                 f"log:\n  dir: {self.dir}/log\n")
+                 + "".join(f"  {k}: {v}\n" for k, v in self.storage_settings.items())
+                 + f"log:\n  dir: {self.dir}/log\n")
         with open(os.path.join(self.dir, "sherd.yaml"), "w") as f:
             f.write(text)
 
@@ -85,6 +92,14 @@ class Node:
             self.process.wait()
             self.process = None
         self.is_paused = False
+
+    def terminate(self, seconds):
+        """SIGTERM, and waits until the process has ended; raises when it does not, or not with 0."""
+        self.signal(signal.SIGTERM)
+        code = self.process.wait(seconds)
+        self.process = None
+        if code != 0:
+            raise RuntimeError(f"node {self.number} ended with {code}\n{self.last_words()}")
 
     def take_fall(self):
         """The exit code of a process that ended by itself, once; else None."""
@@ -111,6 +126,21 @@ class Node:
         with open(self.clock_file + ".new", "w") as f:
             f.write(text + "\n")
         os.rename(self.clock_file + ".new", self.clock_file)
+
+    def use_failpoints(self):
+        """Failpoints (base/failpoint.h) can be set while the process runs."""
+        self.set_failpoints("")
+        self.env["SHERD_FAILPOINT"] = "@" + self.failpoint_file
+
+    def set_failpoints(self, text):
+        with open(self.failpoint_file + ".new", "w") as f:
+            f.write(text + "\n")
+        os.rename(self.failpoint_file + ".new", self.failpoint_file)
+        self.signal(signal.SIGUSR1)
+
+    @property
+    def failpoint_file(self):
+        return os.path.join(self.dir, "failpoints")
 
     def use_fiu(self):
         """System calls can be made to fail while the process runs (libfiu)."""
@@ -161,7 +191,7 @@ ALL_ROLES = ("metadata", "shard", "router")
 class Cluster:
     """nodes: number of nodes with all roles; routers: further nodes that are routers only."""
 
-    def __init__(self, nodes=3, routers=0, use_namespaces=False, directory=None):
+    def __init__(self, nodes=3, routers=0, use_namespaces=False, directory=None, storage_settings=None):
         count = nodes + routers
         self.dir = tempfile.mkdtemp(prefix="sherd-chaos-", dir=directory)
         self.net = Network(count) if use_namespaces else None
@@ -173,6 +203,7 @@ class Cluster:
             port = base if use_namespaces else base + 10 * (i - 1)
             prefix = self.net.prefix(i) if use_namespaces else []
             self.nodes.append(Node(i, roles, host, port, os.path.join(self.dir, f"node{i}"), prefix))
+            self.nodes[-1].storage_settings = storage_settings or {}
         self.storage = self.nodes[:nodes]
         self.only_routers = self.nodes[nodes:]
         self.routers = self.nodes  # every node takes SQL
@@ -189,8 +220,11 @@ class Cluster:
 
     def start(self):
         for n in self.nodes:
-            n.write_config(self.nodes, "chaos")
-        for n in self.nodes:
+            n.write_config(self.storage, "chaos")
+        for n in self.storage:
+            n.start()
+        self.wait_ready(30, self.storage)
+        for n in self.only_routers:
             n.start()
         self.wait_ready(30)
 

@@ -111,7 +111,7 @@ def run_row(row, args):
     verdict = Verdict()
     rng = random.Random(args.seed)
     chosen = [workloads.BY_NAME[n]() for n in (args.workloads.split(",") if args.workloads else row.workloads)]
-    with Cluster(row.nodes, row.routers, row.use_namespaces) as cluster:
+    with Cluster(row.nodes, row.routers, row.use_namespaces, storage_settings=row.settings) as cluster:
         row.prepare(cluster)
         cluster.start()
         run = Run(cluster, args.isolation, row.deadline)
