@@ -53,12 +53,13 @@ struct reading {
     struct slice *missed;
     size_t missed_count, missed_cap;
     uint64_t lock_timeout_ms;
-    uint64_t seq;          /* of the Write request that the change belongs to */
-    bool is_refused;       /* the change breaks a constraint */
-    uint64_t page_end;     /* scan.seen at which the page ends */
-    uint64_t newest;       /* a version newer than the snapshot was met under a lock */
-    bool is_deleted;       /* and it is a tombstone */
-    struct arena *scratch; /* of one chunk; = arena when the rows are the result */
+    uint64_t seq;            /* of the Write request that the change belongs to */
+    bool is_refused;         /* the change breaks a constraint */
+    uint64_t page_end;       /* scan.seen at which the page ends */
+    uint64_t newest;         /* a version newer than the snapshot was met under a lock */
+    bool is_deleted;         /* and it is a tombstone */
+    struct arena *scratch;   /* of one chunk; = arena when the rows are the result */
+    struct arena *filtering; /* of one evaluation of the filter */
 };
 
 /* ---- spans ---- */
@@ -253,10 +254,23 @@ static struct status *decode_row(struct reading *rd, struct batch *b, int at, st
     return NULL;
 }
 
+/* Nothing but the selection is left of it: its results are not the rows'. */
+static struct status *run_filter(struct reading *rd, const struct batch *b, int *sel, int *nsel)
+{
+    struct eval_ctx eval = rd->eval;
+    if (rd->filtering == NULL) {
+        rd->filtering = arena_create(0);
+        arena_on_free(rd->arena, (void (*)(void *))arena_destroy, rd->filtering);
+    }
+    arena_reset(rd->filtering);
+    eval.arena = rd->filtering;
+    return expr_filter(&eval, rd->fr->filter, b, sel, nsel);
+}
+
 static struct status *filter_batch(struct reading *rd, struct batch *b)
 {
     if (rd->fr->filter != NULL) {
-        return expr_filter(&rd->eval, rd->fr->filter, b, rd->sel, &rd->nsel);
+        return run_filter(rd, b, rd->sel, &rd->nsel);
     }
     for (int i = 0; i < b->nrows; i++) {
         rd->sel[i] = i;
@@ -281,7 +295,7 @@ static struct status *judge_again(struct reading *rd, struct batch *b, int at, b
     TRY(decode_row(rd, one, 0, arena_copy(rd->scratch, v.row), pk));
     if (rd->fr->filter != NULL) {
         int sel = 0, n = 0;
-        TRY(expr_filter(&rd->eval, rd->fr->filter, one, &sel, &n));
+        TRY(run_filter(rd, one, &sel, &n));
         *out_keep = n == 1;
     }
     for (int c = 0; c < rd->ncols; c++) {
@@ -452,7 +466,7 @@ static struct status *source_next(struct fiber *f, struct op *op, struct batch *
         TRY(part_confirm(f, rd->p));
         TRY(check_watermark(rd));
     }
-    return next_chunk(f, rd, BATCH_ROWS, out);
+    return next_chunk(f, rd, rd->chunk.cap, out);
 }
 
 /* ---- results ---- */
@@ -548,9 +562,8 @@ static struct status *run_plain(struct fiber *f, struct reading *rd, struct batc
     while (max_rows > (all != NULL ? all->nrows : 0) && bytes < max_bytes) {
         int have = all != NULL ? all->nrows : 0;
         int64_t left = max_rows - have;
-        int want = rd->fr->filter != NULL && left < 256 ? 256
-                   : left < rd->chunk.cap               ? (int)left
-                                                        : rd->chunk.cap;
+        int64_t look = rd->fr->filter != NULL && left < 256 ? 256 : left;
+        int want = look < rd->chunk.cap ? (int)look : rd->chunk.cap;
         if (rd->fr->lock != LOCK_NONE && left < want) {
             want = (int)left; /* lock no row that is not returned */
         }
@@ -627,7 +640,8 @@ static void prepare_types(struct reading *rd)
         all_points = fr->spans[i].is_point;
     }
     int cap = all_points && fr->nspans < BATCH_ROWS ? fr->nspans : BATCH_ROWS;
-    cap = cap < 1 ? 1 : cap;
+    int turn = expr_rows_a_turn(fr->weight);
+    cap = cap < 1 ? 1 : cap > turn ? turn : cap;
     rd->chunk.cap = cap;
     rd->chunk.keys = ARENA_ARRAY(a, struct slice, cap);
     rd->chunk.rows = ARENA_ARRAY(a, struct slice, cap);
@@ -672,7 +686,7 @@ static struct status *run_page(struct fiber *f, struct reading *rd, struct batch
     rd->missed_count = 0;
     rd->newest = 0;
     rd->is_refused = false;
-    rd->page_end = SHARD_SCAN_PAGE;
+    rd->page_end = (uint64_t)SHARD_SCAN_PAGE / BATCH_ROWS * (uint64_t)expr_rows_a_turn(fr->weight);
     struct key_span *begun = NULL;
     bool *has_begun = NULL;
     if (rd->is_recording) {

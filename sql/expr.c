@@ -116,6 +116,23 @@ void expr_walk(struct expr **e, void (*fn)(struct expr **node, void *ctx), void 
     fn(e, ctx);
 }
 
+#define TURN_NODES (1 << 17) /* computed in one turn: some 10 ms */
+
+int expr_weight(const struct expr *e)
+{
+    int n = e->kind != EXPR_CONST && e->kind != EXPR_PARAM && e->kind != EXPR_COLUMN;
+    for (int i = 0; i < e->nargs; i++) {
+        n += expr_weight(e->args[i]);
+    }
+    return n;
+}
+
+int expr_rows_a_turn(int weight)
+{
+    int n = weight > 0 ? TURN_NODES / weight : BATCH_ROWS;
+    return n < 1 ? 1 : n > BATCH_ROWS ? BATCH_ROWS : n;
+}
+
 static bool has_volatility(const struct expr *e, enum func_volatility v)
 {
     if (e->func != NULL && e->func->volatility == v) {

@@ -418,6 +418,7 @@ static struct status *get_body(struct arena *a, struct reader *r, struct fragmen
     types[fr->ncolumns] = TYPE_BYTEA;
     if ((flags & FLAG_FILTER) != 0) {
         TRY(get_predicate(a, r, &decoded, &fr->filter));
+        fr->weight += expr_weight(fr->filter);
     }
     TRY(get_count(a, r, 7, COLUMNS_MAX, sizeof(struct expr *), &fr->nprojections));
     fr->projections = ARENA_ARRAY(a, struct expr *, fr->nprojections);
@@ -427,6 +428,7 @@ static struct status *get_body(struct arena *a, struct reader *r, struct fragmen
         for (int i = 0; i < fr->nprojections; i++) {
             TRY(get_expr(a, r, &decoded, &fr->projections[i]));
             p[i] = fr->projections[i]->type;
+            fr->weight += expr_weight(fr->projections[i]);
         }
         p[fr->nprojections] = TYPE_BYTEA;
         projected = (struct columns){p, fr->nprojections + (fr->with_key ? 1 : 0)};

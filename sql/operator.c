@@ -219,7 +219,37 @@ struct op *op_batches(struct arena *a, int ncols, const uint32_t *types, struct 
 struct op_filter {
     struct op_base base;
     struct expr *predicate;
+    int rows_a_turn;
+    struct arena *eval; /* of one turn */
 };
+
+/* Some rows a turn: their place in the batch goes to sel. */
+static struct status *filter_rows(struct fiber *f, struct op_filter *o, const struct batch *in,
+                                  int *sel, int *out_n)
+{
+    struct arena *a = o->base.scratch;
+    struct batch part = *in;
+    part.cols = ARENA_ARRAY(a, struct datum *, in->ncols + 1);
+    *out_n = 0;
+    for (int from = 0; from < in->nrows; from += o->rows_a_turn) {
+        if (from > 0 && f != NULL) {
+            TRY(fiber_yield(f));
+        }
+        part.nrows = in->nrows - from < o->rows_a_turn ? in->nrows - from : o->rows_a_turn;
+        for (int c = 0; c < in->ncols; c++) {
+            part.cols[c] = in->cols[c] + from;
+        }
+        arena_reset(o->eval);
+        struct eval_ctx ctx = op_eval_ctx(&o->base, o->eval);
+        int n;
+        TRY(expr_filter(&ctx, o->predicate, &part, sel + *out_n, &n));
+        for (int i = 0; i < n; i++) {
+            sel[*out_n + i] += from;
+        }
+        *out_n += n;
+    }
+    return NULL;
+}
 
 static struct status *filter_run(struct fiber *f, struct op_base *base, struct batch **out)
 {
@@ -232,10 +262,9 @@ static struct status *filter_run(struct fiber *f, struct op_base *base, struct b
             return NULL;
         }
         struct arena *a = op_scratch(base);
-        struct eval_ctx ctx = op_eval_ctx(base, a);
         int *sel, n;
         TRY(batch_sel(a, in->nrows, &sel));
-        TRY(expr_filter(&ctx, o->predicate, in, sel, &n));
+        TRY(filter_rows(f, o, in, sel, &n));
         if (n > 0) {
             *out = in;
             return n == in->nrows ? NULL : batch_select(a, in, sel, n, out);
@@ -249,6 +278,8 @@ struct op *op_filter(struct arena *a, struct eval_ctx *ctx, struct op *in, struc
     o->base.ctx = ctx;
     o->base.inputs[0] = in;
     o->predicate = predicate;
+    o->rows_a_turn = expr_rows_a_turn(expr_weight(predicate));
+    o->eval = op_arena(a);
     return &o->base.op;
 }
 

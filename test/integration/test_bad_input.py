@@ -511,6 +511,12 @@ def sql_cases(w):
         ("sql: 20000 EXPLAIN", sql_error(w, nested("", "EXPLAIN ", 20000, "SELECT 1"), "42601", *deep)),
         ("sql: 5000 AND", sql_answer(w, lambda: "SELECT count(*) > 0 FROM kept WHERE " + " AND ".join(["a >= 0"] * 5000),
                                      [(True,)])),
+        ("sql: 12000 OR over 1100 rows of a table",
+         sql_answer(w, lambda: "SELECT count(*) FROM many WHERE " + " OR ".join(f"(a = -{i} AND a > -{i})" for i in range(12000)),
+                    [(0,)])),
+        ("sql: 12000 OR over 1100 rows of a series",
+         sql_answer(w, lambda: "SELECT count(*) FROM generate_series(1, 1100) a WHERE " +
+                    " OR ".join(f"(a = -{i} AND a > -{i})" for i in range(12000)), [(0,)])),
         ("sql: 50000 comments in comments", sql_error(w, nested("SELECT 1 ", "/*", 50000), *deep)),
         ("sql: 50000 comments side by side", sql_error(w, nested("SELECT 1 ", "/**/", 50000), *deep)),
         ("sql: JSON 100000 deep", sql_error(w, lambda: "SELECT '" + "[" * many + "'::jsonb", "22P02", *deep, "42704", "0A000")),
@@ -555,6 +561,8 @@ def main():
         conn = c.connect(1)
         query(conn, "CREATE TABLE kept (a int PRIMARY KEY)")
         query(conn, "INSERT INTO kept VALUES (-1)")
+        query(conn, "CREATE TABLE many (a int PRIMARY KEY)")
+        query(conn, "INSERT INTO many SELECT generate_series(1, 1100)")
         w = World(c)
         writer = Writer(c)
         writer.start()

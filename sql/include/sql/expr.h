@@ -65,6 +65,12 @@ bool expr_is_volatile(
 bool expr_is_stable(const struct expr *e); /* has now() ...: fixed within a statement; evaluated on
                                               the router before push-down */
 
+/* What a row costs: the nodes that are computed. */
+int expr_weight(const struct expr *e);
+/* Rows to evaluate in one turn of the loop, so that an expression of ten thousands of conditions
+ * does not keep it busy: BATCH_ROWS, or less down to one. */
+int expr_rows_a_turn(int weight);
+
 /* What evaluation needs from its surroundings. */
 struct eval_ctx {
     struct arena *arena; /* results live here */

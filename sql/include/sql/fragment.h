@@ -94,6 +94,7 @@ struct fragment {
     enum lock_mode lock;
     enum lock_wait lock_wait;
     struct fragment_change *change; /* or NULL; then no projections, aggregates, sort or limit */
+    int weight; /* of filter and projections (expr_weight); told by fragment_decode(), not sent */
 };
 
 void fragment_encode(struct buf *out, const struct fragment *fr);

@@ -62,6 +62,37 @@ static void filter_and_project_see_every_row_once(void **state)
     arena_destroy(a);
 }
 
+/* A filter this heavy takes the rows of a batch some at a time: the same rows must come. */
+static void a_heavy_filter_gives_the_rows_of_a_light_one(void **state)
+{
+    (void)state;
+    enum { TERMS = 30000, ROWS = 40 };
+    struct arena *a = arena_create(0);
+    struct buf rows = {0}, odd = {0};
+    for (int i = 0; i < ROWS; i++) {
+        buf_printf(&rows, "%d;", i);
+        if (i % 2 == 1) {
+            buf_printf(&odd, "%d;", i);
+        }
+    }
+    struct expr *any = ARENA_NEW(a, struct expr);
+    *any = (struct expr){.kind = EXPR_OR, .type = TYPE_BOOL, .nargs = TERMS};
+    any->args = ARENA_ARRAY(a, struct expr *, TERMS);
+    for (int i = 0; i < TERMS; i++) {
+        any->args[i] = call2(a, "op:=", col(a, 0), num(a, i * 2 + 1));
+    }
+    assert_true(expr_rows_a_turn(expr_weight(any)) < ROWS / 4);
+    struct eval_ctx ctx = {.arena = a};
+    char *text = arena_strndup(a, rows.data, rows.len);
+    assert_string_equal(drain(a, op_filter(a, &ctx, source(a, 1, text), any)),
+                        arena_strndup(a, odd.data, odd.len));
+    assert_int_equal(expr_rows_a_turn(0), BATCH_ROWS);
+    assert_int_equal(expr_rows_a_turn(1 << 30), 1);
+    buf_deinit(&rows);
+    buf_deinit(&odd);
+    arena_destroy(a);
+}
+
 static void limit_stops_asking(void **state)
 {
     (void)state;
@@ -500,6 +531,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(filter_and_project_see_every_row_once),
+        cmocka_unit_test(a_heavy_filter_gives_the_rows_of_a_light_one),
         cmocka_unit_test(limit_stops_asking),
         cmocka_unit_test(sort_orders_nulls_as_told_and_keeps_equal_rows_in_order),
         cmocka_unit_test(top_n_needs_the_memory_of_n_rows),
