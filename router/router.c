@@ -64,6 +64,7 @@ void router_destroy(struct fiber *f, struct router *r)
     }
     rpc_register(r->rpc, RPC_COORDINATOR_OUTCOME, NULL, NULL, false);
     rpc_register(r->rpc, RPC_COORDINATOR_STATUS, NULL, NULL, false);
+    mem_free(r->forgotten);
     mem_free(r->ended);
     admission_deinit(&r->admission);
     plan_cache_destroy(r->plans);

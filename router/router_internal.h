@@ -15,6 +15,7 @@ struct ended_txn {
     bool is_committed;
 };
 
+struct forgotten;
 struct plan_cache;
 struct sequence_block;
 struct shard_term;
@@ -38,7 +39,10 @@ struct router {
     struct shard_term *terms;         /* shard_call.c: the last term heard of each shard's leader */
     struct sequence_block *sequences; /* session/functions.c */
     struct admission admission;
-    int background;                   /* fibers that finalize transactions */
+    struct forgotten *forgotten; /* forget.c: to be told */
+    size_t forgotten_count, forgotten_cap;
+    bool is_forgetting; /* a fiber will tell them */
+    int background;     /* fibers that finalize transactions */
     bool is_closing;
     struct cond background_done;
     struct list held_jobs; /* struct schema_held: SCHEMA jobs that this process is doing */

@@ -634,6 +634,12 @@ static int count_targets(const struct txn *t, enum target target)
     return n;
 }
 
+static bool is_led_here(const struct txn *t, const struct participant *p)
+{
+    const struct shard_info *s = shard_map_by_id(t->router->meta, p->shard_id);
+    return s != NULL && s->leader_hint == t->router->node_id;
+}
+
 /* Sends to all targets side by side and waits for all. Errors are in the answers (UNKNOWN). Returns
  * the first error for its message; the caller owns it. */
 static struct status *broadcast(struct fiber *f, struct txn *t, enum target target,
@@ -648,24 +654,29 @@ static struct status *broadcast(struct fiber *f, struct txn *t, enum target targ
     struct fan fan;
     fan_init(&fan);
     int k = 0;
-    for (int i = 0; i < t->part_count; i++) {
-        if (!is_target(t, &t->parts[i], target)) {
-            continue;
+    /* What goes to other nodes is on its way before this node looks at its own. */
+    for (int pass = 0; pass < 2; pass++) {
+        for (int i = 0; i < t->part_count && k < n; i++) {
+            struct participant *p = &t->parts[i];
+            if (!is_target(t, p, target) || is_led_here(t, p) != (pass == 1)) {
+                continue;
+            }
+            all[k] = (struct broadcast){.t = t,
+                                        .p = p,
+                                        .method = m,
+                                        .attempt = attempt,
+                                        .commit = commit,
+                                        .abort = abort,
+                                        .list = list};
+            if (n == 1) {
+                all[k].st = send_one(f, &all[k]);
+            } else {
+                fan_spawn(f, &fan, FIBER_STACK_SMALL, send_one_fiber, &all[k]);
+            }
+            k++;
         }
-        all[k] = (struct broadcast){.t = t,
-                                    .p = &t->parts[i],
-                                    .method = m,
-                                    .attempt = attempt,
-                                    .commit = commit,
-                                    .abort = abort,
-                                    .list = list};
-        if (n == 1) {
-            all[k].st = send_one(f, &all[k]);
-        } else {
-            fan_spawn(f, &fan, FIBER_STACK_SMALL, send_one_fiber, &all[k]);
-        }
-        k++;
     }
+    ASSERT(k == n);
     if (n > 1) {
         fan_wait(f, &fan);
     }
@@ -708,27 +719,6 @@ struct finalize {
     bool prepared; /* something was prepared: Finalize, else just drop the workspaces */
 };
 
-static void send_forget(struct fiber *f, struct txn *t)
-{
-    struct arena *a = arena_create(0);
-    for (int i = 0; i < t->part_count; i++) {
-        if (!t->parts[i].has_writes) {
-            continue;
-        }
-        struct txn_ref ref;
-        txn_fill_ref(t, NULL, &ref);
-        Sherd__V1__TxnId *ids[1] = {&ref.id};
-        Sherd__V1__ForgetRequest q = SHERD__V1__FORGET_REQUEST__INIT;
-        q.shard_id = t->parts[i].shard_id;
-        q.n_txns = 1;
-        q.txns = ids;
-        void *reply;
-        status_consume(
-            shard_call(f, t->router, q.shard_id, RPC_SHARD_FORGET, &q, true, a, &reply, NULL));
-    }
-    arena_destroy(a);
-}
-
 /* After the client has been told (or will hear nothing more): finalize, forget, let go. */
 static void finalize_fiber(struct fiber *f, void *arg)
 {
@@ -753,7 +743,7 @@ static void finalize_fiber(struct fiber *f, void *arg)
             }
         }
         if (is_done && !z->abort) {
-            send_forget(f, t);
+            forget_later(t);
         }
     }
     /* Workspaces without writes hold locks and spans: drop them. In an abort without prepares, all.

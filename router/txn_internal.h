@@ -94,6 +94,8 @@ void txn_note_lost(struct participant *p, const struct status *st);
 void txn_fail(struct txn *t);
 /* Remembers the end of a transaction, committed or rolled back: outcome.c. */
 void outcome_note(struct router *r, uint64_t counter, enum txn_state state);
+/* forget.c: every participant has finalized, the client has the outcome (F4). */
+void forget_later(struct txn *t);
 struct status *txn_may_write(const struct txn *t) STATUS_MUST_CHECK;
 /* Sends a write request under the participant's next number (W1). q has all but shard, transaction,
  * seq and term; what it does is noted in the participant before. With q->commit it may commit
