@@ -65,6 +65,8 @@ static const size_t stack_bytes[STACK_KINDS] = {
 static const int stack_keep[STACK_KINDS] = {256, 64, 2};
 /* What a cached stack may keep of the memory that it touched. */
 #define STACK_WARM_BYTES ((size_t)(32u << 10) * STACK_FACTOR)
+/* Statements end all the time, and looking is a system call: one in so many is looked at. */
+#define STACK_LARGE_LOOK_EVERY 8
 
 enum fiber_state { FIBER_READY, FIBER_RUNNING, FIBER_PARKED };
 
@@ -129,6 +131,7 @@ struct free_stack { /* at the low end of a cached stack's top page */
 struct stack_cache {
     struct free_stack *free[STACK_KINDS];
     int count[STACK_KINDS];
+    unsigned large_puts;
     bool is_registered;
 };
 
@@ -181,6 +184,9 @@ static void stack_cool(enum fiber_stack kind, uint8_t *low)
 {
     size_t cold = stack_bytes[kind] > STACK_WARM_BYTES ? stack_bytes[kind] - STACK_WARM_BYTES : 0;
     if (cold == 0 || kind == FIBER_STACK_SMALL) {
+        return;
+    }
+    if (kind == FIBER_STACK_LARGE && ++stacks.large_puts % STACK_LARGE_LOOK_EVERY != 0) {
         return;
     }
     unsigned char is_resident = 0;

@@ -213,9 +213,8 @@ static struct status *attempt(struct fiber *f, struct run *x, struct catalog *c,
 
 static bool may_retry(struct session *s, const struct run *x, const struct status *st)
 {
-    const char *auto_retry = session_setting(s, "sherd.auto_retry");
     return !x->has_sent && (st->code == STATUS_CONFLICT || st->code == STATUS_MOVED) &&
-           strcmp(auto_retry != NULL ? auto_retry : "on", "on") == 0;
+           settings_values(s)->auto_retry;
 }
 
 /* A shard has turned the plan away (fence): its table is being changed. Waits until the catalog has
@@ -421,7 +420,7 @@ static struct status *ddl_attempt(struct fiber *f, struct session *s, struct par
     replay_give_up(s);
     TRY(txn_statement_begin(f, s->txn));
     if (s->schema == NULL) {
-        s->schema = schema_begin(s->router, s->txn, settings_ms(s, "lock_timeout"));
+        s->schema = schema_begin(s->router, s->txn, settings_values(s)->lock_timeout_ms);
     }
     struct catalog *c = session_catalog(s);
     struct exec exec = {0};
@@ -650,7 +649,7 @@ void execute_enter(struct fiber *f, struct session *s, struct sink *sink)
     s->sink = sink;
     datetime_set_now(s->txn != NULL ? s->txn_now_us : session_wall_us(s)); /* 'now' in literals */
     fiber_cancel_clear(f);
-    uint64_t ms = settings_ms(s, "statement_timeout");
+    uint64_t ms = settings_values(s)->statement_timeout_ms;
     uint64_t at = ms > 0 ? loop_clock_ns(s->router->loop) + ms_to_ns(ms) : 0;
     at = earlier(at, session_txn_deadline(s));
     s->outer_deadline = fiber_deadline(f);

@@ -103,12 +103,6 @@ static void free_step(struct replay_step *x)
     }
 }
 
-bool replay_is_on(struct session *s)
-{
-    const char *v = session_setting(s, "sherd.auto_retry");
-    return v == NULL || strcmp(v, "on") == 0;
-}
-
 void replay_give_up(struct session *s)
 {
     s->replay.is_given_up = true;
@@ -148,7 +142,7 @@ static struct replay_step *add_step(struct session *s, enum replay_kind kind)
         return NULL;
     }
     if (r->count >= STEPS_MAX || (r->arena != NULL && arena_used(r->arena) > BYTES_MAX) ||
-        !replay_is_on(s)) {
+        !settings_values(s)->auto_retry) {
         replay_give_up(s);
         return NULL;
     }
@@ -322,7 +316,8 @@ static bool is_conflict(const struct status *st)
 static bool may_replay(struct session *s, const struct status *st)
 {
     return is_conflict(st) && s->replay.count > 0 && !s->replay.is_given_up &&
-           !s->replay.is_running && s->replay.attempts < ATTEMPTS_MAX && replay_is_on(s);
+           !s->replay.is_running && s->replay.attempts < ATTEMPTS_MAX &&
+           settings_values(s)->auto_retry;
 }
 
 static struct status *run_step(struct fiber *f, struct session *s, struct replay_step *x)

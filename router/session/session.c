@@ -158,7 +158,7 @@ char session_txn_status(const struct session *s)
  */
 uint64_t session_txn_deadline(struct session *s)
 {
-    uint64_t ms = settings_ms(s, "transaction_timeout");
+    uint64_t ms = settings_values(s)->transaction_timeout_ms;
     uint64_t since = s->txn_since_ns != 0 ? s->txn_since_ns : loop_clock_ns(s->router->loop);
     return ms != 0 ? since + ms_to_ns(ms) : 0;
 }
@@ -167,14 +167,14 @@ uint64_t session_idle_ms(struct session *s, struct status **out)
 {
     *out = NULL;
     if (!s->in_block) {
-        uint64_t ms = settings_ms(s, "idle_session_timeout");
+        uint64_t ms = settings_values(s)->idle_session_timeout_ms;
         if (ms != 0) {
             *out =
                 status_sql(TIMEOUT, "57P05", "terminating connection due to idle-session timeout");
         }
         return ms;
     }
-    uint64_t ms = settings_ms(s, "idle_in_transaction_session_timeout");
+    uint64_t ms = settings_values(s)->idle_in_transaction_ms;
     uint64_t end = session_txn_deadline(s), now = loop_clock_ns(s->router->loop);
     uint64_t left = end == 0 ? UINT64_MAX : end > now ? (end - now) / 1000000 + 1 : 1;
     if (left != UINT64_MAX && (ms == 0 || left < ms)) {
@@ -276,7 +276,7 @@ struct status *session_need_txn(struct session *s, bool is_single_statement, boo
         .deferrable = m.deferrable,
         .implicit = is_single_statement && !s->in_block,
     };
-    o.lock_timeout_ms = settings_ms(s, "lock_timeout");
+    o.lock_timeout_ms = settings_values(s)->lock_timeout_ms;
     TRY(past_choose(s, &o));
     s->txn = txn_begin(s->router, &o);
     if (s->replay.is_given_up) {
@@ -291,7 +291,7 @@ struct status *session_need_txn(struct session *s, bool is_single_statement, boo
 
 struct status *session_admit(struct fiber *f, struct session *s)
 {
-    if (s->txn != NULL || s->is_failed || s->replay.is_running || !replay_is_on(s)) {
+    if (s->txn != NULL || s->is_failed || s->replay.is_running || !settings_values(s)->auto_retry) {
         return NULL;
     }
     struct session_modes m = settings_modes(s);

@@ -121,6 +121,14 @@ struct session_modes { /* of a transaction: BEGIN, SET TRANSACTION, the defaults
     bool read_only, deferrable;
 };
 
+struct session_values { /* settings that each statement looks at, as they are meant */
+    bool is_known;      /* else they are to be read again */
+    bool auto_retry, is_past;
+    struct session_modes defaults; /* of transactions */
+    uint64_t lock_timeout_ms, statement_timeout_ms, transaction_timeout_ms, idle_session_timeout_ms,
+        idle_in_transaction_ms;
+};
+
 struct session_sequence { /* currval() */
     uint64_t id;
     int64_t value;
@@ -151,6 +159,7 @@ struct session {
     int search_path_count;
     uint64_t search_path_revision; /* catalog revision it was resolved at */
     struct session_setting *settings;
+    struct session_values values;
     struct setting_undo *undo;
     int undo_count, undo_cap;
     struct prepared *prepared;
@@ -255,8 +264,8 @@ struct status *settings_statement(struct fiber *f, struct session *s, const void
 /* Of the transaction under way, or what the next one begins with. */
 struct session_modes settings_modes(struct session *s);
 uint64_t settings_ms(struct session *s, const char *name);
+const struct session_values *settings_values(struct session *s);
 bool settings_parse_ms(const char *text, uint64_t *out); /* "250", "5s", "1min" */
-enum txn_isolation settings_isolation(struct session *s, const char *name);
 bool settings_parse_isolation(struct slice text, enum txn_isolation *out);
 /* The known settings, for pg_settings: NULL after the last. */
 const char *settings_name(size_t i);
@@ -357,8 +366,6 @@ void replay_drawn(struct session *s, uint64_t sequence, int64_t value);
 struct status *replay_run(struct fiber *f, struct session *s,
                           struct status *cause) STATUS_MUST_CHECK;
 struct status *replay_differs(void);
-/* sherd.auto_retry: conflicts are the server's business. */
-bool replay_is_on(struct session *s);
 
 /* ---- cursors.c ---- */
 struct status *cursor_statement(struct fiber *f, struct session *s, struct slice sql,

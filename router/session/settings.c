@@ -204,7 +204,7 @@ const char *session_setting(struct session *s, const char *name)
     return d != NULL ? d->value : NULL;
 }
 
-enum txn_isolation settings_isolation(struct session *s, const char *name)
+static enum txn_isolation isolation_of(struct session *s, const char *name)
 {
     enum txn_isolation i = TXN_SERIALIZABLE;
     const struct session_setting *v = find_value(s, name);
@@ -221,15 +221,9 @@ static bool is_on(struct session *s, const char *name)
 
 struct session_modes settings_modes(struct session *s)
 {
-    struct session_modes m = s->modes;
-    if (!s->has_modes) {
-        m = (struct session_modes){
-            .isolation = settings_isolation(s, "default_transaction_isolation"),
-            .read_only = is_on(s, "default_transaction_read_only"),
-            .deferrable = is_on(s, "default_transaction_deferrable"),
-        };
-    }
-    m.read_only |= session_setting(s, "sherd.as_of")[0] != '\0'; /* the past cannot be changed */
+    const struct session_values *v = settings_values(s);
+    struct session_modes m = s->has_modes ? s->modes : v->defaults;
+    m.read_only |= v->is_past; /* the past cannot be changed */
     return m;
 }
 
@@ -262,6 +256,27 @@ uint64_t settings_ms(struct session *s, const char *name)
         settings_parse_ms(v->value, &ms);
     }
     return ms;
+}
+
+const struct session_values *settings_values(struct session *s)
+{
+    struct session_values *v = &s->values;
+    if (!v->is_known) {
+        *v = (struct session_values){
+            .is_known = true,
+            .auto_retry = is_on(s, "sherd.auto_retry"),
+            .is_past = session_setting(s, "sherd.as_of")[0] != '\0',
+            .defaults = {.isolation = isolation_of(s, "default_transaction_isolation"),
+                         .read_only = is_on(s, "default_transaction_read_only"),
+                         .deferrable = is_on(s, "default_transaction_deferrable")},
+            .lock_timeout_ms = settings_ms(s, "lock_timeout"),
+            .statement_timeout_ms = settings_ms(s, "statement_timeout"),
+            .transaction_timeout_ms = settings_ms(s, "transaction_timeout"),
+            .idle_session_timeout_ms = settings_ms(s, "idle_session_timeout"),
+            .idle_in_transaction_ms = settings_ms(s, "idle_in_transaction_session_timeout"),
+        };
+    }
+    return v;
 }
 
 static const char *parse_bool(const char *v)
@@ -371,6 +386,7 @@ static struct status *check_value(const struct setting_def *d, const char *value
 /* After a change: what hangs on it. */
 static void changed(struct session *s, const char *name)
 {
+    s->values.is_known = false;
     if (strcasecmp(name, "search_path") == 0) {
         s->search_path_revision = 0;
     }
