@@ -178,7 +178,7 @@ static void set_flying(struct part *p, struct work *w, uint32_t attempt, uint64_
         pending = 0;
     }
     lock_set_pending(&p->locks, &w->owner, pending, false);
-    part_raise_high(p, commit);
+    part_raise_written(p, commit);
 }
 
 /* CHANGED: somebody else moved the workspace on meanwhile (the same request, come twice): P1 again.
@@ -217,11 +217,12 @@ static struct status *check_commit(struct fiber *f, struct part *p, struct work 
         *out = VERDICT_REFUSED;
         return NULL;
     }
+    uint64_t newest_write = p->newest_write;
     set_flying(p, w, attempt, commit);
     bool ok = true;
     if (w->span_count != 0 || w->owner.hold_count != w->writes.count) {
         fiber_mask(f);
-        struct status *st = part_check_reads(f, p, w, commit, &ok);
+        struct status *st = part_check_reads(f, p, w, commit, newest_write, &ok);
         fiber_unmask(f);
         if (st != NULL) {
             set_landed(p, w);

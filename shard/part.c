@@ -61,7 +61,7 @@ void part_serve(struct part *p, uint64_t low)
     if (!bug_on(BUG_TXN_NO_LOW)) {
         rtc_raise_floor(&p->rtc, low);
     }
-    part_raise_high(p, low);
+    part_raise_written(p, low); /* all of earlier terms is below it */
     p->is_serving = true;
     part_drop_stale(p);
     gate_open(&p->serving);
@@ -176,6 +176,12 @@ void part_raise_high(struct part *p, uint64_t ts)
     if (ts > p->high) {
         p->high = ts;
     }
+}
+
+void part_raise_written(struct part *p, uint64_t ts)
+{
+    part_raise_high(p, ts);
+    p->newest_write = ts > p->newest_write ? ts : p->newest_write;
 }
 
 struct status *part_wait_pending(struct fiber *f, struct part *p, const struct key_span *span,

@@ -66,7 +66,9 @@ struct part {
     struct gate serving;
     struct lock_table locks;
     struct rtc rtc;
-    uint64_t high; /* H: highest timestamp of any version or pending lock, or low */
+    uint64_t high;         /* H: highest timestamp of any version or pending lock, or low */
+    uint64_t newest_write; /* the same without reads: nothing above it has been written, or is on
+                              its way; from low on */
     uint64_t next_number;
     struct work *by_number, *by_id;
     struct list works;
@@ -114,6 +116,8 @@ struct status *part_wait_settled(struct fiber *f, struct part *p, uint64_t ts) S
 const struct work_value *part_committed(const struct part *p, struct slice key, uint64_t ts);
 void part_raise(struct part *p, const struct key_span *span, uint64_t ts);
 void part_raise_high(struct part *p, uint64_t ts);
+/* A write at ts is on its way, or may be there (newest_write). */
+void part_raise_written(struct part *p, uint64_t ts);
 
 /* ---- workspaces ---- */
 
@@ -196,9 +200,10 @@ struct status *part_commit_one(struct fiber *f, struct part *p, struct work *w, 
                                uint64_t commit, Sherd__V1__OutcomeReply *reply) STATUS_MUST_CHECK;
 /* Proposes and waits until applied; for entries that carry no transaction. */
 struct status *part_propose(struct fiber *f, struct part *p, struct slice entry) STATUS_MUST_CHECK;
-/* Whether the workspace's reads still hold at ts (P4): raises the cache, waits, looks. */
+/* Whether the workspace's reads still hold at ts (P4): raises the cache, waits, looks.
+ * newest_write: the part's in this turn, before the workspace's own commit raised it. */
 struct status *part_check_reads(struct fiber *f, struct part *p, struct work *w, uint64_t ts,
-                                bool *out_ok) STATUS_MUST_CHECK;
+                                uint64_t newest_write, bool *out_ok) STATUS_MUST_CHECK;
 /* W4 within the shard: the snapshot moves forward to `to`, a timestamp that the oracle has given,
  * if nothing that the workspace has read changed in between. Everything that the transaction has
  * read is in this workspace. */

@@ -106,7 +106,7 @@ static struct status *decode(struct part *p, struct txn_id id, struct slice byte
     list_push_back(&p->works, &w->link);
     p->prepared_count++;
     lock_set_pending(&p->locks, &w->owner, w->commit_ts, false);
-    part_raise_high(p, w->commit_ts);
+    part_raise_written(p, w->commit_ts);
     return NULL;
 }
 

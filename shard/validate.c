@@ -4,7 +4,9 @@
  * allowed (P2).
  *
  * Order, as for a read (R1): raise the cache over all spans, wait for others' pending locks in
- * them, then look for versions.
+ * them, then look for versions. There are none to look for in a span read at or above the newest
+ * write of the whole shard in the turn of the raise: whatever came before that turn is at most that
+ * write, and what comes after it is kept out of the span by the cache (P3).
  */
 #include "base/buggify.h"
 #include "base/check.h"
@@ -117,7 +119,7 @@ static bool is_under_own_lock(struct part *p, const struct work *w, const struct
 }
 
 struct status *part_check_reads(struct fiber *f, struct part *p, struct work *w, uint64_t ts,
-                                bool *out_ok)
+                                uint64_t newest_write, bool *out_ok)
 {
     *out_ok = true;
     if (bug_on(BUG_TXN_SKIP_VALIDATE)) {
@@ -145,7 +147,9 @@ struct status *part_check_reads(struct fiber *f, struct part *p, struct work *w,
         if (w->state == WORK_GONE) {
             return part_gone();
         }
-        TRY(part_span_changed(f, p, &k, w->spans[i].from, ts, &changed));
+        if (w->spans[i].from < newest_write) {
+            TRY(part_span_changed(f, p, &k, w->spans[i].from, ts, &changed));
+        }
         if (w->state == WORK_GONE) {
             return part_gone();
         }
@@ -215,7 +219,7 @@ struct status *part_validate(struct fiber *f, struct part *p, const Sherd__V1__V
     struct status *st =
         part_confirm(f, p); /* L2: the commit timestamp is known, so this is after it */
     if (st == NULL && w->state != WORK_GONE) {
-        st = part_check_reads(f, p, w, req->commit, &ok);
+        st = part_check_reads(f, p, w, req->commit, p->newest_write, &ok);
     }
     if (st == NULL) {
         st = part_confirm(f, p);
@@ -244,6 +248,7 @@ static struct status *refresh_spans(struct fiber *f, struct part *p, struct work
         struct key_span k = work_span_key(&w->spans[i]);
         part_raise(p, &k, to);
     }
+    uint64_t newest_write = p->newest_write; /* in the turn of the raise */
     *out_ok = true;
     for (size_t i = 0; i < w->span_count && *out_ok && !bug_on(BUG_TXN_REFRESH_BLIND); i++) {
         struct key_span k = work_span_key(&w->spans[i]);
@@ -252,7 +257,9 @@ static struct status *refresh_spans(struct fiber *f, struct part *p, struct work
         if (w->state != WORK_OPEN) {
             return part_gone();
         }
-        TRY(part_span_changed(f, p, &k, w->spans[i].from, to, &changed));
+        if (w->spans[i].from < newest_write) {
+            TRY(part_span_changed(f, p, &k, w->spans[i].from, to, &changed));
+        }
         if (w->state != WORK_OPEN) {
             return part_gone();
         }

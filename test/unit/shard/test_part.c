@@ -208,6 +208,40 @@ static void a_new_leader_refuses_below_low(void **state)
     assert_int_equal(c.out.answer, A(REFUSED));
 }
 
+static void what_an_earlier_leader_wrote_is_found_by_validation(void **state)
+{
+    struct world *w = *state;
+    put(w, "+a=1 +b=1");
+    uint64_t old = ++w->clock;
+    put(w, "a=2");
+    world_next_term(w, true);
+    struct txn t = txn_new(w, old), u = txn_new(w, ++w->clock);
+    assert_string_equal(read_in(&t, "a", "c"), "a=1 b=1");
+    assert_string_equal(read_in(&u, "a", "c"), "a=2 b=1");
+    write_ok(&t, "y=1");
+    write_ok(&u, "z=1");
+    assert_int_equal(commit_one(&t, NULL), A(NEVER));
+    assert_int_equal(commit_one(&u, NULL), A(COMMITTED));
+}
+
+static void a_write_in_flight_since_the_read_is_found_by_validation(void **state)
+{
+    struct world *w = *state;
+    put(w, "+a=1 +b=1");
+    struct txn t = txn_new(w, ++w->clock), u = txn_new(w, 0);
+    assert_string_equal(read_in(&t, "a", "c"), "a=1 b=1");
+    write_ok(&t, "z=1");
+    w->hold = true;
+    struct call c, d;
+    call_write(&c, &u, "b=2", true);
+    call_prepare(&d, &t, 1, ++w->clock, true);
+    assert_false(d.is_done);
+    w->hold = false;
+    world_apply(w);
+    assert_true(c.is_done && d.is_done);
+    assert_int_equal(d.out.answer, A(NEVER));
+}
+
 /* ---- R1: pending locks ---- */
 
 static void a_read_waits_for_what_is_in_flight_below_it(void **state)
@@ -945,6 +979,8 @@ int main(void)
         T(a_commit_with_a_timestamp_of_its_own_gets_above_the_readers),
         T(without_the_cache_a_read_would_not_repeat),
         T(a_new_leader_refuses_below_low),
+        T(what_an_earlier_leader_wrote_is_found_by_validation),
+        T(a_write_in_flight_since_the_read_is_found_by_validation),
         T(a_read_waits_for_what_is_in_flight_below_it),
         T(a_read_below_it_does_not_wait),
         T(a_read_does_not_wait_for_an_open_lock),
