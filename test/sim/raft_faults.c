@@ -1,9 +1,16 @@
 /*
  * What happens to the world of the Raft simulator: clients, changes of members, and faults.
  *
- * Four profiles of faults, drawn with the seed: 0 everything a little; 1 many partitions around the
- * leader with slow disks; 2 a network that duplicates and delays; 3 five voters, few proposals, the
- * leader cut off or killed again and again (the soil of figure 8).
+ * Profiles of faults, drawn with the seed:
+ *   mixed      everything a little
+ *   leader     many partitions around the leader, with slow disks
+ *   network    duplicates and delays; short logs, so that what comes late is long compacted
+ *   figure-8   five voters, few proposals, the leader cut off or killed again and again
+ *   hanging    the same with disks whose writes hang for up to two seconds: a node hears of several
+ *              leaders while one write is under way
+ *   transfers  leaderships handed over one after the other while messages are late; at the end the
+ *              target of one is removed while it stands for election (raft_hunts.c)
+ *   votes      four voters; votes are lost until half of them are terms ahead (raft_hunts.c)
  */
 #include "raft_world.h"
 
@@ -11,11 +18,14 @@
 
 #define NS_PER_US UINT64_C(1000)
 
-static void later(struct world *w, uint64_t low_us, uint64_t high_us, void (*fn)(void *ctx),
-                  void *ctx)
+void world_later(struct world *w, uint64_t low_us, uint64_t high_us, void (*fn)(void *ctx),
+                 void *ctx)
 {
     sim_at(w->sim, sim_now_ns(w->sim) + world_between(w, low_us, high_us) * NS_PER_US, fn, ctx);
 }
+
+const char *const profile_names[PROFILES] = {"mixed",   "leader",    "network", "figure-8",
+                                             "hanging", "transfers", "votes"};
 
 static struct node *any_node(struct world *w)
 {
@@ -27,7 +37,7 @@ static unsigned any_group(struct world *w)
     return (unsigned)world_between(w, 1, w->group_count);
 }
 
-static bool is_usable(const struct replica *r)
+bool replica_is_usable(const struct replica *r)
 {
     return r->node->is_up && r->g != NULL && !r->is_opening && r->g->state == GROUP_RUNNING;
 }
@@ -51,11 +61,11 @@ static void proposal_done(struct group_proposal *p, struct status *st)
     mem_free(cp);
 }
 
-static void propose_on_loop(void *ctx)
+void replica_propose(void *ctx)
 {
     struct replica *r = ctx;
     struct world *w = r->node->w;
-    if (!is_usable(r)) {
+    if (!replica_is_usable(r)) {
         return;
     }
     uint64_t count = world_chance(w, 300) ? world_between(w, 1, 4) : 1;
@@ -84,7 +94,7 @@ static struct replica *some_leader(struct world *w, unsigned group_no)
     }
     for (unsigned t = 0; t < 4; t++) {
         struct replica *r = &any_node(w)->replicas[group_no];
-        if (is_usable(r) && group_is_leader(r->g)) {
+        if (replica_is_usable(r) && group_is_leader(r->g)) {
             return r;
         }
     }
@@ -97,7 +107,7 @@ static void read_lease(void *ctx)
     struct world *w = r->node->w;
     const struct checker *c = w->checkers[r->group_no];
     uint64_t floor = c->acked_max > c->served_max ? c->acked_max : c->served_max;
-    if (is_usable(r) && group_lease_valid(r->g)) {
+    if (replica_is_usable(r) && group_lease_valid(r->g)) {
         check_read(w, r, floor, "lease read");
         w->stats->lease_reads++;
     }
@@ -108,7 +118,7 @@ static void barrier_fiber(struct fiber *f, void *arg)
     struct replica *r = arg;
     struct world *w = r->node->w;
     const struct checker *c = w->checkers[r->group_no];
-    if (!is_usable(r)) {
+    if (!replica_is_usable(r)) {
         return;
     }
     uint64_t floor = c->acked_max > c->served_max ? c->acked_max : c->served_max;
@@ -127,14 +137,14 @@ static void read_event(void *ctx)
     /* Every node is asked: whoever believes to hold a lease is tested. */
     for (unsigned i = 1; i <= w->node_count; i++) {
         struct replica *r = &w->nodes[i].replicas[group_no];
-        if (is_usable(r) && group_is_leader(r->g)) {
+        if (replica_is_usable(r) && group_is_leader(r->g)) {
             sim_loop_at(r->node->loop, sim_now_ns(w->sim), read_lease, r);
             if (world_chance(w, 200)) {
                 fiber_spawn(r->node->loop, FIBER_STACK_SMALL, barrier_fiber, r);
             }
         }
     }
-    later(w, 1000, w->is_healed ? 40000 : 20000, read_event, w);
+    world_later(w, 1000, w->is_well ? 200000 : w->is_healed ? 40000 : 20000, read_event, w);
 }
 
 static void client_event(void *ctx)
@@ -142,14 +152,14 @@ static void client_event(void *ctx)
     struct world *w = ctx;
     struct replica *r = some_leader(w, any_group(w));
     if (r != NULL && r->g->appends_in_flight <= 40) {
-        sim_loop_at(r->node->loop, sim_now_ns(w->sim), propose_on_loop, r);
+        sim_loop_at(r->node->loop, sim_now_ns(w->sim), replica_propose, r);
     }
-    uint64_t limit = w->is_healed ? 10000 : w->propose_every_us;
+    uint64_t limit = w->is_well ? 200000 : w->is_healed ? 10000 : w->propose_every_us;
     if (!w->is_healed && w->options.quiesce_after_ms < 1000 && world_chance(w, 5)) {
-        later(w, 150000, 700000, client_event, w); /* long enough to fall asleep */
+        world_later(w, 150000, 700000, client_event, w); /* long enough to fall asleep */
         return;
     }
-    later(w, 100, limit, client_event, w);
+    world_later(w, 100, limit, client_event, w);
 }
 
 /* ---- members ---- */
@@ -190,11 +200,11 @@ static void doom_on_loop(void *ctx)
 {
     struct replica *r = ctx;
     struct world *w = r->node->w;
-    if (!r->is_doomed || !is_usable(r)) {
+    if (!r->is_doomed || !replica_is_usable(r)) {
         return;
     }
     if (r->is_changing) {
-        later(w, 10000, 50000, doom_later, r);
+        world_later(w, 10000, 50000, doom_later, r);
         return;
     }
     fiber_spawn(r->node->loop, FIBER_STACK_SMALL, world_doom_fiber, r);
@@ -246,7 +256,7 @@ static void change_fiber(struct fiber *f, void *arg)
         struct replica *gone = replica_find(w, r->group_no, c->replica_id);
         if (gone != NULL) {
             gone->is_doomed = true;
-            later(w, 1000, 500000, doom_later, gone);
+            world_later(w, 1000, 500000, doom_later, gone);
         }
     }
     status_free(st);
@@ -265,11 +275,11 @@ static void member_event(void *ctx)
     struct world *w = ctx;
     unsigned group_no = any_group(w);
     struct replica *leader = some_leader(w, group_no);
-    if (w->is_healed) {
+    if (w->is_healed || w->has_hunt) {
         return;
     }
-    later(w, 5000, 150000, member_event, w);
-    if (leader == NULL || leader->is_changing || !is_usable(leader)) {
+    world_later(w, 5000, 150000, member_event, w);
+    if (leader == NULL || leader->is_changing || !replica_is_usable(leader)) {
         return;
     }
     struct group_replica members[ROSTER_MEMBERS_MAX];
@@ -309,12 +319,12 @@ static void transfer_event(void *ctx)
 {
     struct world *w = ctx;
     struct replica *leader = some_leader(w, any_group(w));
-    if (w->is_healed) {
+    if (w->is_healed || w->has_hunt) {
         return;
     }
-    later(w, w->transfers_often ? 3000 : 20000, w->transfers_often ? 60000 : 400000, transfer_event,
-          w);
-    if (leader == NULL || leader->is_changing || !is_usable(leader)) {
+    world_later(w, w->transfers_often ? 3000 : 20000, w->transfers_often ? 60000 : 400000,
+                transfer_event, w);
+    if (leader == NULL || leader->is_changing || !replica_is_usable(leader)) {
         return;
     }
     struct group_replica members[ROSTER_MEMBERS_MAX];
@@ -331,25 +341,25 @@ static void checkpoint_event(void *ctx)
     struct world *w = ctx;
     struct replica *r = &any_node(w)->replicas[any_group(w)];
     if (!w->is_healed) {
-        later(w, 20000, 400000, checkpoint_event, w);
+        world_later(w, 20000, 400000, checkpoint_event, w);
     }
-    if (is_usable(r)) {
+    if (replica_is_usable(r)) {
         group_checkpoint(r->g);
     }
 }
 
 void clients_start(struct world *w)
 {
-    later(w, 0, 1000, client_event, w);
-    later(w, 0, 20000, read_event, w);
-    if (w->has_membership) {
-        later(w, 500000, 500000, member_event, w);
+    world_later(w, 0, 1000, client_event, w);
+    world_later(w, 0, 20000, read_event, w);
+    if (w->has_membership && w->profile != PROFILE_VOTES) {
+        world_later(w, 500000, 500000, member_event, w);
     }
-    if (w->has_transfers) {
-        later(w, 500000, 500000, transfer_event, w);
+    if (w->has_transfers && w->profile != PROFILE_VOTES) {
+        world_later(w, 500000, 500000, transfer_event, w);
     }
     if (w->has_checkpoints) {
-        later(w, 300000, 600000, checkpoint_event, w);
+        world_later(w, 300000, 600000, checkpoint_event, w);
     }
 }
 
@@ -436,7 +446,7 @@ static void hunt_lease(struct world *w)
             sim_net_block(w->net, h->leader, i, true);
         }
     }
-    later(w, 150000, 450000, lease_hunt_strike, h);
+    world_later(w, 150000, 450000, lease_hunt_strike, h);
 }
 
 static void cut_any(struct world *w)
@@ -507,7 +517,7 @@ static void fault_mixed(struct world *w)
         struct node *n = any_node(w);
         if (n->is_up) {
             sim_loop_pause(n->loop, true);
-            later(w, 1000, 400000, pause_end, n);
+            world_later(w, 1000, 400000, pause_end, n);
         }
         break;
     }
@@ -563,34 +573,77 @@ static void fault_figure_8(struct world *w)
     }
 }
 
+static void fault_hanging(struct world *w)
+{
+    if (world_chance(w, 500)) {
+        fault_figure_8(w);
+    }
+    struct node *n = any_node(w);
+    if (n->is_up && world_chance(w, 500)) {
+        sim_loop_disk(n->loop, 100000, world_between(w, 300, 2000000) * 1000);
+    } else if (n->is_up) {
+        sim_loop_disk(n->loop, 100000, 300000);
+    }
+}
+
+static void fault_late(struct world *w)
+{
+    sim_net_duplicate(w->net, (unsigned)world_between(w, 0, 400));
+    sim_net_delay(w->net, world_between(w, 0, 100000));
+    sim_net_loss(w->net, (unsigned)world_between(w, 0, 100));
+}
+
+static void fault_transfers(struct world *w)
+{
+    sim_net_delay(w->net, world_chance(w, 300) ? 0 : world_between(w, 0, 300000));
+    if (world_chance(w, 300)) {
+        fault_mixed(w);
+    }
+}
+
 static void fault_event(void *ctx)
 {
     struct world *w = ctx;
-    if (w->is_healed) {
+    uint64_t most_us = 400000;
+    if (w->is_healed || w->has_hunt) {
         return;
     }
-    if (w->profile == 3) {
-        fault_figure_8(w);
-        later(w, 20000, 350000, fault_event, w);
-        return;
-    }
-    if (w->profile == 1) {
+    switch (w->profile) {
+    case PROFILE_VOTES:
+        return; /* the hunt is all that happens */
+    case PROFILE_LEADER:
         fault_around_leader(w);
-        later(w, 5000, 250000, fault_event, w);
-        return;
-    }
-    if (w->profile == 2 && world_chance(w, 700)) {
-        sim_net_duplicate(w->net, (unsigned)world_between(w, 0, 400));
-        sim_net_delay(w->net, world_between(w, 0, 100000));
-        sim_net_loss(w->net, (unsigned)world_between(w, 0, 100));
-    }
-    if (w->profile != 2 || world_chance(w, 500)) {
+        most_us = 250000;
+        break;
+    case PROFILE_NETWORK:
+        if (world_chance(w, 700)) {
+            fault_late(w);
+        }
+        if (world_chance(w, 500)) {
+            fault_mixed(w);
+        }
+        break;
+    case PROFILE_FIGURE_8:
+        fault_figure_8(w);
+        most_us = 350000;
+        break;
+    case PROFILE_HANGING:
+        fault_hanging(w);
+        most_us = 250000;
+        break;
+    case PROFILE_TRANSFERS:
+        fault_transfers(w);
+        break;
+    case PROFILE_MIXED:
+    case PROFILES:
         fault_mixed(w);
+        break;
     }
-    later(w, 5000, 400000, fault_event, w);
+    world_later(w, w->profile == PROFILE_FIGURE_8 ? 20000 : 5000, most_us, fault_event, w);
 }
 
 void faults_start(struct world *w)
 {
-    later(w, 300000, 600000, fault_event, w);
+    world_later(w, 300000, 600000, fault_event, w);
+    hunts_start(w);
 }

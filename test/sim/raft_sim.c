@@ -30,6 +30,7 @@ struct options {
     uint64_t seed, seeds;
     bool expect_failure, trace, no_members, no_checkpoints, no_transfers, no_write_failures;
     unsigned failures_max;
+    int profile;
 };
 
 struct shared {
@@ -48,6 +49,7 @@ static void usage(const char *name)
 {
     fprintf(stderr,
             "usage: %s --seed N [--seeds COUNT] [--off RULE[,RULE]] [--bug NAME]\n"
+            "       [--profile mixed|leader|network|figure-8|hanging|transfers|votes]\n"
             "       [--expect-failure] [--max-failures N] [--no-members] [--no-checkpoints]\n"
             "       [--no-transfers] [--no-write-failures] [--trace]\n",
             name);
@@ -68,15 +70,32 @@ static void rules_off(const char *text)
     }
 }
 
+static int profile_find(const char *name)
+{
+    for (int i = 0; i < PROFILES; i++) {
+        if (strcmp(profile_names[i], name) == 0) {
+            return i;
+        }
+    }
+    fprintf(stderr, "no such profile: %s\n", name);
+    exit(2);
+}
+
 static void parse(int argc, char **argv, struct options *o)
 {
-    static const struct option longs[] = {
-        {"seed", required_argument, NULL, 's'},     {"seeds", required_argument, NULL, 'n'},
-        {"off", required_argument, NULL, 'o'},      {"bug", required_argument, NULL, 'b'},
-        {"expect-failure", no_argument, NULL, 'e'}, {"max-failures", required_argument, NULL, 'f'},
-        {"no-members", no_argument, NULL, 'M'},     {"no-checkpoints", no_argument, NULL, 'C'},
-        {"no-transfers", no_argument, NULL, 'T'},   {"no-write-failures", no_argument, NULL, 'W'},
-        {"trace", no_argument, NULL, 't'},          {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {{"seed", required_argument, NULL, 's'},
+                                          {"seeds", required_argument, NULL, 'n'},
+                                          {"off", required_argument, NULL, 'o'},
+                                          {"bug", required_argument, NULL, 'b'},
+                                          {"expect-failure", no_argument, NULL, 'e'},
+                                          {"max-failures", required_argument, NULL, 'f'},
+                                          {"no-members", no_argument, NULL, 'M'},
+                                          {"no-checkpoints", no_argument, NULL, 'C'},
+                                          {"no-transfers", no_argument, NULL, 'T'},
+                                          {"no-write-failures", no_argument, NULL, 'W'},
+                                          {"trace", no_argument, NULL, 't'},
+                                          {"profile", required_argument, NULL, 'p'},
+                                          {NULL, 0, NULL, 0}};
     int c;
     while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
         switch (c) {
@@ -113,6 +132,9 @@ static void parse(int argc, char **argv, struct options *o)
         case 'W':
             o->no_write_failures = true;
             break;
+        case 'p':
+            o->profile = profile_find(optarg);
+            break;
         case 't':
             o->trace = true;
             break;
@@ -128,6 +150,7 @@ static void run_seed(uint64_t seed, const struct options *o, struct shared *sh)
     w->seed = seed;
     w->stats = &sh->stats;
     w->trace = o->trace;
+    w->profile_wanted = o->profile;
     w->has_membership = !o->no_members;
     w->has_checkpoints = !o->no_checkpoints;
     w->has_transfers = !o->no_transfers;
@@ -170,7 +193,7 @@ static void print_stats(const struct world_stats *s, uint64_t failures, double s
 
 int main(int argc, char **argv)
 {
-    struct options o = {.seed = 1, .seeds = 1, .failures_max = 5};
+    struct options o = {.seed = 1, .seeds = 1, .failures_max = 5, .profile = -1};
     parse(argc, argv, &o);
     log_set_level(o.trace ? LOG_DEBUG : LOG_ERROR);
     struct shared *sh =

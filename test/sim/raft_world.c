@@ -11,6 +11,8 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 #define HEAL_LIMIT_NS (10000 * NS_PER_MS)
+#define LATE_MESSAGES_NS (2500 * NS_PER_MS)
+#define CALM_NS (1000 * NS_PER_MS)
 
 bool world_chance(struct world *w, unsigned per_mille)
 {
@@ -372,6 +374,45 @@ static void final_checks(struct world *w)
     }
 }
 
+static uint64_t leaders_terms(struct world *w)
+{
+    uint64_t sum = 0;
+    for (unsigned k = 1; k <= w->group_count; k++) {
+        struct replica *leader = world_leader(w, k);
+        if (leader == NULL) {
+            return 0;
+        }
+        sum += leader->g->raft.current_term;
+    }
+    return sum;
+}
+
+/* What some seeds look at when all is well: a steady stream is committed; nobody disturbs a healthy
+ * group, once the last of the late messages has come. */
+static bool goes_on(struct world *w, uint64_t passed)
+{
+    if (w->wants_stream && world_leader(w, 1) != NULL) {
+        w->wants_stream = false;
+        stream_start(w);
+    }
+    if (w->stream_until_ns != 0) {
+        return true;
+    }
+    if (!w->wants_calm || passed < LATE_MESSAGES_NS) {
+        return w->wants_calm;
+    }
+    if (w->calm_from_ns == 0) {
+        w->calm_from_ns = sim_now_ns(w->sim);
+        w->calm_terms = leaders_terms(w);
+    }
+    if (leaders_terms(w) != w->calm_terms || w->calm_terms == 0) {
+        world_fail(w,
+                   "an election without a reason: the terms were %llu, and are %llu (0: no leader)",
+                   (unsigned long long)w->calm_terms, (unsigned long long)leaders_terms(w));
+    }
+    return sim_now_ns(w->sim) - w->calm_from_ns < CALM_NS;
+}
+
 static void heal_check(void *ctx)
 {
     struct world *w = ctx;
@@ -385,13 +426,20 @@ static void heal_check(void *ctx)
             sick = k;
         }
     }
-    if (well == w->group_count) {
+    if (well == w->group_count && !w->is_well) {
         final_checks(w);
+        w->is_well = true;
         w->stats->recovery_us += passed / 1000;
         if (passed / 1000 > w->stats->recovery_us_max) {
             w->stats->recovery_us_max = passed / 1000;
         }
-        w->is_over = true;
+    }
+    if (w->is_well) {
+        if (goes_on(w, passed)) {
+            sim_at(w->sim, sim_now_ns(w->sim) + 50 * NS_PER_MS, heal_check, w);
+        } else {
+            w->is_over = true;
+        }
         return;
     }
     if (passed > HEAL_LIMIT_NS) {
@@ -410,6 +458,7 @@ void world_heal(struct world *w)
     w->is_healed = true;
     w->heal_at_ns = sim_now_ns(w->sim);
     sim_net_heal(w->net);
+    hunts_end(w);
     for (unsigned i = 1; i <= w->node_count; i++) {
         struct node *n = &w->nodes[i];
         n->fails_writes = false;
@@ -444,9 +493,16 @@ static void create_fiber(struct fiber *f, void *arg)
 
 static void world_draw(struct world *w)
 {
-    w->profile = (unsigned)world_between(w, 0, 3);
-    w->voter_count = w->profile == 3 ? 5 : world_chance(w, 500) ? 3 : 5;
-    if (w->has_membership && world_chance(w, 100)) {
+    w->profile = (enum profile)world_between(w, 0, PROFILES - 1);
+    if (w->profile_wanted >= 0) {
+        w->profile = (enum profile)w->profile_wanted;
+    }
+    bool is_figure_8 = w->profile == PROFILE_FIGURE_8 || w->profile == PROFILE_HANGING;
+    w->voter_count = is_figure_8 ? 5 : world_chance(w, 500) ? 3 : 5;
+    if (w->profile == PROFILE_VOTES || (!is_figure_8 && world_chance(w, 150))) {
+        w->voter_count = 4;
+    }
+    if (w->has_membership && w->profile < PROFILE_HANGING && world_chance(w, 100)) {
         w->voter_count = 1;
     }
     w->group_count = world_chance(w, 600) ? 1 : (unsigned)world_between(w, 2, GROUPS_MAX);
@@ -456,12 +512,19 @@ static void world_draw(struct world *w)
     w->options.checkpoint_log_bytes =
         w->has_checkpoints ? 160 * (uint64_t[]){3, 8, 20, 60}[world_between(w, 0, 3)] : UINT64_MAX;
     w->options.quiesce_after_ms = world_chance(w, 500) ? 100 : 1000000;
-    w->transfers_often = w->has_transfers && world_chance(w, 250);
+    w->transfers_often =
+        w->has_transfers && (w->profile == PROFILE_TRANSFERS || world_chance(w, 250));
+    if (w->profile == PROFILE_NETWORK && w->has_checkpoints && world_chance(w, 500)) {
+        w->options.trailing_entries = 1;
+        w->options.checkpoint_log_bytes = 160 * 3;
+    }
+    w->wants_stream = world_chance(w, 60);
+    w->wants_calm = world_chance(w, w->profile == PROFILE_TRANSFERS ? 500 : 50);
     w->envelope_items = world_chance(w, 500) ? 1 : 0;
     w->part_entries = world_chance(w, 500) ? 8 : 1024;
     w->chunk_bytes = world_chance(w, 500) ? 60 : 262144;
-    w->propose_every_us = (unsigned)(w->profile == 3 ? world_between(w, 20000, 150000)
-                                                     : world_between(w, 1000, 20000));
+    w->propose_every_us =
+        (unsigned)(is_figure_8 ? world_between(w, 20000, 150000) : world_between(w, 1000, 20000));
 }
 
 static void heal_event(void *ctx)
@@ -507,9 +570,10 @@ void world_run(struct world *w)
             fiber_spawn(n->loop, FIBER_STACK_SMALL, create_fiber, n);
         }
     }
+    w->heal_planned_ns = world_between(w, 1500, 4000) * NS_PER_MS;
     clients_start(w);
     faults_start(w);
-    sim_at(w->sim, world_between(w, 1500, 4000) * NS_PER_MS, heal_event, w);
+    sim_at(w->sim, w->heal_planned_ns, heal_event, w);
     if (!sim_run(w->sim, 60000 * NS_PER_MS, is_over, w)) {
         world_fail(w, "the run did not end");
     }

@@ -92,6 +92,18 @@ struct world_stats {
         recovery_us_max;
 };
 
+/* Kinds of trouble (raft_faults.c), drawn with the seed. */
+enum profile {
+    PROFILE_MIXED,
+    PROFILE_LEADER,
+    PROFILE_NETWORK,
+    PROFILE_FIGURE_8,
+    PROFILE_HANGING,
+    PROFILE_TRANSFERS,
+    PROFILE_VOTES,
+    PROFILES
+};
+
 struct world {
     uint64_t seed;
     struct sim *sim;
@@ -102,12 +114,20 @@ struct world {
     struct group_host_options options;
     unsigned envelope_items, part_entries;
     size_t chunk_bytes;
-    unsigned profile;
+    int profile_wanted; /* -1: drawn */
+    enum profile profile;
+    /* what loses single kinds of messages (raft_hunts.c); deaf: a bit by node id */
+    uint64_t lost_node, deaf_nodes;
     bool has_membership, has_checkpoints, has_transfers, has_write_failures, transfers_often;
     unsigned propose_every_us;
     uint64_t uid_next;
     uint64_t heal_at_ns;
-    bool is_healed, is_over;
+    uint64_t heal_planned_ns;
+    bool is_healed, is_well, is_over;
+    bool has_hunt;                 /* no other trouble meanwhile */
+    bool wants_stream, wants_calm; /* after all is well again */
+    uint64_t stream_until_ns, stream_from, stream_term;
+    uint64_t calm_from_ns, calm_terms;
     uint64_t healed_index[GROUPS_MAX + 1]; /* of a proposal acknowledged after the faults ended */
     bool healed_pending[GROUPS_MAX + 1];
     struct world_stats *stats;
@@ -128,6 +148,16 @@ void world_doom_fiber(struct fiber *f, void *arg);  /* destroys the replica arg 
 
 /* ---- raft_faults.c ---- */
 void faults_start(struct world *w);
+void world_later(struct world *w, uint64_t low_us, uint64_t high_us, void (*fn)(void *ctx),
+                 void *ctx);
+bool replica_is_usable(const struct replica *r);
+void replica_propose(void *ctx); /* a few entries to that replica; runs on its loop */
+
+/* ---- raft_hunts.c ---- */
+void hunts_start(struct world *w);
+void hunts_end(struct world *w);
+void stream_start(struct world *w);
+extern const char *const profile_names[PROFILES];
 void clients_start(struct world *w);
 
 /* ---- raft_check.c ---- */
