@@ -26,7 +26,7 @@ bool checkpoint_is_due(struct group *g)
     return g->checkpoint_wanted || g->log_bytes >= g->host->opt.checkpoint_log_bytes;
 }
 
-/* Rule 21: at least one. Fewer than asked for when entries are large; more while a replica is being
+/* Fewer than asked for when entries are large; more while a replica is being
  * installed, or it would need the next install at once. */
 unsigned checkpoint_trailing(const struct group *g)
 {
@@ -42,7 +42,7 @@ unsigned checkpoint_trailing(const struct group *g)
         bool fits = needed < INSTALL_TRAILING_BYTES_MAX / entry_bytes;
         n = fits && needed > n ? needed : n;
     }
-    n = n == 0 ? 1 : n;
+    n = rule_trailing(n);
     return n > UINT32_MAX ? UINT32_MAX : (unsigned)n;
 }
 

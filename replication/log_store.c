@@ -197,7 +197,7 @@ static struct status *create_group(struct log_store *ls, struct log_op *op)
         if (image.exists) {
             op->st = status_new(ALREADY_EXISTS, "group %llu is on this node already",
                                 (unsigned long long)op->group);
-        } else if (op->replica_id <= image.dead_replica_id) {
+        } else if (raft_rule_off[21] == 0 && op->replica_id <= image.dead_replica_id) {
             op->st = status_new(ALREADY_EXISTS, "replica %llu of group %llu was destroyed here",
                                 (unsigned long long)op->replica_id, (unsigned long long)op->group);
         }

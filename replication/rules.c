@@ -3,7 +3,7 @@
  * receive callback. See rules.h, and docs/SIMULATION.md for how fast the simulator notices each one
  * missing.
  *
- * Three rules have no function because they are how the code is built:
+ * Two rules have no function because they are how the code is built:
  *
  * 11. An append is never completed with an error: after one the library truncates its memory and
  *     goes on with other entries at the same indexes, so that state machines diverge. A failed log
@@ -11,10 +11,6 @@
  * 20. Every send callback fires before the next call into R (group_fire_sends()), so that
  * references to log entries live shortly: the library confuses two generations of one (index, term)
  * and frees batches that a send still refers to. Loaded entries have an allocation each.
- * 21. At least one trailing entry is kept behind a checkpoint (zero means "installed snapshot" to
- *     snapshot_put), and replica ids are never reused: a late acknowledgement for the earlier
- * holder of an id would count for the new one (checkpoint_trailing(), LOG_REC_DEAD,
- * host_receive()).
  */
 #include "rules.h"
 
@@ -328,11 +324,29 @@ bool rule_bump_sole_voter(const struct group *g, const struct log_image *image)
  * covers it, the answer goes out and that is all. Otherwise the answer is swallowed, and once the
  * state has been streamed the instance is frozen, log and snapshot record are replaced in one
  * durable step, and it is loaded again (install_recv.c). Not while appends or a checkpoint are in
- * flight: the leader repeats.
+ * flight: the leader repeats. With the rule off it does not wait, and does what makes the library's
+ * path unsafe: it answers as soon as the state has come.
  */
 bool rule_install_must_wait(const struct group *g)
 {
     return rule_on(19) && (g->appends_in_flight > 0 || g->checkpoint.step != CHECKPOINT_IDLE);
+}
+
+bool rule_install_answers_at_once(void)
+{
+    return !rule_on(19);
+}
+
+/*
+ * 21. At least one trailing entry is kept behind a checkpoint (zero means "installed snapshot" to
+ * snapshot_put), and replica ids are never reused: a late acknowledgement for the earlier holder of
+ * an id would count for the new one. The log store remembers the highest id that was destroyed
+ * here (DEAD, create_group()), and a message for another id than the replica's is not for it
+ * (host.c).
+ */
+uint64_t rule_trailing(uint64_t wanted)
+{
+    return rule_on(21) && wanted == 0 ? 1 : wanted;
 }
 
 /*

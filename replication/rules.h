@@ -5,7 +5,7 @@
  * closes one defect or states one duty from outside of it. They carry the numbers of the project's
  * study of the library (docs/decisions), each is one function here, and each looks at
  * raft_rule_off[n] so that the simulator can show what happens without it. What is decided
- * elsewhere because it is structure and not a test (11, 20, 21) has its paragraph in rules.c all
+ * elsewhere because it is structure and not a test (11, 20) has its paragraph in rules.c all
  * the same.
  */
 #ifndef REPLICATION_RULES_H
@@ -54,6 +54,9 @@ bool rule_rebase(const struct group *g, uint64_t prev_index, unsigned count, uns
 bool rule_bump_sole_voter(const struct group *g, const struct log_image *image);
 /* 19 */
 bool rule_install_must_wait(const struct group *g);
+bool rule_install_answers_at_once(void);
+/* 21 */
+uint64_t rule_trailing(uint64_t wanted);
 /* 22 */
 struct vote_patch {
     bool is_on;

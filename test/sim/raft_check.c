@@ -243,6 +243,16 @@ static void check_vote(struct world *w, struct replica *r, uint64_t term, uint64
     *vote = (uint8_t)candidate;
 }
 
+/* A message is bounded, whatever the follower lacks. */
+static void check_part(struct world *w, struct replica *r, const struct wire_append *a)
+{
+    unsigned most = r->node->host->part_entries_max;
+    if (a->entry_count > most || (a->entry_count > 1 && a->entries.len > APPEND_PART_BYTES_MAX)) {
+        world_fail(w, "node %u group %u sends %u entries, %zu bytes, in one message", r->node->id,
+                   r->group_no, a->entry_count, a->entries.len);
+    }
+}
+
 static void check_departs(struct world *w, struct replica *r, const struct wire_message *m)
 {
     const struct mirror *d = &r->disk;
@@ -274,6 +284,7 @@ static void check_departs(struct world *w, struct replica *r, const struct wire_
         break;
     case WIRE_APPEND:
         term = m->append.term;
+        check_part(w, r, &m->append);
         break;
     case WIRE_APPEND_RESULT:
         term = m->append_result.term;
@@ -333,6 +344,7 @@ static void check_new_leader(struct world *w, struct replica *r)
     r->led_term = term;
     r->led_life = r->life;
     w->stats->leaders++;
+    hunts_new_leader(r);
     if (c->leaders[term].replica != 0) {
         world_fail(w, "two leaders in term %llu of group %u: replicas %llu and %llu", ULL(term),
                    r->group_no, ULL(c->leaders[term].replica), ULL(r->replica_id));
@@ -432,6 +444,19 @@ static void check_commit(struct world *w, struct replica *r)
     }
 }
 
+/* Whom a follower takes for the leader leads its term. */
+static void check_followed(struct world *w, struct replica *r)
+{
+    const struct raft *raft = &r->g->raft;
+    const struct checker *c = w->checkers[r->group_no];
+    uint64_t followed = raft->state == RAFT_FOLLOWER ? raft->follower_state.current_leader.id : 0;
+    if (followed != 0 && raft->current_term < TERMS_MAX &&
+        c->leaders[raft->current_term].replica != followed) {
+        world_fail(w, "replica %llu of group %u follows %llu, which does not lead term %llu",
+                   ULL(r->replica_id), r->group_no, ULL(followed), ULL(raft->current_term));
+    }
+}
+
 void check_after(void *ctx, struct group *g)
 {
     struct node *n = ctx;
@@ -459,9 +484,14 @@ void check_after(void *ctx, struct group *g)
         world_fail(w, "node %u group %llu: last_stored stuck at %llu below %llu", n->id, ULL(g->id),
                    ULL(raft->last_stored), ULL(raft_log_last(raft)));
     }
+    if (g->send_count != 0) {
+        world_fail(w, "node %u group %llu: %zu references of messages outlive the call", n->id,
+                   ULL(g->id), g->send_count);
+    }
     if (raft->state == RAFT_LEADER) {
         check_new_leader(w, r);
     }
+    check_followed(w, r);
     check_commit(w, r);
 }
 

@@ -181,6 +181,11 @@ static bool place_replica(struct world *w, unsigned group_no, struct change *c)
         if (!n->is_up || r->exists || r->is_opening || k->replica_next >= REPLICAS_MAX) {
             continue;
         }
+        if (r->dead_id != 0 && world_chance(w, 200)) {
+            r->is_opening = true;
+            fiber_spawn(n->loop, FIBER_STACK_SMALL, world_reuse_fiber, r);
+            return false;
+        }
         c->replica_id = r->replica_id = k->replica_next++;
         c->node_id = n->id;
         k->node_of[r->replica_id] = n->id;
@@ -203,7 +208,7 @@ static void doom_on_loop(void *ctx)
     if (!r->is_doomed || !replica_is_usable(r)) {
         return;
     }
-    if (r->is_changing) {
+    if (r->changes_under_way > 0) {
         world_later(w, 10000, 50000, doom_later, r);
         return;
     }
@@ -260,14 +265,21 @@ static void change_fiber(struct fiber *f, void *arg)
         }
     }
     status_free(st);
-    r->is_changing = false;
+    r->changes_under_way--;
     mem_free(c);
 }
 
 static void change_start(struct change *c)
 {
-    c->leader->is_changing = true;
+    c->leader->changes_under_way++;
     fiber_spawn(c->leader->node->loop, FIBER_STACK_SMALL, change_fiber, c);
+}
+
+/* Now and then while another change is under way: that must be refused (rule 14). */
+static bool may_ask(struct world *w, const struct replica *leader)
+{
+    return replica_is_usable(leader) && (leader->changes_under_way == 0 ||
+                                         (leader->changes_under_way < 4 && world_chance(w, 300)));
 }
 
 static void member_event(void *ctx)
@@ -279,7 +291,7 @@ static void member_event(void *ctx)
         return;
     }
     world_later(w, 5000, 150000, member_event, w);
-    if (leader == NULL || leader->is_changing || !replica_is_usable(leader)) {
+    if (leader == NULL || !may_ask(w, leader)) {
         return;
     }
     struct group_replica members[ROSTER_MEMBERS_MAX];
@@ -324,7 +336,7 @@ static void transfer_event(void *ctx)
     }
     world_later(w, w->transfers_often ? 3000 : 20000, w->transfers_often ? 60000 : 400000,
                 transfer_event, w);
-    if (leader == NULL || leader->is_changing || !replica_is_usable(leader)) {
+    if (leader == NULL || !may_ask(w, leader)) {
         return;
     }
     struct group_replica members[ROSTER_MEMBERS_MAX];

@@ -5,6 +5,9 @@
  *   terms    (rule 23) half of an even number of voters goes two terms ahead by elections whose
  *            votes are lost, while the other half gets entries that the first half never sees.
  *            Then nobody can win who is not told of the higher term.
+ *   members  (rule 14) a leader that is cut off removes a voter; the next one, before it has
+ * committed anything, is asked to remove the first, and reaches just one voter. Two majorities
+ *            without a common member, if it obeys.
  *   removal  (rule 24) the target of a transfer stands for election unheard, is removed meanwhile,
  *            and goes on standing with the transfer's permission to disturb.
  *   stream   (rule 5) when all is well again: a leader with a fast disk, followers with slow ones,
@@ -70,6 +73,7 @@ void hunts_end(struct world *w)
 {
     w->lost_node = 0;
     w->deaf_nodes = 0;
+    w->members_old = w->members_new = NULL;
     sim_net_filter(w->net, NULL, NULL);
 }
 
@@ -80,7 +84,7 @@ struct terms_hunt {
     struct replica *leader;
 };
 
-static void terms_hunt_start(void *ctx);
+static void hunt_votes(void *ctx);
 
 static void terms_hunt_end(void *ctx)
 {
@@ -89,7 +93,7 @@ static void terms_hunt_end(void *ctx)
     if (!w->is_healed) {
         hunts_end(w);
         sim_net_unblock_all(w->net);
-        world_later(w, 300000, 1500000, terms_hunt_start, w);
+        world_later(w, 300000, 1500000, hunt_votes, w);
     }
     mem_free(h);
 }
@@ -107,18 +111,8 @@ static void terms_hunt_return(void *ctx)
     world_later(w, 200000, 500000, terms_hunt_end, h); /* he has stepped down by then, mostly */
 }
 
-static void terms_hunt_start(void *ctx)
+static void terms_hunt_start(struct world *w, struct replica *leader)
 {
-    struct world *w = ctx;
-    unsigned group_no = (unsigned)world_between(w, 1, w->group_count);
-    struct replica *leader = world_leader(w, group_no);
-    if (w->is_healed) {
-        return;
-    }
-    if (leader == NULL || !replica_is_usable(leader)) {
-        world_later(w, 100000, 300000, terms_hunt_start, w);
-        return;
-    }
     struct group_replica members[ROSTER_MEMBERS_MAX];
     size_t n = group_config(leader->g, members, ROSTER_MEMBERS_MAX);
     size_t mates = 1;
@@ -141,6 +135,129 @@ static void terms_hunt_start(void *ctx)
     h->w = w;
     h->leader = leader;
     world_later(w, 400000, 1000000, terms_hunt_return, h);
+}
+
+/* ---- members ---- */
+
+struct members_change {
+    struct replica *leader;
+    uint64_t gone;
+};
+
+static void members_fiber(struct fiber *f, void *arg)
+{
+    struct members_change *c = arg;
+    struct replica *r = c->leader;
+    fiber_set_deadline(f, loop_now_ns(r->node->loop) + 2000 * MS_NS);
+    struct status *st = group_remove(f, r->g, c->gone);
+    TRACE(r->node->w, "group %u: replica %llu removes %llu: %s", r->group_no,
+          (unsigned long long)r->replica_id, (unsigned long long)c->gone,
+          st ? st->message : "done");
+    status_free(st);
+    r->changes_under_way--;
+    mem_free(c);
+}
+
+static void members_remove(struct replica *leader, uint64_t gone)
+{
+    struct members_change *c = MEM_NEW(struct members_change);
+    c->leader = leader;
+    c->gone = gone;
+    leader->changes_under_way++;
+    fiber_spawn(leader->node->loop, FIBER_STACK_SMALL, members_fiber, c);
+}
+
+/* Of the voters, those for which in_a is 1 hear each other, and so do the others. */
+static void part(struct world *w, uint64_t side_a)
+{
+    sim_net_unblock_all(w->net);
+    for (unsigned a = 1; a <= w->node_count; a++) {
+        for (unsigned b = 1; b <= w->node_count; b++) {
+            if (((side_a >> a) & 1) != ((side_a >> b) & 1)) {
+                sim_net_block(w->net, a, b, true);
+            }
+        }
+    }
+}
+
+static uint64_t bit_of(const struct replica *r)
+{
+    return UINT64_C(1) << r->node->id;
+}
+
+static void members_hunt_end(void *ctx)
+{
+    struct world *w = ctx;
+    if (!w->is_healed) {
+        hunts_end(w);
+        sim_net_unblock_all(w->net);
+        world_later(w, 300000, 1000000, hunt_votes, w);
+    }
+}
+
+/* The old leader comes back to the voter that the new one did not reach. */
+static void members_hunt_return(void *ctx)
+{
+    struct world *w = ctx;
+    struct replica *gone = NULL;
+    if (w->is_healed || w->members_new == NULL) {
+        return;
+    }
+    gone = replica_find(w, w->members_old->group_no, w->members_gone);
+    if (gone != NULL) {
+        part(w, bit_of(w->members_new) | bit_of(gone));
+    }
+}
+
+void hunts_new_leader(struct replica *r)
+{
+    struct world *w = r->node->w;
+    struct replica *old = w->members_old;
+    if (old == NULL || w->members_new != NULL || r->group_no != old->group_no || r == old ||
+        r->replica_id == w->members_gone) {
+        return;
+    }
+    struct replica *gone = replica_find(w, r->group_no, w->members_gone);
+    if (gone != NULL) { /* at once, before its first messages leave */
+        part(w, bit_of(r) | bit_of(gone));
+        w->members_new = r;
+        members_remove(r, old->replica_id);
+        world_later(w, 30000, 80000, members_hunt_return, w);
+    }
+}
+
+static void members_hunt_start(struct world *w, struct replica *leader)
+{
+    struct group_replica members[ROSTER_MEMBERS_MAX];
+    size_t n = group_config(leader->g, members, ROSTER_MEMBERS_MAX);
+    const struct group_replica *m = &members[world_between(w, 0, n - 1)];
+    if (n < 4 || m->replica_id == leader->replica_id) {
+        world_later(w, 10000, 100000, hunt_votes, w);
+        return;
+    }
+    w->members_old = leader;
+    w->members_new = NULL;
+    w->members_gone = m->replica_id;
+    part(w, bit_of(leader));
+    members_remove(leader, m->replica_id);
+    world_later(w, 1500000, 1500000, members_hunt_end, w);
+}
+
+static void hunt_votes(void *ctx)
+{
+    struct world *w = ctx;
+    unsigned group_no = (unsigned)world_between(w, 1, w->group_count);
+    struct replica *leader = world_leader(w, group_no);
+    if (w->is_healed) {
+        return;
+    }
+    if (leader == NULL || !replica_is_usable(leader) || leader->changes_under_way > 0) {
+        world_later(w, 100000, 300000, hunt_votes, w);
+    } else if (world_chance(w, 500)) {
+        terms_hunt_start(w, leader);
+    } else {
+        members_hunt_start(w, leader);
+    }
 }
 
 /* ---- removal ---- */
@@ -166,7 +283,7 @@ static void removal_fiber(struct fiber *f, void *arg)
         w->stats->changes++;
     }
     status_free(st);
-    r->is_changing = false;
+    r->changes_under_way--;
     w->lost_node = 0;
     mem_free(h);
 }
@@ -176,7 +293,8 @@ static void removal_start(void *ctx)
     struct world *w = ctx;
     unsigned group_no = (unsigned)world_between(w, 1, w->group_count);
     struct replica *leader = world_leader(w, group_no);
-    if (w->is_healed || leader == NULL || leader->is_changing || !replica_is_usable(leader)) {
+    if (w->is_healed || leader == NULL || leader->changes_under_way > 0 ||
+        !replica_is_usable(leader)) {
         return;
     }
     struct group_replica members[ROSTER_MEMBERS_MAX];
@@ -186,7 +304,7 @@ static void removal_start(void *ctx)
             struct removal *h = MEM_NEW(struct removal);
             h->leader = leader;
             h->target = members[i].replica_id;
-            leader->is_changing = true;
+            leader->changes_under_way++;
             w->lost_node = members[i].node_id;
             sim_net_filter(w->net, is_lost, w);
             fiber_spawn(leader->node->loop, FIBER_STACK_SMALL, removal_fiber, h);
@@ -208,7 +326,7 @@ static void removal_prepare(void *ctx)
 void hunts_start(struct world *w)
 {
     if (w->profile == PROFILE_VOTES) {
-        world_later(w, 400000, 800000, terms_hunt_start, w);
+        world_later(w, 400000, 800000, hunt_votes, w);
     }
     if (w->profile == PROFILE_TRANSFERS && w->has_membership) {
         uint64_t end_us = w->heal_planned_ns / 1000;

@@ -128,7 +128,7 @@ void world_doom_fiber(struct fiber *f, void *arg)
 {
     struct replica *r = arg;
     struct world *w = r->node->w;
-    if (r->g == NULL || r->is_opening || r->is_changing) {
+    if (r->g == NULL || r->is_opening || r->changes_under_way > 0) {
         return; /* the next boot does it */
     }
     r->is_opening = true;
@@ -141,7 +141,21 @@ void world_doom_fiber(struct fiber *f, void *arg)
           (unsigned long long)r->replica_id, r->node->id);
     r->g = NULL;
     r->exists = r->is_doomed = r->is_opening = false;
+    r->dead_id = r->replica_id;
     r->replica_id = 0;
+}
+
+void world_reuse_fiber(struct fiber *f, void *arg)
+{
+    struct replica *r = arg;
+    struct world *w = r->node->w;
+    struct status *st = group_bootstrap(f, r->node->host, r->group_no, r->dead_id, NULL, 0);
+    if (!status_is(st, STATUS_ALREADY_EXISTS)) {
+        world_fail(w, "node %u group %u: replica id %llu is given a second time", r->node->id,
+                   r->group_no, (unsigned long long)r->dead_id);
+    }
+    status_free(st);
+    r->is_opening = false;
 }
 
 static void boot_fiber(struct fiber *f, void *arg)
@@ -161,6 +175,7 @@ static void boot_fiber(struct fiber *f, void *arg)
             status_free(st);
             st = NULL;
             if (r->is_doomed) { /* its removal was cut short, and is complete now */
+                r->dead_id = r->replica_id;
                 r->exists = r->is_doomed = r->is_opening = false;
                 r->replica_id = 0;
             } else { /* its creation was */
@@ -220,7 +235,7 @@ void node_start(struct node *n)
                                                                 .ctx = n});
     for (unsigned i = 1; i <= w->group_count; i++) {
         n->replicas[i].g = NULL;
-        n->replicas[i].is_changing = false;
+        n->replicas[i].changes_under_way = 0;
         n->replicas[i].is_opening = n->replicas[i].exists;
         n->replicas[i].disk.is_stale = true;
     }
@@ -498,8 +513,9 @@ static void world_draw(struct world *w)
         w->profile = (enum profile)w->profile_wanted;
     }
     bool is_figure_8 = w->profile == PROFILE_FIGURE_8 || w->profile == PROFILE_HANGING;
-    w->voter_count = is_figure_8 ? 5 : world_chance(w, 500) ? 3 : 5;
-    if (w->profile == PROFILE_VOTES || (!is_figure_8 && world_chance(w, 150))) {
+    w->voter_count = world_chance(w, is_figure_8 ? 0 : 500) ? 3 : 5;
+    if (w->profile == PROFILE_VOTES ||
+        world_chance(w, w->profile == PROFILE_FIGURE_8 ? 500 : 150)) {
         w->voter_count = 4;
     }
     if (w->has_membership && w->profile < PROFILE_HANGING && world_chance(w, 100)) {
@@ -508,7 +524,7 @@ static void world_draw(struct world *w)
     w->group_count = world_chance(w, 600) ? 1 : (unsigned)world_between(w, 2, GROUPS_MAX);
     w->node_count = w->has_membership ? 7 : w->voter_count;
     w->options = (struct group_host_options){.heartbeat_ms = 20, .election_ms = 150};
-    w->options.trailing_entries = (uint64_t[]){1, 3, 10, 40}[world_between(w, 0, 3)];
+    w->options.trailing_entries = (uint64_t[]){0, 3, 10, 40}[world_between(w, 0, 3)];
     w->options.checkpoint_log_bytes =
         w->has_checkpoints ? 160 * (uint64_t[]){3, 8, 20, 60}[world_between(w, 0, 3)] : UINT64_MAX;
     w->options.quiesce_after_ms = world_chance(w, 500) ? 100 : 1000000;

@@ -61,6 +61,7 @@ struct replica {
     unsigned group_no; /* 1 .. */
     bool exists, is_opening, is_doomed;
     uint64_t replica_id;
+    uint64_t dead_id; /* of the last one that was destroyed on this node */
     struct group *g;
     struct group_fsm fsm;
     struct mirror disk;
@@ -69,7 +70,7 @@ struct replica {
     uint64_t applied; /* by this life */
     uint64_t led_term, led_life;
     uint64_t last_led_term; /* may commit in the call that ends its reign */
-    bool is_changing;
+    unsigned changes_under_way;
 };
 
 struct node {
@@ -122,6 +123,8 @@ struct world {
     unsigned propose_every_us;
     uint64_t uid_next;
     uint64_t heal_at_ns;
+    struct replica *members_old, *members_new; /* leaders of the hunt for rule 14 */
+    uint64_t members_gone;                     /* whom the old one removes */
     uint64_t heal_planned_ns;
     bool is_healed, is_well, is_over;
     bool has_hunt;                 /* no other trouble meanwhile */
@@ -144,6 +147,7 @@ void node_crash(struct node *n);
 void node_restart_later(struct node *n, uint64_t after_us);
 void world_heal(struct world *w);
 void world_empty_fiber(struct fiber *f, void *arg); /* creates the replica arg, without a log */
+void world_reuse_fiber(struct fiber *f, void *arg); /* tries to create one with a dead id */
 void world_doom_fiber(struct fiber *f, void *arg);  /* destroys the replica arg */
 
 /* ---- raft_faults.c ---- */
@@ -156,6 +160,7 @@ void replica_propose(void *ctx); /* a few entries to that replica; runs on its l
 /* ---- raft_hunts.c ---- */
 void hunts_start(struct world *w);
 void hunts_end(struct world *w);
+void hunts_new_leader(struct replica *r);
 void stream_start(struct world *w);
 extern const char *const profile_names[PROFILES];
 void clients_start(struct world *w);
