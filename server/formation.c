@@ -250,7 +250,7 @@ struct status *formation_strangers(struct fiber *f, struct loop *l, const struct
         }
     }
     int majority = c->peer_count / 2 + 1;
-    if (c->peer_count == 0 || strangers <= c->peer_count - majority) {
+    if (strangers == 0 || strangers <= c->peer_count - majority) {
         status_free(named);
         return NULL;
     }
@@ -271,22 +271,59 @@ struct status *formation_strangers(struct fiber *f, struct loop *l, const struct
         "Check storage.data_dir and the addresses of cluster.initial.");
 }
 
-struct status *formation_join(struct fiber *f, struct loop *l, const struct config *c,
-                              struct identity *id, struct arena *a,
-                              Sherd__V1__MetaJoinReply **out_reply)
+/* ---- joining ---- */
+
+static struct status *join_address(const struct config *c, struct config_peer *out, char *host,
+                                   size_t size)
 {
-    char host[256];
     unsigned port;
     const char *colon = strrchr(c->join, ':');
-    if (colon == NULL || (size_t)(colon - c->join) >= sizeof(host) ||
-        sscanf(colon + 1, "%u", &port) != 1 || port == 0 || port > 65535) {
+    if (colon == NULL || (size_t)(colon - c->join) >= size || sscanf(colon + 1, "%u", &port) != 1 ||
+        port == 0 || port > 65535) {
         return status_hint(status_new(INVALID, "cluster.join \"%s\" is not host:port", c->join),
                            "Give the gRPC address of any running node.");
     }
     memcpy(host, c->join, (size_t)(colon - c->join));
     host[colon - c->join] = '\0';
+    *out = (struct config_peer){.host = host, .grpc_port = (uint16_t)port};
+    return NULL;
+}
+
+/* The names must agree before anything is told to the cluster. */
+static struct status *check_name(struct fiber *f, struct loop *l, const struct config *c,
+                                 const struct config_peer *p, const struct identity *id,
+                                 struct arena *a)
+{
+    Sherd__V1__IdentityRequest q = SHERD__V1__IDENTITY_REQUEST__INIT;
+    q.cluster_name = c->cluster_name;
+    q.node_id = c->node_id;
+    q.nonce = id->nonce;
+    Sherd__V1__IdentityReply *r = NULL;
+    TRY(grpc_unary_call(f, l, p->host, p->grpc_port, "/sherd.v1.Node/Identity", &q.base,
+                        &sherd__v1__identity_reply__descriptor, a, (void **)&r));
+    if (strcmp(r->cluster_name, c->cluster_name) != 0) {
+        return status_hint(status_new(INVALID, "%s is node %llu of cluster \"%s\", not of \"%s\"",
+                                      c->join, (unsigned long long)r->node_id, r->cluster_name,
+                                      c->cluster_name),
+                           "Check cluster.name and cluster.join.");
+    }
+    if (id->is_member && r->cluster_id != id->cluster_id) {
+        return status_hint(status_new(INVALID,
+                                      "data directory \"%s\" belongs to cluster %016llx, %s to "
+                                      "another cluster of the name \"%s\", %016llx",
+                                      c->data_dir, (unsigned long long)id->cluster_id, c->join,
+                                      c->cluster_name, (unsigned long long)r->cluster_id),
+                           "Check storage.data_dir and cluster.join.");
+    }
+    return NULL;
+}
+
+static struct status *ask_to_join(struct fiber *f, struct loop *l, const struct config *c,
+                                  const struct config_peer *p, const struct identity *id,
+                                  struct arena *a, Sherd__V1__MetaJoinReply **out)
+{
     Sherd__V1__NodeAddress address = SHERD__V1__NODE_ADDRESS__INIT;
-    address.node_id = c->node_id;
+    address.node_id = id->is_member ? id->node_id : c->node_id;
     address.host = c->host;
     address.sql_port = c->sql_port;
     address.grpc_port = c->grpc_port;
@@ -301,27 +338,79 @@ struct status *formation_join(struct fiber *f, struct loop *l, const struct conf
     node.role_router = c->role_router;
     Sherd__V1__MetaJoinRequest q = SHERD__V1__META_JOIN_REQUEST__INIT;
     q.node = &node;
-    q.cluster_id = id->cluster_id; /* of a node that has joined before: no other will do */
+    q.cluster_id = id->cluster_id;
+    TRY(check_name(f, l, c, p, id, a));
+    return grpc_unary_call(f, l, p->host, p->grpc_port, "/sherd.v1.Admin/Join", &q.base,
+                           &sherd__v1__meta_join_reply__descriptor, a, (void **)out);
+}
+
+static void take_peers(struct identity *id, const Sherd__V1__MetaJoinReply *r)
+{
+    id->peer_count = 0;
+    for (size_t i = 0; i < r->n_nodes && id->peer_count < CONFIG_PEERS_MAX; i++) {
+        const Sherd__V1__NodeAddress *a = r->nodes[i]->address;
+        struct identity_peer *p = &id->peers[id->peer_count];
+        if (!r->nodes[i]->role_metadata || a == NULL || a->node_id == r->node_id ||
+            strlen(a->host) >= sizeof p->host) {
+            continue;
+        }
+        *p = (struct identity_peer){.node_id = a->node_id,
+                                    .grpc_port = (uint16_t)a->grpc_port,
+                                    .raft_port = (uint16_t)a->raft_port};
+        snprintf(p->host, sizeof p->host, "%s", a->host);
+        id->peer_count++;
+    }
+}
+
+struct status *formation_join(struct fiber *f, struct loop *l, const struct config *c,
+                              struct identity *id)
+{
+    char host[256];
+    struct config_peer p = {0};
+    TRY(join_address(c, &p, host, sizeof host));
+    struct arena *a = arena_create(0);
+    Sherd__V1__MetaJoinReply *r = NULL;
+    struct status *st = NULL;
     uint64_t pause_ms = PAUSE_MIN_MS;
     for (int tries = 0;; tries++) {
-        struct status *st =
-            grpc_unary_call(f, l, host, (uint16_t)port, "/sherd.v1.Admin/Join", &q.base,
-                            &sherd__v1__meta_join_reply__descriptor, a, (void **)out_reply);
-        if (st == NULL) {
+        uint64_t old = 0;
+        if (id->is_member) {
+            old = fiber_set_deadline(f, loop_clock_ns(l) + ms_to_ns(ASK_TIMEOUT_MS));
+        }
+        st = ask_to_join(f, l, c, &p, id, a, &r);
+        if (id->is_member) {
+            fiber_set_deadline(f, old);
+        }
+        if (st == NULL || st->code == STATUS_INVALID) {
             break;
         }
-        if (!status_code_retry(st->code) || tries > 60) {
-            return status_wrap(st, "join through %s", c->join);
-        }
         LOGW("server", "join through %s: %s", c->join, st->message);
+        if (id->is_member) { /* it knows the way itself */
+            status_free(st);
+            st = NULL;
+            goto out;
+        }
+        if (!status_code_retry(st->code) || tries > 60) {
+            break;
+        }
         status_free(st);
-        TRY(fiber_sleep(f, ms_to_ns(pause_ms)));
+        TRY_GOTO(fiber_sleep(f, ms_to_ns(pause_ms)), out);
         pause_ms = pause_ms * 2 > PAUSE_MAX_MS ? PAUSE_MAX_MS : pause_ms * 2;
     }
-    id->node_id = (*out_reply)->node_id;
-    id->cluster_id = (*out_reply)->cluster_id;
-    id->formed_count = 0;
-    id->is_member = true;
-    snprintf(id->cluster_name, sizeof(id->cluster_name), "%s", c->cluster_name);
-    return identity_save(c->data_dir, id);
+    if (st != NULL) {
+        st = status_wrap(st, "join through %s", c->join);
+        goto out;
+    }
+    take_peers(id, r);
+    if (!id->is_member) {
+        id->node_id = r->node_id;
+        id->cluster_id = r->cluster_id;
+        id->formed_count = 0;
+        id->is_member = true;
+        snprintf(id->cluster_name, sizeof(id->cluster_name), "%s", c->cluster_name);
+    }
+    st = identity_save(c->data_dir, id);
+out:
+    arena_destroy(a);
+    return st;
 }

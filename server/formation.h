@@ -7,9 +7,10 @@
  * seen to be another disk: it is refused, because its old votes and log entries are gone. All
  * listed nodes must be up for the first formation.
  *
- * cluster.join: any node of the cluster is asked; it gets a new node id.
+ * cluster.join: any node of the cluster is asked, and tells where the metadata group is. The
+ * identity keeps these addresses: the node starts again whether or not that node is there then.
  *
- * A directory that is a member never forms or joins again, whatever the config says.
+ * A directory that is a member never forms or joins another cluster, whatever the config says.
  */
 #ifndef SERVER_FORMATION_H
 #define SERVER_FORMATION_H
@@ -34,9 +35,9 @@ struct status *formation_form(struct fiber *f, struct loop *l, const struct conf
 struct status *formation_strangers(struct fiber *f, struct loop *l, const struct config *c,
                                    const struct identity *id) STATUS_MUST_CHECK;
 
-/* Joins by c->join. *out_reply lives in the arena. */
+/* Joins by c->join, and fills id->peers. Of a member it only refreshes these, if that node answers.
+ */
 struct status *formation_join(struct fiber *f, struct loop *l, const struct config *c,
-                              struct identity *id, struct arena *a,
-                              Sherd__V1__MetaJoinReply **out_reply) STATUS_MUST_CHECK;
+                              struct identity *id) STATUS_MUST_CHECK;
 
 #endif

@@ -1,13 +1,14 @@
 /*
  * The identity file `<data_dir>/identity`:
  *
- *   sherd-identity 2
+ *   sherd-identity 3
  *   node 3
  *   nonce 9f3c...
  *   cluster 7d21... name
  *   member 1
  *   formed 1 0a33...
  *   formed 2 ...
+ *   peer 1 10.0.0.1 7433 7434      (format 3) only where the node joined
  *   end 8c01...          checksum of all before it; format 1 had none
  */
 #include "identity.h"
@@ -121,6 +122,12 @@ static struct status *parse(const char *path, char *text, struct identity *out)
                    out->formed_count < CONFIG_PEERS_MAX) {
             out->formed[out->formed_count].node_id = a;
             out->formed[out->formed_count++].nonce = b;
+        } else if (out->peer_count < CONFIG_PEERS_MAX &&
+                   sscanf(l, "peer %" SCNu64 " %255s %" SCNu16 " %" SCNu16,
+                          &out->peers[out->peer_count].node_id, out->peers[out->peer_count].host,
+                          &out->peers[out->peer_count].grpc_port,
+                          &out->peers[out->peer_count].raft_port) == 4) {
+            out->peer_count++;
         } else if (version == 1 && strcmp(l, "end") == 0) {
             has_end = true;
         } else if (sscanf(l, "end %" SCNx64, &a) == 1 && a == sum) {
@@ -147,6 +154,11 @@ struct status *identity_save(const char *data_dir, const struct identity *id)
     for (int i = 0; i < id->formed_count; i++) {
         buf_printf(&b, "formed %" PRIu64 " %" PRIx64 "\n", id->formed[i].node_id,
                    id->formed[i].nonce);
+    }
+    for (int i = 0; i < id->peer_count; i++) {
+        const struct identity_peer *p = &id->peers[i];
+        buf_printf(&b, "peer %" PRIu64 " %s %u %u\n", p->node_id, p->host, p->grpc_port,
+                   p->raft_port);
     }
     buf_printf(&b, "end %" PRIx64 "\n", XXH3_64bits(b.data, b.len));
     fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -197,7 +209,7 @@ struct status *identity_load(const char *data_dir, uint64_t nonce, struct identi
         mem_free(path);
         return st;
     }
-    char text[8192];
+    char text[32768];
     ssize_t n = read(fd, text, sizeof(text) - 1);
     close(fd);
     if (n < 0) {

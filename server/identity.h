@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-#define IDENTITY_FORMAT 2
+#define IDENTITY_FORMAT 3
 
 struct identity {
     uint64_t node_id;
@@ -23,6 +23,12 @@ struct identity {
     struct {
         uint64_t node_id, nonce;
     } formed[CONFIG_PEERS_MAX];
+    int peer_count; /* of a node that joined: where metadata is, for a start without its help */
+    struct identity_peer {
+        uint64_t node_id;
+        char host[256];
+        uint16_t grpc_port, raft_port;
+    } peers[CONFIG_PEERS_MAX];
 };
 
 /* Makes the directory when it is not there and checks that it can be written. Reads its identity,

@@ -28,17 +28,17 @@ static bool resolve(struct node *n, uint64_t node_id, char *host, size_t size, u
         *raft = (uint16_t)a.raft_port;
         return true;
     }
-    for (size_t i = 0; n->joined != NULL && i < n->joined->n_nodes; i++) {
-        const Sherd__V1__NodeAddress *x = n->joined->nodes[i]->address;
-        if (x->node_id == node_id) {
-            snprintf(host, size, "%s", x->host);
-            *grpc = (uint16_t)x->grpc_port;
-            *raft = (uint16_t)x->raft_port;
+    for (int i = 0; i < n->config->peer_count; i++) {
+        const struct config_peer *p = &n->config->peers[i];
+        if (p->node_id == node_id) {
+            snprintf(host, size, "%s", p->host);
+            *grpc = p->grpc_port;
+            *raft = p->raft_port;
             return true;
         }
     }
-    for (int i = 0; i < n->config->peer_count; i++) {
-        const struct config_peer *p = &n->config->peers[i];
+    for (int i = 0; i < n->identity.peer_count; i++) {
+        const struct identity_peer *p = &n->identity.peers[i];
         if (p->node_id == node_id) {
             snprintf(host, size, "%s", p->host);
             *grpc = p->grpc_port;
@@ -306,18 +306,13 @@ static struct status *start_metadata(struct fiber *f, struct node *n)
                                         .scheduler = true};
         TRY(meta_server_start(f, &o, &n->meta_server));
     }
-    uint64_t seeds[CONFIG_PEERS_MAX + 1];
+    uint64_t seeds[2 * CONFIG_PEERS_MAX + 1];
     size_t count = 0;
     for (int i = 0; i < c->peer_count; i++) {
         seeds[count++] = c->peers[i].node_id;
     }
-    if (n->joined != NULL) {
-        count = 0;
-        for (size_t i = 0; i < n->joined->n_nodes && count < CONFIG_PEERS_MAX; i++) {
-            if (n->joined->nodes[i]->role_metadata) {
-                seeds[count++] = n->joined->nodes[i]->address->node_id;
-            }
-        }
+    for (int i = 0; i < n->identity.peer_count; i++) {
+        seeds[count++] = n->identity.peers[i].node_id;
     }
     if (count == 0) {
         seeds[count++] = n->identity.node_id;
@@ -382,9 +377,8 @@ struct status *node_start(struct fiber *f, struct node *n)
     if (c->join == NULL || n->identity.is_member) {
         TRY(formation_form(f, n->loop, c, &n->identity));
     }
-    if (c->join != NULL) { /* at each start: it tells where the others are */
-        n->join_arena = arena_create(0);
-        TRY(formation_join(f, n->loop, c, &n->identity, n->join_arena, &n->joined));
+    if (c->join != NULL) {
+        TRY(formation_join(f, n->loop, c, &n->identity));
     }
     grpc_link_identity(n->link, n->identity.node_id, n->identity.cluster_id);
     n->rpc = rpc_node_create(n->loop, n->identity.node_id, n->link);
@@ -462,7 +456,6 @@ void node_stop(struct fiber *f, struct node *n)
     if (n->rpc != NULL) {
         rpc_node_destroy(n->rpc);
     }
-    arena_destroy(n->join_arena);
     store_close(n->log);
     store_close(n->state);
     http_destroy(n->http);

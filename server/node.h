@@ -22,8 +22,6 @@ struct node {
     struct grpc_front *front;
     struct rpc_link *link;
     struct peer_link *peers;
-    struct arena *join_arena;
-    Sherd__V1__MetaJoinReply *joined; /* cluster.join: who is there; else NULL */
     struct rpc_node *rpc;
     struct group_host *host;
     struct meta_server *meta_server;

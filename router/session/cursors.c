@@ -79,7 +79,7 @@ static struct status *fetch(struct fiber *f, struct session *s, const PgQuery__F
     if (p == NULL) {
         return not_found(x->portalname);
     }
-    int64_t count;
+    int64_t count = 0;
     TRY(forward_count(x, &count));
     if (!x->ismove) {
         const struct plan_column *cols;

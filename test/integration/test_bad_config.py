@@ -170,8 +170,8 @@ def newer_format():
         with open(path) as f:
             was = f.read()
         with open(path, "w") as f:
-            f.write(was.replace("sherd-identity 2", "sherd-identity 9"))
-        s.refuses(s.data, "format 9", "up to 2", "hint", "newer version")
+            f.write(was.replace("sherd-identity 3", "sherd-identity 9"))
+        s.refuses(s.data, "format 9", "up to 3", "hint", "newer version")
         with open(path, "w") as f:
             f.write(was)
         expect_rows(s)

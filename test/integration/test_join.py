@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 """cluster.join: servers that join a running cluster, as a router only and with all roles, and that start again, also
-while the server they joined through is down for a moment; a server that cannot form a cluster says why."""
+while the server they joined through is down; a cluster of another name, a number in use and a server that cannot form
+a cluster are refused."""
 import glob
 import re
 import signal
 import sys
-import threading
 
 from cluster import Cluster, query
 from server import Server, await_that, expect, run_cases
@@ -45,17 +45,26 @@ def a_router():
 
 
 def while_the_door_is_closed():
-    """The start waits for the server that it joins through."""
+    """A start works without the server that it joined through."""
     with joining(5, ["router"]) as s:
         s.start()
         s.stop(signal.SIGKILL)
         CLUSTER.kill(1)
-        starter = threading.Thread(target=s.start)
-        starter.start()
-        await_that(lambda: "join through" in logs(s), "it tries to join")
-        CLUSTER.start(1)
-        starter.join()
+        s.start()
+        expect("join through" in logs(s), "it has asked for nothing")
         expect(query(s.connect(), "SELECT 1") == [(1,)], "it serves")
+        CLUSTER.start(1)
+
+
+def another_name():
+    with joining(7, ["router"]) as s:
+        s.values["cluster.name"] = "another"
+        s.refuses('of cluster "local", not of "another"', "cluster.join")
+
+
+def a_number_in_use():
+    with joining(1, ["router"]) as s:
+        s.refuses("node 1 is known with another data directory", "another node id")
 
 
 def a_shard_node():
@@ -81,7 +90,7 @@ def main():
     global CLUSTER
     with Cluster() as CLUSTER:
         return run_cases([(f.__name__.replace("_", " "), f) for f in
-                          (a_router, while_the_door_is_closed, a_shard_node, a_router_does_not_form)])
+                          (a_router, while_the_door_is_closed, another_name, a_number_in_use, a_shard_node, a_router_does_not_form)])
 
 
 if __name__ == "__main__":
