@@ -275,7 +275,7 @@ struct group_host {
     /* A store failed or a rule of the program is broken: ends the process unless set. */
     void (*on_fatal)(void *ctx, struct status *st);
     void *on_fatal_ctx;
-    struct metric *m_elections, *m_proposals, *m_malformed, *m_installs, *m_checkpoints;
+    struct metric *m_elections, *m_proposals, *m_malformed, *m_installs, *m_checkpoints, *m_asleep;
 };
 
 /* ---- small helpers ---- */

@@ -82,6 +82,8 @@ struct status *group_host_create(const struct group_host_options *options,
         metric_counter("sherd_raft_malformed_total", NULL, "Damaged messages from other nodes");
     h->m_installs = metric_counter("sherd_raft_installs_total", NULL, "Snapshots installed");
     h->m_checkpoints = metric_counter("sherd_raft_checkpoints_total", NULL, "Checkpoints taken");
+    h->m_asleep =
+        metric_gauge("sherd_raft_groups_asleep", NULL, "Idle groups that send no heartbeats");
     o.link->on_message = host_receive;
     o.link->ctx = h;
     h->raft_ns = h->raft_seen_ns = loop_now_ns(h->loop);
@@ -378,6 +380,7 @@ static void host_tick(struct timer *t)
     struct group_host *h = CONTAINER_OF(t, struct group_host, tick_timer);
     timer_start(h->loop, t, ms_to_ns(h->opt.heartbeat_ms) / 2);
     host_raft_ns(h);
+    int64_t asleep = 0;
     LIST_FOREACH(it, &h->groups)
     {
         struct group *g = LIST_ITEM(it, struct group, link);
@@ -385,6 +388,8 @@ static void host_tick(struct timer *t)
         if (!g->is_quiet) {
             group_tick(g);
         }
+        asleep += g->is_quiet;
     }
+    metric_set(h->m_asleep, asleep);
     send_beats(h);
 }

@@ -740,6 +740,7 @@ static void an_idle_group_sleeps_and_wakes(void **state)
     pass(&c, 3000);
     for (unsigned i = 1; i <= 3; i++) {
         assert_true(c.nodes[i].group->is_quiet);
+        assert_int_equal(metric_value(c.nodes[i].host->m_asleep), 1);
     }
     pass(&c, 20000);
     assert_true(c.nodes[2].group->is_quiet);
