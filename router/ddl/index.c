@@ -1,10 +1,12 @@
 /*
  * CREATE INDEX.
  *
- * As a statement of its own it works beside readers and writers: the index is put WRITE_ONLY
- * together with a job, the shards are fenced at that version (so every writer maintains it from
- * then on), it is filled in small transactions, and becomes PUBLIC with the job's end. Whoever
- * finds the job without its router does the same from the fence on; filling twice does no harm.
+ * As a statement of its own it works beside readers and writers, in F1's states: the index is put
+ * DELETE_ONLY together with a job, and the shards are fenced at that version; then WRITE_ONLY, and
+ * fenced again, so that every writer maintains it; it is filled in small transactions, and becomes
+ * PUBLIC with the job's end. Between two fences writers of two neighbouring states are at work:
+ * while some do not know the index, nobody makes entries that they would leave behind. Whoever
+ * finds the job without its router goes on from its state; filling twice does no harm.
  *
  * Inside a larger transaction, and for ALTER TABLE ... ADD UNIQUE, the table is locked as by any
  * other change, and the index is filled at once.
@@ -136,6 +138,26 @@ static bool may_pass(const struct status *st)
            st->code == STATUS_CONFLICT || st->code == STATUS_TIMEOUT;
 }
 
+/* Every writer deletes its entries; from now on they may make them. *t: the new descriptor. */
+static struct status *let_write(struct ddl *d, const Sherd__V1__JobDesc *job, uint64_t revision,
+                                const Sherd__V1__TableDesc **t)
+{
+    Sherd__V1__TableDesc *next;
+    TRY(fence_table(d, (*t)->id, (*t)->version, NULL));
+    TRY(copy_table(d, *t, &next));
+    index_of(next, job->schema->index_id)->state = SHERD__V1__INDEX_STATE__INDEX_WRITE_ONLY;
+    next->version++;
+    struct slice key = key_id4(d, "table/", next->id);
+    ddl_compare_revision(d, job_key(d, job->id), revision);
+    ddl_compare(d, key);
+    ddl_put(d, key, next);
+    TRY(ddl_commit(d));
+    *t = catalog_table_by_id(d->catalog, next->id);
+    return *t != NULL && (*t)->version == next->version
+               ? NULL
+               : status_new(CONFLICT, "the job is another router's now");
+}
+
 struct status *index_build(struct ddl *d, const Sherd__V1__JobDesc *job, uint64_t revision)
 {
     uint32_t table_id = job->schema->table_id, index_id = job->schema->index_id;
@@ -143,7 +165,14 @@ struct status *index_build(struct ddl *d, const Sherd__V1__JobDesc *job, uint64_
     if (t == NULL || t->changing_job != job->id || index_of(t, index_id) == NULL) {
         return take_back(d, job, revision, NULL);
     }
-    struct status *st = fence_table(d, table_id, t->version, NULL);
+    struct status *st = NULL;
+    if (index_of(t, index_id)->state == SHERD__V1__INDEX_STATE__INDEX_DELETE_ONLY) {
+        st = let_write(d, job, revision, &t);
+        crash_at(CRASH_INDEX_WRITABLE);
+    }
+    if (st == NULL) {
+        st = fence_table(d, table_id, t->version, NULL);
+    }
     if (st == NULL) {
         st = backfill(d, t, &index_id, 1, NULL);
     }
@@ -264,7 +293,7 @@ struct status *ddl_create_index(struct ddl *d, const PgQuery__IndexStmt *s)
     ix->index_id = next->next_index_id++;
     ix->unique = s->unique;
     ix->constraint = s->isconstraint;
-    ix->state = SHERD__V1__INDEX_STATE__INDEX_WRITE_ONLY;
+    ix->state = SHERD__V1__INDEX_STATE__INDEX_DELETE_ONLY;
     ix->name = s->idxname != NULL && s->idxname[0] != '\0'
                    ? arena_strdup(d->a, s->idxname)
                    : choose_name(d, t->schema_id, t->name, names, "idx");

@@ -340,6 +340,7 @@ CRASHES = [
                           "CREATE TABLE n (x int)", "INSERT INTO n VALUES (1)", "COMMIT"], True),
     ("SCHEMA_COMMITTED", ["ALTER TABLE t ADD PRIMARY KEY (id)"], True),
     ("INDEX_ADDED", ["CREATE INDEX t_k ON t (k)"], True),
+    ("INDEX_WRITABLE", ["CREATE INDEX t_k ON t (k)"], True),
     ("SCHEMA_BUILT:3", ["CREATE UNIQUE INDEX t_k ON t (k)"], True),
     ("INDEX_FILLED", ["CREATE INDEX t_k ON t (k)"], True),
     ("JOB_UNDONE", ["BEGIN", "CREATE INDEX t_k ON t (k)", "ROLLBACK"], False),

@@ -136,6 +136,19 @@ static void above_reads(uint64_t group_id, struct slice key, uint64_t ts)
     }
 }
 
+static void trace_version(uint64_t group_id, struct slice key, uint64_t ts, bool is_gone)
+{
+    if (!seen.cluster->trace) {
+        return;
+    }
+    printf("%.6f shard %llu: %s ", (double)sim_now_ns(seen.cluster->sim) / 1e9,
+           (unsigned long long)group_id, is_gone ? "deletes" : "puts");
+    for (size_t i = 0; i < key.len; i++) {
+        printf("%02x", key.data[i]);
+    }
+    printf(" at %llu\n", (unsigned long long)ts);
+}
+
 /* is_new: not of a transaction that was prepared, which readers have been able to see since (F3).
  */
 static void version(uint64_t group_id, struct slice key, uint64_t ts, bool is_new)
@@ -362,6 +375,7 @@ static void versions_in(uint64_t group_id, struct slice entry)
     while (st == NULL && more) {
         st = entry_next(&er, &op, &more);
         if (st == NULL && more && (op.kind == 'V' || op.kind == 'U')) {
+            trace_version(group_id, op.key, op.ts, op.is_tombstone);
             version(group_id, op.key, op.ts, true);
         }
     }
@@ -457,6 +471,7 @@ static void observe_entry(uint64_t group_id, uint64_t index, struct slice data)
                           op.key.data[0] == 'g' && get_u64(op.key.data + 1) == group_id;
         uint8_t kind = is_txn_key ? op.key.data[9] : 0;
         if (op.kind == 'V' || op.kind == 'U') {
+            trace_version(group_id, op.key, op.ts, op.is_tombstone);
             version(group_id, op.key, op.ts, !is_decision);
             has_versions = true;
         } else if (op.kind == 'A') {

@@ -63,7 +63,8 @@ const char *bug_text(enum bug b);
     X(SCHEMA_BUILT, "a batch of rows is written under new indexes")                                \
     X(SCHEMA_PREPARED, "rows are prepared, the commit is not decided")                             \
     X(SCHEMA_COMMITTED, "the commit is decided, nobody knows")                                     \
-    X(INDEX_ADDED, "an index is WRITE_ONLY, nothing is fenced or filled")                          \
+    X(INDEX_ADDED, "an index is DELETE_ONLY, nothing is fenced or filled")                         \
+    X(INDEX_WRITABLE, "an index is WRITE_ONLY, not fenced there or filled")                        \
     X(INDEX_FILLED, "it is filled and not yet PUBLIC")                                             \
     X(JOB_UNDONE, "a job has given its tables back and not wiped what it had built")               \
     X(JOB_FINALIZED, "a committed job has finalized its rows and not wiped what was dropped")
