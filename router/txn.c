@@ -428,8 +428,9 @@ struct status *txn_rollback_to(struct fiber *f, struct txn *t, uint64_t savepoin
 
 struct status *txn_refresh(struct fiber *f, struct txn *t)
 {
+    /* READ ONLY: its shards do not know what it has read. */
     if (t->state != TXN_ACTIVE || t->options.isolation != TXN_SERIALIZABLE ||
-        t->options.as_of != 0 || t->used_latest || t->start == 0) {
+        t->options.read_only || t->options.as_of != 0 || t->used_latest || t->start == 0) {
         return status_new(CONFLICT, "could not serialize access due to concurrent update");
     }
     uint64_t to;

@@ -66,22 +66,8 @@ void ddl_put_bytes(struct ddl *d, struct slice key, struct slice value)
     d->txn.puts[d->txn.n_puts++] = p;
 }
 
-/* When the table took this form: reads below that are refused (changed_at). */
-static void stamp_table(struct ddl *d, const void *message)
-{
-    const ProtobufCMessage *m = message;
-    if (m->descriptor != &sherd__v1__table_desc__descriptor) {
-        return;
-    }
-    Sherd__V1__TableDesc *t = (Sherd__V1__TableDesc *)(uintptr_t)message;
-    uint64_t now;
-    bool failed = status_consume(meta_timestamp(d->f, router_meta(d->router), &now));
-    t->changed_at = failed ? UINT64_MAX : now; /* unknown: no read in the past until the next one */
-}
-
 void ddl_put(struct ddl *d, struct slice key, const void *message)
 {
-    stamp_table(d, message);
     ddl_put_bytes(d, key, pb_pack_in(message, d->a));
 }
 

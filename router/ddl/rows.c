@@ -457,10 +457,6 @@ static struct status *begin_fill(struct ddl *d, const Sherd__V1__TableDesc *t, u
                                  uint32_t to, struct txn **out_own)
 {
     TRY(schema_check_rows(d->schema));
-    if (schema_has_built(d->schema, t->id, from, to)) {
-        /* By an earlier try, or before a ROLLBACK TO: the ids come again, with other entries. */
-        TRY(wipe_indexes(d, t->id, from, to));
-    }
     *out_own = txn_has_written(d->x->txn, t->id) ? d->x->txn : NULL;
     if (*out_own != NULL) {
         d->has_rows = true;

@@ -146,6 +146,31 @@ static void overlay_replay(struct schema_txn *s, int from)
     s->overlay_ops = s->nops;
 }
 
+/* Ids of indexes that were filled are not used again: their keys are wiped after the commit. */
+static uint32_t next_index_id(const struct schema_txn *s, const Sherd__V1__TableDesc *t)
+{
+    uint32_t next = t->next_index_id;
+    for (int i = 0; i < s->nbuilt; i++) {
+        if (s->built[i].table_id == t->id && s->built[i].index_to > next) {
+            next = s->built[i].index_to;
+        }
+    }
+    return next;
+}
+
+/* Indexes that were filled and are rolled back. */
+static void overlay_built(struct schema_txn *s)
+{
+    for (int i = 0; i < s->nbuilt; i++) {
+        const Sherd__V1__TableDesc *t = catalog_table_by_id(s->overlay, s->built[i].table_id);
+        if (t != NULL && t->next_index_id != next_index_id(s, t)) {
+            Sherd__V1__TableDesc next = *t;
+            next.next_index_id = next_index_id(s, t);
+            catalog_overlay_put(s->overlay, key4(s, "table/", t->id), pb_pack_in(&next, s->arena));
+        }
+    }
+}
+
 /* Its shards turn away what is older than the lock, also while the log has nothing of the table yet
  * or no more (a savepoint, another try of a statement). */
 static void overlay_locks(struct schema_txn *s, const struct catalog *base)
@@ -176,6 +201,7 @@ struct catalog *schema_catalog(struct schema_txn *s)
             overlay_locks(s, now);
         }
         overlay_replay(s, from);
+        overlay_built(s);
     }
     catalog_unref(s->base);
     s->base = now;
@@ -520,7 +546,7 @@ out:
     for (int i = first; i < s->nlocks; i++) {
         s->locks[i].revision = s->job_revision;
     }
-    s->overlay_ops = -1;
+    s->overlay_ops = -1; /* with their versions */
     for (int i = first; i < s->nlocks; i++) {
         struct catalog *is = catalog_current(router_catalog(s->router));
         const Sherd__V1__TableDesc *t = catalog_table_by_id(is, s->locks[i].table_id);
@@ -582,17 +608,6 @@ struct status *schema_lock_schema(struct fiber *f, struct schema_txn *s, uint32_
     return busy != 0 ? schema_wait_for_job(f, s, busy) : NULL;
 }
 
-bool schema_has_built(const struct schema_txn *s, uint32_t table_id, uint32_t from, uint32_t to)
-{
-    for (int i = 0; i < s->nbuilt; i++) {
-        const Sherd__V1__SchemaWipe *w = &s->built[i];
-        if (w->table_id == table_id && w->index_from < to && from < w->index_to) {
-            return true;
-        }
-    }
-    return false;
-}
-
 struct status *schema_note_built(struct fiber *f, struct schema_txn *s, uint32_t table_id,
                                  uint32_t from, uint32_t to)
 {
@@ -647,7 +662,8 @@ struct status *schema_add(struct fiber *f, struct schema_txn *s, const Sherd__V1
 
 /* ---- commit ---- */
 
-/* The descriptor as it is committed: indexes made over rows are usable from the commit on. */
+/* The descriptor as it is committed: in this form, and its indexes made over rows usable, from the
+ * commit on. */
 static struct status *finish_table(struct schema_txn *s, struct slice value, uint64_t commit,
                                    struct slice *out)
 {
@@ -655,6 +671,8 @@ static struct status *finish_table(struct schema_txn *s, struct slice value, uin
     TRY(pb_unpack(&sherd__v1__table_desc__descriptor, s->arena, value, &message));
     Sherd__V1__TableDesc *t = message;
     t->changing_job = 0;
+    t->changed_at = commit;
+    t->next_index_id = next_index_id(s, t);
     for (size_t i = 0; i < t->n_indexes; i++) {
         if (t->indexes[i]->usable_from == INDEX_USABLE_BY_MAKER) {
             t->indexes[i]->usable_from = commit;
@@ -811,6 +829,7 @@ static struct status *decide(struct fiber *f, void *ctx, uint32_t attempt, uint6
         Sherd__V1__TableDesc next = *t;
         next.changing_job = 0;
         next.version = s->locks[i].version;
+        next.next_index_id = next_index_id(s, t);
         change_put(&c, key, pb_pack_in(&next, s->arena));
     }
     for (int i = 0; i < s->nschemas; i++) {

@@ -18,7 +18,8 @@
  *    revision the commit compares.
  *  2 A table's version rises by one in a transaction: F when it commits, F + 1 when it aborts. So a
  *    plan or a request of the transaction is never taken for one of its successors.
- *  3 Rows are looked at (validation, filling an index) only under the lock, in a snapshot that is
+ *  3 The id of an index that was filled is never used again, also when it was rolled back.
+ *  4 Rows are looked at (validation, filling an index) only under the lock, in a snapshot that is
  *    younger than it.
  *
  * Thread rule: the node's loop.
@@ -66,9 +67,6 @@ struct status *schema_wait_for_job(struct fiber *f, struct schema_txn *s,
 /* After the commit the keys of the indexes [from, to) go; all of the table, for ever. */
 void schema_wipe(struct schema_txn *s, uint32_t table_id, uint32_t from, uint32_t to);
 void schema_wipe_table(struct schema_txn *s, const Sherd__V1__TableDesc *t);
-/* Whether these indexes were noted before: by an earlier try of the statement, or before a ROLLBACK
- * TO. */
-bool schema_has_built(const struct schema_txn *s, uint32_t table_id, uint32_t from, uint32_t to);
 /* Before rows are written outside of the transaction into new indexes [from, to) of a locked table:
  * they go if it does not commit. */
 struct status *schema_note_built(struct fiber *f, struct schema_txn *s, uint32_t table_id,

@@ -569,10 +569,10 @@ static struct status *copy_begin(struct fiber *f, struct copy_run *x)
     struct session *s = x->s;
     TRY(session_need_txn(s, false, !x->spec.is_from));
     s->block_has_query = true;
+    TRY(txn_statement_begin(f, s->txn));
     if (x->query != NULL) {
         TRY(past_check_plan(s, x->query));
     }
-    TRY(txn_statement_begin(f, s->txn));
     arena_reset(x->exec.arena);
     x->exec.txn = s->txn;
     x->exec.txn_now_us = s->txn_now_us;

@@ -160,8 +160,8 @@ static struct status *attempt(struct fiber *f, struct run *x, struct catalog *c,
     x->digest = (struct digest){0};
     x->given = 0;
     execute_init(x, c, a, &exec);
+    TRY(txn_statement_begin(f, s->txn)); /* a refresh undoes this statement, not the last */
     TRY(past_check_plan(s, x->plan));
-    TRY(txn_statement_begin(f, s->txn));
     struct op *op = NULL;
     struct status *st = plan_open(f, x->plan, &exec, &op);
     if (st != NULL) {

@@ -138,8 +138,8 @@ static struct status *portal_open(struct fiber *f, struct session *s, struct por
         .s = s, .plan = p->plan, .params = p->params, .nparams = p->nparams, .now_us = p->now_us};
     execute_init(&x, session_catalog(s), p->arena, &p->exec);
     replay_rewind(s, p->step);
+    TRY(txn_statement_begin(f, s->txn)); /* a refresh undoes this statement, not the last */
     TRY(past_check_plan(s, p->plan));
-    TRY(txn_statement_begin(f, s->txn));
     return plan_open(f, p->plan, &p->exec, &p->op);
 }
 

@@ -22,8 +22,12 @@ static struct status *take_columns(struct fiber *f, struct sink *s, const struct
                                    int ncols)
 {
     (void)f;
-    (void)cols;
-    struct sql_result *r = client_of(s)->result;
+    struct client *c = client_of(s);
+    struct sql_result *r = c->result;
+    r->names = arena_alloc(c->arena, sizeof(char *) * ((size_t)ncols + 1));
+    for (int i = 0; i < ncols; i++) {
+        r->names[i] = arena_strdup(c->arena, cols[i].name);
+    }
     r->ncols = ncols;
     r->nrows = 0;
     return NULL;

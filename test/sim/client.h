@@ -20,6 +20,7 @@ struct client {
 struct sql_result {
     int nrows, ncols, cap;
     const char **cells; /* by row, then column; NULL = null; in the client's arena */
+    const char **names; /* of the columns */
     char tag[64];
 };
 

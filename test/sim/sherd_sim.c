@@ -31,9 +31,9 @@ struct world world;
 /* ---- workloads ---- */
 
 static const struct workload *const all_workloads[] = {
-    &workload_txn,   &workload_list,   &workload_bank,   &workload_skew,
-    &workload_fork,  &workload_count,  &workload_unique, &workload_refs,
-    &workload_index, &workload_insert, &workload_queue,  &workload_gate,
+    &workload_txn,   &workload_list,   &workload_bank,   &workload_skew,  &workload_fork,
+    &workload_count, &workload_unique, &workload_refs,   &workload_index, &workload_insert,
+    &workload_queue, &workload_gate,   &workload_schema,
 };
 enum { WORKLOADS = sizeof(all_workloads) / sizeof(all_workloads[0]) };
 
@@ -303,9 +303,48 @@ static void compare_two(const struct shard_info *s, uint64_t first_node, uint64_
     store_iter_destroy(other);
 }
 
+static bool has_index(const Sherd__V1__TableDesc *t, uint32_t index_id)
+{
+    for (size_t i = 0; t != NULL && i < t->n_indexes; i++) {
+        if (t->indexes[i]->index_id == index_id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Nothing is left of tables and indexes that were dropped, or that never came to be. */
+static void look_for_leftovers(const struct shard_info *s, uint8_t space)
+{
+    struct cluster *c = &world.cluster;
+    struct catalog *cat = catalog_current(router_catalog(c->nodes[1].router));
+    struct store_iter *it = store_iter_create(c->nodes[s->replicas[0].node_id].state, NULL);
+    struct buf start = {0}, end = {0};
+    mvcc_bound(&start, space, s->start, false);
+    mvcc_bound(&end, space, s->end, true);
+    for (store_iter_seek(it, buf_slice(&start));
+         store_iter_valid(it) && slice_cmp(store_iter_key(it), buf_slice(&end)) < 0;
+         store_iter_next(it)) {
+        struct slice k = store_iter_key(it);
+        ASSERT(k.len >= 9);
+        uint32_t table_id = get_u32(k.data + 1), index_id = get_u32(k.data + 5);
+        if (table_id != TABLE && !has_index(catalog_table_by_id(cat, table_id), index_id)) {
+            print_key((int)s->replicas[0].node_id, true, it);
+            cluster_fail(c, "shard %d has keys of index %u of table %u, which is not there",
+                         (int)s->shard_id, index_id, table_id);
+        }
+    }
+    buf_deinit(&start);
+    buf_deinit(&end);
+    store_iter_destroy(it);
+    catalog_unref(cat);
+}
+
 static bool compare_shard(void *ctx, const struct shard_info *s)
 {
     (void)ctx;
+    look_for_leftovers(s, 'd');
+    look_for_leftovers(s, 'h');
     for (size_t i = 1; i < s->replica_count; i++) {
         compare_two(s, s->replicas[0].node_id, s->replicas[i].node_id, 'd');
         compare_two(s, s->replicas[0].node_id, s->replicas[i].node_id, 'h');
@@ -359,6 +398,39 @@ static bool has_job(void *ctx, struct slice key, struct slice value, uint64_t mo
     return false;
 }
 
+struct tables {
+    const struct catalog *other;
+    int count;
+    bool is_equal;
+};
+
+static bool compare_table(void *ctx, const Sherd__V1__TableDesc *d)
+{
+    struct tables *x = ctx;
+    const Sherd__V1__TableDesc *o = x->other != NULL ? catalog_table_by_id(x->other, d->id) : NULL;
+    x->count++;
+    x->is_equal &= x->other == NULL || (o != NULL && o->version == d->version);
+    return x->is_equal;
+}
+
+/* Every router knows the same tables. */
+static bool are_catalogs_equal(const struct cluster *c)
+{
+    struct catalog *first = catalog_current(router_catalog(c->nodes[1].router));
+    struct tables all = {.is_equal = true};
+    catalog_each_table(first, compare_table, &all);
+    bool is_equal = true;
+    for (int i = 2; i <= c->node_count && is_equal; i++) {
+        struct catalog *other = catalog_current(router_catalog(c->nodes[i].router));
+        struct tables x = {.other = first, .is_equal = true};
+        catalog_each_table(other, compare_table, &x);
+        is_equal = x.is_equal && x.count == all.count;
+        catalog_unref(other);
+    }
+    catalog_unref(first);
+    return is_equal;
+}
+
 static bool are_applied(void *ctx)
 {
     (void)ctx;
@@ -366,6 +438,7 @@ static bool are_applied(void *ctx)
     struct meta_client *meta = c->nodes[1].meta;
     struct reports all = {.count = 0};
     meta_scan(meta, slice_str("job/"), has_job, &all.is_behind);
+    all.is_behind |= !are_catalogs_equal(c);
     for (int i = 1; i <= c->node_count && !all.is_behind; i++) {
         struct arena *a = arena_create(0);
         Sherd__V1__ReplicaStatus **r;
@@ -449,7 +522,8 @@ static void check_all(void)
         cluster_stuck(c, "the last reads do not end");
     }
     if (!sim_run(c->sim, now() + 30 * SECOND, are_applied, NULL)) {
-        cluster_stuck(c, "replicas do not catch up, or transactions stay prepared");
+        cluster_stuck(c,
+                      "replicas or catalogs do not catch up, or transactions or jobs do not end");
     }
     compare_replicas();
     observer_finish();

@@ -32,5 +32,6 @@ extern const struct workload workload_index;  /* wl_index.c: indexes equal their
 extern const struct workload workload_insert; /* wl_insert.c: acknowledged inserts are there once */
 extern const struct workload workload_queue;  /* wl_queue.c: SKIP LOCKED, NOWAIT */
 extern const struct workload workload_gate;   /* wl_gate.c: rows that are only locked */
+extern const struct workload workload_schema; /* wl_schema.c: schema changes, alone and with rows */
 
 #endif
