@@ -567,7 +567,7 @@ static void read_one(struct fiber *f, struct client *c)
 
 static void check_an_index(struct fiber *f, struct client *c)
 {
-    char name[16];
+    char name[32];
     snprintf(name, sizeof(name), "wide_%d", (int)below(WIDES));
     client_begin(f, c);
     status_free(index_check(f, c, name, 0));
@@ -654,7 +654,7 @@ static bool has_relation(const struct sql_result *r, const char *prefix, int n)
 static void check_made(struct fiber *f, struct client *c, int n)
 {
     struct sql_result r;
-    char name[16];
+    char name[32];
     sql_must(f, c, &r, "SELECT count(*), count(DISTINCT b) FROM made_%d WHERE b IS NOT NULL", n);
     int rows = changes[n].is_logged ? MADE_ROWS : 0;
     if (sql_int(&r, 0, 0) != rows || sql_int(&r, 0, 1) != rows) {
@@ -671,7 +671,7 @@ static void check_made(struct fiber *f, struct client *c, int n)
 static void check_wide(struct fiber *f, struct client *c, struct view *v, int wide)
 {
     struct sql_result r;
-    char name[16];
+    char name[32];
     sql_must(f, c, &r, "SELECT * FROM wide_%d", wide);
     look_at_wide(v, wide, &r);
     compare_wide(v, wide);
