@@ -22,7 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RUN_NS (6 * SECOND)
 #define REPORTS_MAX 512
 #define CUTS_MAX 16
 
@@ -488,6 +487,7 @@ static void print_waiting(void)
 static void run_clients(void)
 {
     struct cluster *c = &world.cluster;
+    world.started_ns = now();
     c->on_booted = start_clients;
     c->on_failed = nemesis_disk_failed;
     for (int i = 1; i <= c->node_count; i++) {
@@ -496,7 +496,7 @@ static void run_clients(void)
     if (!world.calm) {
         nemesis_start();
     }
-    sim_run(c->sim, now() + RUN_NS, NULL, NULL);
+    sim_run(c->sim, now() + WORLD_RUN_NS, NULL, NULL);
     nemesis_heal();
     if (!cluster_wait_booted(c, 20 * SECOND)) {
         cluster_stuck(c, "not all nodes serve 20 s after the faults");

@@ -86,7 +86,7 @@ static void step(struct fiber *f, struct client *c)
     struct status *st = sql(f, c, NULL, "INSERT INTO fork VALUES (%d, %d) ON CONFLICT DO NOTHING",
                             (int)below(MEMBERS), group);
     world_outcome(st);
-    if (group == current && current + 1 < GROUPS_MAX && below(6) == 0) {
+    if (group == current && world_may(current + 1, GROUPS_MAX) && below(6) == 0) {
         current++;
     }
 }

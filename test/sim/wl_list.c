@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define KEYS 6
-#define TXNS_MAX 250
+#define TXNS_MAX 400
 
 static struct history strict, weak;
 static uint32_t next_element;
@@ -121,7 +121,7 @@ static struct status *statement(struct fiber *f, struct client *c, struct histor
 static void block(struct fiber *f, struct client *c, enum txn_isolation level, bool is_weak)
 {
     struct history *history = is_weak ? &weak : &strict;
-    if (history->count >= TXNS_MAX) {
+    if (!world_may(history->count, TXNS_MAX)) {
         return;
     }
     bool read_only = below(5) == 0;
@@ -154,7 +154,7 @@ static void block(struct fiber *f, struct client *c, enum txn_isolation level, b
 
 static void single(struct fiber *f, struct client *c)
 {
-    if (strict.count >= TXNS_MAX) {
+    if (!world_may(strict.count, TXNS_MAX)) {
         return;
     }
     struct history_txn *h = history_begin(&strict, now(), 'a');
@@ -167,7 +167,7 @@ static void single(struct fiber *f, struct client *c)
 
 static void step(struct fiber *f, struct client *c)
 {
-    if (strict.count >= TXNS_MAX) {
+    if (!world_may(strict.count, TXNS_MAX)) {
         client_begin(f, c);
         world_outcome(sql(f, c, NULL, "SELECT count(*) FROM list"));
         return;

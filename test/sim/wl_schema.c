@@ -36,6 +36,7 @@ static struct change {
     int target; /* of DROP, REMOVE, UNINDEX: the change that made it */
     int wide;
     bool is_logged;
+    bool was_made; /* the target, told committed when this began */
     bool is_over, is_seen;
     enum told told;
     int removals, unlogged_removals; /* begun */
@@ -103,6 +104,7 @@ static void begin_change(int n)
         } else {
             x->wide = changes[x->target].wide;
             changes[x->target].removals++;
+            x->was_made = changes[x->target].told == TOLD_COMMITTED;
         }
     }
 }
@@ -170,15 +172,14 @@ static int statements(int n, bool is_alone, char text[][160])
     return is_alone ? 1 : at;
 }
 
-/* It says that something is not there which was told committed and which nobody else removes. */
-static void check_not_found(int n, const struct status *st)
+/* It says that what n made is not there, which was told committed before it began (was_made), and
+ * which nobody has begun to remove but, it may be, itself. */
+static void check_not_found(int n, bool was_made, int removals, const struct status *st)
 {
-    const struct change *x = &changes[n];
-    if (x->target >= 0 && changes[x->target].told == TOLD_COMMITTED &&
-        changes[x->target].removals == 1 &&
+    if (n >= 0 && was_made && changes[n].removals == removals &&
         (sql_is(st, "42P01") || sql_is(st, "42703") || sql_is(st, "42704"))) {
         cluster_fail(&world.cluster, "schema: %s %d was told committed, and is not there: %s",
-                     kind_names[changes[x->target].kind], x->target, st->message);
+                     kind_names[changes[n].kind], n, st->message);
     }
 }
 
@@ -225,7 +226,7 @@ static void in_block(struct fiber *f, struct client *c, int n)
     }
     for (int i = 0; i < count && st == NULL; i++) {
         st = sql(f, c, NULL, "%s", text[i]);
-        check_not_found(n, st);
+        check_not_found(changes[n].target, changes[n].was_made, 1, st);
         if (st == NULL && below(5) == 0) {
             st = fiber_sleep(f, below(30) * 1000000);
         }
@@ -255,7 +256,7 @@ static void in_one_string(struct fiber *f, struct client *c, int n)
     }
     struct status *st =
         sql(f, c, NULL, "%sINSERT INTO made_log VALUES (%d, %d)", all, n * 7919 % 1000003, n);
-    check_not_found(n, st);
+    check_not_found(changes[n].target, changes[n].was_made, 1, st);
     end_change(n, world_outcome(st));
 }
 
@@ -274,7 +275,7 @@ static void change_something(struct fiber *f, struct client *c)
         }
         statements(n, true, text);
         struct status *st = sql(f, c, NULL, "%s", text[0]);
-        check_not_found(n, st);
+        check_not_found(changes[n].target, changes[n].was_made, 1, st);
         end_change(n, world_outcome(st));
         return;
     }
@@ -309,8 +310,11 @@ static void change_rows(struct fiber *f, struct client *c)
     case 3: {
         int n = change_count > 0 ? (int)below((uint64_t)change_count) : 0;
         if (n < change_count && changes[n].kind == MAKE && changes[n].is_over) {
-            status_free(sql(f, c, NULL, "INSERT INTO made_%d VALUES (%d, %d, NULL)", n,
-                            1 + ++next_row * 7919 % 1000003, n));
+            bool was_made = changes[n].told == TOLD_COMMITTED;
+            struct status *st = sql(f, c, NULL, "INSERT INTO made_%d VALUES (%d, %d, NULL)", n,
+                                    1 + ++next_row * 7919 % 1000003, n);
+            check_not_found(n, was_made, 0, st);
+            world_outcome(st);
         }
         break;
     }
@@ -576,7 +580,7 @@ static void check_an_index(struct fiber *f, struct client *c)
 static void step(struct fiber *f, struct client *c)
 {
     uint64_t what = below(16);
-    if (what < 3 && change_count < CHANGES_MAX) {
+    if (what < 3 && world_may(change_count, CHANGES_MAX)) {
         change_something(f, c);
     } else if (what < 5) {
         read_together(f, c);

@@ -53,7 +53,7 @@ static void book(struct fiber *f, struct client *c)
 {
     struct sql_result r;
     int room = (int)below(ROOMS);
-    if (slots < SLOTS_MAX && below(3) == 0) {
+    if (world_may((int)slots, SLOTS_MAX) && below(3) == 0) {
         slots++;
     }
     uint32_t n = ++next_booking, slot = slots;

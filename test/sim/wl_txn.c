@@ -562,7 +562,7 @@ static void step(struct fiber *f, struct client *c)
     const struct list_client serial = {&strict, 'l', 'm', world.isolation, false};
     const struct list_client committed = {&weak, 'w', 'c', TXN_READ_COMMITTED, true};
     const struct list_client repeatable = {&weak, 'w', 'p', TXN_REPEATABLE_READ, false};
-    if (strict.count >= TXNS_MAX) {
+    if (!world_may(strict.count, TXNS_MAX)) {
         audit_txn(f, r);
         return;
     }

@@ -16,10 +16,11 @@ struct world {
     struct rng rng;
     enum txn_isolation isolation; /* of the clients that are checked strictly */
     bool calm;
-    bool is_ending;     /* clients stop */
-    uint64_t healed_ns; /* end of the faults; 0 = not yet */
-    int clients;        /* that run */
-    uint64_t shards;    /* at the start of the faults */
+    bool is_ending;      /* clients stop */
+    uint64_t started_ns; /* begin of the faults */
+    uint64_t healed_ns;  /* end of the faults; 0 = not yet */
+    int clients;         /* that run */
+    uint64_t shards;     /* at the start of the faults */
     int committed, aborted, unknown, commits_after_heal;
 };
 
@@ -35,6 +36,17 @@ static inline uint64_t now(void)
 static inline uint64_t below(uint64_t n)
 {
     return rng_below(&world.rng, n);
+}
+
+#define WORLD_RUN_NS (6 * SECOND)
+
+/* Whether one more of what there can be `max` of in a run may begin: they come in bursts, spread
+ * over the run's length, so that late faults meet some, and each other. */
+static inline bool world_may(int count, int max)
+{
+    const uint64_t bursts = 12;
+    uint64_t burst = (now() - world.started_ns) * bursts / WORLD_RUN_NS;
+    return (uint64_t)count < (burst + 1 < bursts ? burst + 1 : bursts) * (uint64_t)max / bursts;
 }
 
 /* What the end of a transaction (or of a statement without one) tells its client. Takes st. */
