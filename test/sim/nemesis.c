@@ -146,6 +146,66 @@ static void split_somewhere(struct cluster_node *n)
     arena_destroy(a);
 }
 
+struct leader {
+    uint64_t term, node;
+};
+
+/* Of some shard; 0: none is known. */
+static uint64_t choose_leader(void)
+{
+    struct cluster *c = &world.cluster;
+    uint64_t shard = 2 + below(world.shards + (uint64_t)splits);
+    struct leader found = {0, 0};
+    for (int i = 1; i <= c->node_count; i++) {
+        if (!c->nodes[i].is_booted) {
+            continue;
+        }
+        struct arena *a = arena_create(0);
+        Sherd__V1__ReplicaStatus **r;
+        size_t n = shard_server_report(c->nodes[i].shards, a, &r);
+        for (size_t k = 0; k < n; k++) {
+            if (r[k]->shard_id == shard && r[k]->role == GROUP_LEADER_READY &&
+                r[k]->term > found.term) {
+                found = (struct leader){r[k]->term, (uint64_t)i};
+            }
+        }
+        arena_destroy(a);
+    }
+    return found.node;
+}
+
+static void isolate(uint64_t id)
+{
+    struct cluster *c = &world.cluster;
+    for (int i = 1; i <= c->node_count; i++) {
+        sim_net_block(c->net, id, (uint64_t)i, true);
+        sim_net_block(c->net, (uint64_t)i, id, true);
+    }
+}
+
+/* A leader stops, with its clients. Half of the time for longer than an election takes, cut off,
+ * and with nothing else wrong: the others go on without it, and when it goes on it has not heard of
+ * that. Returns how long it is to be left alone then. */
+static uint64_t stop_leader(void)
+{
+    struct cluster *c = &world.cluster;
+    uint64_t id = choose_leader();
+    struct cluster_node *n = &c->nodes[id];
+    if (id == 0 || !n->is_up || n->is_paused) {
+        return 0;
+    }
+    bool is_alone = below(2) == 0;
+    uint64_t pause_ns = (is_alone ? 1200 + below(1200) : below(2000)) * 1000000;
+    if (is_alone) {
+        sim_net_heal(c->net);
+        isolate(id);
+    }
+    n->is_paused = true;
+    sim_loop_pause(n->loop, true);
+    later(pause_ns, resume_now, id);
+    return is_alone ? pause_ns + 300000000 : 0;
+}
+
 static void strike(void *ctx)
 {
     (void)ctx;
@@ -155,6 +215,7 @@ static void strike(void *ctx)
     }
     uint64_t id = 1 + below((uint64_t)c->node_count), other = 1 + below((uint64_t)c->node_count);
     struct cluster_node *n = &c->nodes[id];
+    uint64_t next_ns = 50000000 + below(400) * 1000000;
     int what = (int)below(16);
     if (c->trace) {
         printf("%.3f nemesis %d on %d, %d\n", (double)now() / 1e9, what, (int)id, (int)other);
@@ -173,10 +234,7 @@ static void strike(void *ctx)
         sim_net_block(c->net, id, other, true);
         break;
     case 4:
-        for (int i = 1; i <= c->node_count; i++) { /* isolated */
-            sim_net_block(c->net, id, (uint64_t)i, true);
-            sim_net_block(c->net, (uint64_t)i, id, true);
-        }
+        isolate(id);
         break;
     case 5:
         sim_net_unblock_all(c->net);
@@ -189,11 +247,7 @@ static void strike(void *ctx)
         sim_net_delay(c->net, below(20000));
         break;
     case 8:
-        if (n->is_up && !n->is_paused) {
-            n->is_paused = true;
-            sim_loop_pause(n->loop, true);
-            later(below(2000) * 1000000, resume_now, id);
-        }
+        next_ns += stop_leader();
         break;
     case 9:
         if (n->is_up) {
@@ -234,7 +288,7 @@ static void strike(void *ctx)
             cluster_spawn(n, transfer_fiber, x);
         }
     }
-    sim_at(c->sim, now() + 50000000 + below(400) * 1000000, strike, NULL);
+    sim_at(c->sim, now() + next_ns, strike, NULL);
 }
 
 void nemesis_heal(void)
