@@ -72,6 +72,48 @@ static void find_orders(struct check *c)
     }
 }
 
+/* What a transaction has appended to a list ends every list of that key that it reads later. */
+static bool check_own(struct check *c, int i, int op)
+{
+    const struct history_txn *t = c->h->txns[i];
+    const struct history_op *o = &t->ops[op];
+    int at = o->seen_count;
+    for (int k = op - 1; k >= 0; k--) {
+        const struct history_op *own = &t->ops[k];
+        if (!own->is_append || own->key != o->key) {
+            continue;
+        }
+        if (--at < 0 || o->seen[at] != own->element) {
+            buf_printf(&c->text,
+                       "internal: transaction %d (%c) does not read its own element %u of key %d",
+                       i, t->label, own->element, o->key);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* G1b: the list that is read ends between two elements of another transaction. */
+static bool check_intermediate(struct check *c, int i, const struct history_op *o)
+{
+    uint32_t last = o->seen[o->seen_count - 1];
+    int w = c->writer[last];
+    const struct history_txn *u = c->h->txns[w];
+    bool is_later = false;
+    for (int k = 0; k < u->op_count && w != i; k++) {
+        const struct history_op *x = &u->ops[k];
+        if (is_later && x->is_append && x->key == o->key) {
+            buf_printf(&c->text,
+                       "G1b: transaction %d (%c) read key %d up to element %u of %d (%c), which "
+                       "went on with %u",
+                       i, c->h->txns[i]->label, o->key, last, w, u->label, x->element);
+            return false;
+        }
+        is_later |= x->is_append && x->key == o->key && x->element == last;
+    }
+    return true;
+}
+
 static bool check_reads(struct check *c)
 {
     const struct history *h = c->h;
@@ -84,6 +126,9 @@ static bool check_reads(struct check *c)
             const struct history_op *o = &t->ops[k];
             if (o->is_append) {
                 continue;
+            }
+            if (!check_own(c, i, k)) {
+                return false;
             }
             for (int e = 0; e < o->seen_count; e++) {
                 uint32_t x = o->seen[e];
@@ -117,6 +162,9 @@ static bool check_reads(struct check *c)
                         return false;
                     }
                 }
+            }
+            if (o->seen_count > 0 && !check_intermediate(c, i, o)) {
+                return false;
             }
         }
     }
@@ -225,6 +273,69 @@ static void describe_edge(struct buf *out, uint8_t e)
     buf_printf(out, "%s", e & EDGE_WR ? "wr" : e & EDGE_WW ? "ww" : e & EDGE_RW ? "rw" : "rt");
 }
 
+#define EDGES_COMMITTED (EDGE_WW | EDGE_WR)
+#define EDGES_SERIAL (EDGES_COMMITTED | EDGE_RW)
+
+static uint8_t edge(const struct check *c, int from, int to)
+{
+    return c->edges[(size_t)from * (size_t)c->n + (size_t)to];
+}
+
+static void describe_step(struct check *c, int from, int to, uint8_t mask)
+{
+    buf_printf(&c->text, " %d(%c)-", from, c->h->txns[from]->label);
+    describe_edge(&c->text, edge(c, from, to) & mask);
+    buf_printf(&c->text, "->%d(%c)", to, c->h->txns[to]->label);
+}
+
+/* G-single: a transaction that misses a write (rw) and sees another that rests on it. */
+static bool find_single_of(struct check *c, int i, int *next, int *queue)
+{
+    int n = c->n, head = 0, tail = 0;
+    for (int j = 0; j < n; j++) {
+        next[j] = -1; /* the way from j to i, by ww and wr edges */
+    }
+    next[i] = i;
+    queue[tail++] = i;
+    while (head < tail) {
+        int to = queue[head++];
+        for (int from = 0; from < n; from++) {
+            if (next[from] < 0 && (edge(c, from, to) & EDGES_COMMITTED) != 0) {
+                next[from] = to;
+                queue[tail++] = from;
+            }
+        }
+    }
+    for (int j = 0; j < n; j++) {
+        if ((edge(c, i, j) & EDGE_RW) != 0 && next[j] >= 0) {
+            buf_printf(&c->text, "G-single: cycle");
+            describe_step(c, i, j, EDGE_RW);
+            for (int at = j; at != i; at = next[at]) {
+                describe_step(c, at, next[at], EDGES_COMMITTED);
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+/* all: of every transaction, else of those that have a snapshot. */
+static bool find_single(struct check *c, bool all)
+{
+    int *next = mem_alloc(sizeof(int) * (size_t)c->n);
+    int *queue = mem_alloc(sizeof(int) * (size_t)c->n);
+    bool found = false;
+    for (int i = 0; i < c->n && !found; i++) {
+        const struct history_txn *t = c->h->txns[i];
+        if (t->outcome == TOLD_COMMITTED && (all || t->has_snapshot)) {
+            found = find_single_of(c, i, next, queue);
+        }
+    }
+    mem_free(next);
+    mem_free(queue);
+    return found;
+}
+
 static bool find_cycle(struct check *c, uint8_t mask, const char *name)
 {
     int n = c->n;
@@ -279,10 +390,7 @@ static bool find_cycle(struct check *c, uint8_t mask, const char *name)
                     int from = s;
                     for (int k = len - 1; k >= -1; k--) {
                         int to = k >= 0 ? path[k] : s;
-                        buf_printf(&c->text, " %d(%c)-", from, c->h->txns[from]->label);
-                        describe_edge(&c->text,
-                                      c->edges[(size_t)from * (size_t)n + (size_t)to] & mask);
-                        buf_printf(&c->text, "->%d(%c)", to, c->h->txns[to]->label);
+                        describe_step(c, from, to, mask);
                         from = to;
                     }
                 } else if (parent[j] < 0) {
@@ -296,6 +404,28 @@ static bool find_cycle(struct check *c, uint8_t mask, const char *name)
     mem_free(queue);
     mem_free(indegree);
     return found;
+}
+
+/* Neither G0 nor G1. */
+static void check_anti_dependencies(struct check *c, enum history_level level)
+{
+    if (level == HISTORY_COMMITTED) {
+        if (!find_single(c, false)) {
+            find_cycle(c, EDGES_COMMITTED | EDGE_RT, "not strict (real time)");
+        }
+        return;
+    }
+    if (find_cycle(c, EDGES_SERIAL, "G2 (not serializable)")) {
+        struct buf g2 = c->text;
+        c->text = (struct buf){0};
+        if (find_single(c, true)) {
+            buf_deinit(&g2);
+        } else {
+            c->text = g2;
+        }
+        return;
+    }
+    find_cycle(c, EDGES_SERIAL | EDGE_RT, "not strict (real time)");
 }
 
 char *history_check(const struct history *h, enum history_level level)
@@ -325,14 +455,8 @@ char *history_check(const struct history *h, enum history_level level)
     if (check_reads(&c) && check_durable(&c) && check_atomic(&c)) {
         c.edges = mem_zalloc((size_t)c.n * (size_t)c.n + 1);
         add_edges(&c);
-        uint8_t committed = EDGE_WW | EDGE_WR, serial = EDGE_WW | EDGE_WR | EDGE_RW;
-        bool found = find_cycle(&c, EDGE_WW, "G0") || find_cycle(&c, committed, "G1c");
-        if (!found && level == HISTORY_STRICT) {
-            found = find_cycle(&c, serial, "G2 (not serializable)");
-        }
-        if (!found) {
-            find_cycle(&c, (level == HISTORY_STRICT ? serial : committed) | EDGE_RT,
-                       "not strict (real time)");
+        if (!find_cycle(&c, EDGE_WW, "G0") && !find_cycle(&c, EDGES_COMMITTED, "G1c")) {
+            check_anti_dependencies(&c, level);
         }
         mem_free(c.edges);
     }

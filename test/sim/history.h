@@ -31,7 +31,8 @@ struct history_txn {
     int id;
     uint64_t begin_ns, end_ns; /* end UINT64_MAX: never heard of */
     enum told outcome;
-    bool is_snapshot; /* a read at a stated past timestamp: no real-time edge into it */
+    bool is_snapshot;  /* a read at a stated past timestamp: no real-time edge into it */
+    bool has_snapshot; /* REPEATABLE READ: all its reads are of one snapshot */
     int op_count;
     struct history_op ops[HISTORY_OPS_MAX];
     char label; /* kind of transaction, for messages */
@@ -44,10 +45,14 @@ struct history {
 };
 
 struct history_txn *history_begin(struct history *h, uint64_t now_ns, char label);
-/* What is promised: COMMITTED forbids G0, G1 and lost appends (READ COMMITTED that locks before it
- * appends, and above), STRICT every cycle, real time included. */
+/* What is promised: COMMITTED forbids G0, G1a-c and lost appends (READ COMMITTED that locks before
+ * it appends, and above), and G-single to those that have a snapshot; STRICT every cycle, real time
+ * included. */
 enum history_level { HISTORY_COMMITTED, HISTORY_STRICT };
-/* NULL: fine; else a text that names the anomaly, to be freed. */
+/* NULL: fine; else a text that names the anomaly, to be freed: G0 (only ww edges), G1a (aborted
+ * read), G1b (intermediate read), G1c (ww and wr), G-single (exactly one rw), G2 (more), "not
+ * strict" (only with real-time edges), "lost", "half a transaction", "internal" (not its own
+ * append), ... */
 char *history_check(const struct history *h, enum history_level level);
 void history_free(struct history *h);
 

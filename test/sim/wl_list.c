@@ -127,6 +127,7 @@ static void block(struct fiber *f, struct client *c, enum txn_isolation level, b
     bool read_only = below(5) == 0;
     int base = is_weak ? KEYS : 0; /* the weak ones have lists of their own */
     struct history_txn *h = history_begin(history, now(), read_only ? 'r' : 's');
+    h->has_snapshot = level == TXN_REPEATABLE_READ;
     client_begin(f, c);
     struct status *st =
         sql(f, c, NULL, "BEGIN %s%s", sql_level(level), read_only ? " READ ONLY" : "");

@@ -127,6 +127,7 @@ static void list_txn(struct fiber *f, struct router *r, const struct list_client
     struct txn_options o = {.isolation = c->isolation, .read_only = read_only};
     struct history_txn *h =
         history_begin(c->history, now(), read_only && c->label == 'm' ? 'r' : c->label);
+    h->has_snapshot = c->isolation == TXN_REPEATABLE_READ;
     struct txn *t = txn_begin(r, &o);
     struct arena *a = arena_create(0);
     struct status *st = NULL;
