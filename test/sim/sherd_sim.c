@@ -364,7 +364,14 @@ struct reports {
     } items[REPORTS_MAX];
     int count;
     bool is_behind;
+    char why[100]; /* the last thing that was found */
 };
+
+static void behind(struct reports *r, const char *what, uint64_t shard, uint64_t node)
+{
+    r->is_behind = true;
+    snprintf(r->why, sizeof(r->why), "%s (shard %d, node %d)", what, (int)shard, (int)node);
+}
 
 /* Every replica that the map names is a voter, is there and has applied all that any has. */
 static bool is_settled(void *ctx, const struct shard_info *s)
@@ -377,13 +384,18 @@ static bool is_settled(void *ctx, const struct shard_info *s)
         }
     }
     for (size_t k = 0; k < s->replica_count; k++) {
-        bool is_good = false;
-        for (int i = 0; i < r->count && !is_good; i++) {
-            is_good = r->items[i].node == s->replicas[k].node_id &&
-                      r->items[i].shard == s->shard_id && r->items[i].applied == last &&
-                      !r->items[i].is_prepared;
+        const char *what = "a replica is not there";
+        for (int i = 0; i < r->count; i++) {
+            if (r->items[i].node == s->replicas[k].node_id && r->items[i].shard == s->shard_id) {
+                what = r->items[i].applied != last ? "a replica has not applied all"
+                       : r->items[i].is_prepared   ? "a transaction stays prepared"
+                                                   : NULL;
+            }
         }
-        r->is_behind |= !is_good || !s->replicas[k].is_voter;
+        what = what == NULL && !s->replicas[k].is_voter ? "a learner stays" : what;
+        if (what != NULL) {
+            behind(r, what, s->shard_id, s->replicas[k].node_id);
+        }
     }
     return !r->is_behind;
 }
@@ -393,7 +405,7 @@ static bool has_job(void *ctx, struct slice key, struct slice value, uint64_t mo
     (void)key;
     (void)value;
     (void)mod_revision;
-    *(bool *)ctx = true;
+    behind(ctx, "a job is not done", 0, 0);
     return false;
 }
 
@@ -430,33 +442,38 @@ static bool are_catalogs_equal(const struct cluster *c)
     return is_equal;
 }
 
+/* ctx: struct reports, what is found. */
 static bool are_applied(void *ctx)
 {
-    (void)ctx;
     struct cluster *c = &world.cluster;
     struct meta_client *meta = c->nodes[1].meta;
-    struct reports all = {.count = 0};
-    meta_scan(meta, slice_str("job/"), has_job, &all.is_behind);
-    all.is_behind |= !are_catalogs_equal(c);
-    for (int i = 1; i <= c->node_count && !all.is_behind; i++) {
+    struct reports *all = ctx;
+    *all = (struct reports){.count = 0};
+    meta_scan(meta, slice_str("job/"), has_job, all);
+    if (!are_catalogs_equal(c)) {
+        behind(all, "routers know different tables", 0, 0);
+    }
+    for (int i = 1; i <= c->node_count && !all->is_behind; i++) {
         struct arena *a = arena_create(0);
         Sherd__V1__ReplicaStatus **r;
         size_t n = shard_server_report(c->nodes[i].shards, a, &r);
-        for (size_t k = 0; k < n && all.count < REPORTS_MAX; k++) {
-            all.items[all.count].node = (uint64_t)i;
-            all.items[all.count].shard = r[k]->shard_id;
-            all.items[all.count].last = r[k]->last;
-            all.items[all.count].applied = r[k]->applied;
-            all.items[all.count++].is_prepared = r[k]->prepared > 0;
-            all.is_behind |= shard_map_by_id(meta, r[k]->shard_id) == NULL;
+        for (size_t k = 0; k < n && all->count < REPORTS_MAX; k++) {
+            all->items[all->count].node = (uint64_t)i;
+            all->items[all->count].shard = r[k]->shard_id;
+            all->items[all->count].last = r[k]->last;
+            all->items[all->count].applied = r[k]->applied;
+            all->items[all->count++].is_prepared = r[k]->prepared > 0;
+            if (shard_map_by_id(meta, r[k]->shard_id) == NULL) {
+                behind(all, "a replica of no shard is left", r[k]->shard_id, (uint64_t)i);
+            }
         }
         arena_destroy(a);
     }
     struct slice none = slice_make(NULL, 0);
-    if (!all.is_behind) {
-        shard_map_scan(meta, none, none, is_settled, &all);
+    if (!all->is_behind) {
+        shard_map_scan(meta, none, none, is_settled, all);
     }
-    return !all.is_behind;
+    return !all->is_behind;
 }
 
 /* What the seed makes rare or common. */
