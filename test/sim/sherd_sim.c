@@ -538,9 +538,9 @@ static void check_all(void)
     if (!sim_run(c->sim, now() + 120 * SECOND, is_set, &is_done)) {
         cluster_stuck(c, "the last reads do not end");
     }
-    if (!sim_run(c->sim, now() + 30 * SECOND, are_applied, NULL)) {
-        cluster_stuck(c,
-                      "replicas or catalogs do not catch up, or transactions or jobs do not end");
+    static struct reports found;
+    if (!sim_run(c->sim, now() + 30 * SECOND, are_applied, &found)) {
+        cluster_stuck(c, "30 s later: %s", found.why);
     }
     compare_replicas();
     observer_finish();
