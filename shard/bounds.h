@@ -29,6 +29,7 @@ enum {
     SHARD_ASK_MS = 1000,           /* the same when others wait for its locks */
     SHARD_SILENT_MS = 60000,       /* and drop it when the coordinator is away for so long */
     SHARD_SILENT_WAITED_MS = 3000, /* the same when others wait for its locks: 5 s in all */
+    SHARD_SILENT_GAP_MS = 5000,    /* asked again later than this, its silence begins anew */
     SHARD_DEADLOCK_MS = 50,        /* a wait older than this is looked at across shards */
     SHARD_FORGET_MS = 1000,        /* Forget waits for other traffic for so long */
     SHARD_GC_BATCH = 500,          /* versions removed by one entry */

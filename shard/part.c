@@ -405,7 +405,6 @@ struct status *part_workspace(struct part *p, const Sherd__V1__TxnRef *ref, bool
     w->statement = ref->statement;
     w->cannot_rerun |= ref->cannot_rerun;
     w->last_used_ns = loop_now_ns(p->env->loop);
-    w->silent_since_ns = 0;
     *out = w;
     return NULL;
 }

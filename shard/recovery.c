@@ -287,26 +287,65 @@ void recovery_orphan(struct replica *r, struct work *w)
     }
 }
 
+/* For how long the node could not be reached, in questions to it that followed each other. What one
+ * transaction has waited for is not waited for again by the next one of the same node. */
+static uint64_t silence_ns(struct shard_server *s, uint64_t node_id, uint64_t asked_ns)
+{
+    struct silent_node *n = NULL;
+    HASH_FIND(hh, s->silent, &node_id, sizeof(node_id), n);
+    if (n == NULL) {
+        n = MEM_NEW(struct silent_node);
+        n->node_id = node_id;
+        HASH_ADD(hh, s->silent, node_id, sizeof(n->node_id), n);
+    }
+    if (n->since_ns == 0 || asked_ns > n->last_ns + ms_to_ns(SHARD_SILENT_GAP_MS)) {
+        n->since_ns = asked_ns;
+    }
+    n->last_ns = loop_now_ns(s->loop);
+    return n->last_ns - n->since_ns;
+}
+
+static void silence_ends(struct shard_server *s, uint64_t node_id)
+{
+    struct silent_node *n = NULL;
+    HASH_FIND(hh, s->silent, &node_id, sizeof(node_id), n);
+    if (n != NULL) {
+        HASH_DEL(s->silent, n);
+        mem_free(n);
+    }
+}
+
+void recovery_forget_silence(struct shard_server *s)
+{
+    struct silent_node *n, *tmp;
+    HASH_ITER(hh, s->silent, n, tmp)
+    {
+        HASH_DEL(s->silent, n);
+        mem_free(n);
+    }
+}
+
 static void ask_after(struct fiber *f, struct shard_server *s, void *arg)
 {
     struct recovering *x = arg;
     struct work *w = x->work;
     uint32_t attempt;
-    uint64_t commit, now;
+    uint64_t commit, now, silent = 0, asked = loop_now_ns(s->loop);
     bool reached = false;
     enum decision d = ask_coordinator(f, s, w, &attempt, &commit, &reached);
     now = loop_now_ns(s->loop);
+    if (reached) {
+        silence_ends(s, w->coordinator_node);
+    } else {
+        silent = silence_ns(s, w->coordinator_node, asked);
+    }
     if (!x->part->is_dead && w->state == WORK_OPEN && !w->busy.is_held) {
         if (d == DECIDE_WAIT) {
             w->last_used_ns = now;
-            w->silent_since_ns = 0;
             w->is_waited_on = false;
         } else if (reached) {
             part_drop(x->part, w); /* it does not know the transaction any more */
-        } else if (w->silent_since_ns == 0) {
-            w->silent_since_ns = now;
-        } else if (now - w->silent_since_ns >
-                   ms_to_ns(w->is_waited_on ? SHARD_SILENT_WAITED_MS : SHARD_SILENT_MS)) {
+        } else if (silent > ms_to_ns(w->is_waited_on ? SHARD_SILENT_WAITED_MS : SHARD_SILENT_MS)) {
             part_drop(x->part, w);
         }
     }

@@ -343,6 +343,7 @@ void shard_server_stop(struct fiber *f, struct shard_server *s)
     }
     fiber_unmask(f);
     worker_destroy(s->worker);
+    recovery_forget_silence(s);
     mem_free(s);
 }
 

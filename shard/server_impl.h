@@ -62,6 +62,11 @@ struct background { /* one fiber of the server */
     void *arg;
 };
 
+struct silent_node { /* a coordinator that could not be reached */
+    UT_hash_handle hh;
+    uint64_t node_id, since_ns, last_ns;
+};
+
 struct shard_server {
     struct shard_server_options o;
     struct loop *loop;
@@ -78,6 +83,7 @@ struct shard_server {
     struct fmutex opening;
     struct timer waits_timer;
     bool is_searching;
+    struct silent_node *silent;
     struct metric *m_reads, *m_writes, *m_commits, *m_conflicts, *m_recovered, *m_deadlocks,
         *m_prepared;
     struct part_gauges gauges;
@@ -102,6 +108,9 @@ void replica_leave(struct replica *r);
 /* The group of a descriptor that is in the state store. */
 struct status *shard_bootstrap_group(struct fiber *f, struct group_host *host, uint64_t node_id,
                                      const Sherd__V1__ShardDesc *desc) STATUS_MUST_CHECK;
+
+/* recovery.c */
+void recovery_forget_silence(struct shard_server *s);
 
 void service_register(struct shard_server *s);
 void service_unregister(struct shard_server *s);

@@ -98,7 +98,6 @@ struct work {
     uint64_t last_used_ns;
     bool is_waited_on;        /* others have waited long for its locks */
     bool cannot_rerun;        /* its end would reach a client: part_spare() */
-    uint64_t silent_since_ns; /* the coordinator could not be reached since; 0 = heard */
 
     uint64_t seq; /* last one done (W1) */
     struct fmutex busy;

@@ -65,7 +65,7 @@ class Loader(threading.Thread):
             self.times.append(time.monotonic() - begin)
         except (psycopg2.Error, client.Timeout) as e:
             kind, text = client.outcome(session, e)
-            (self.unknown if kind == "info" else self.refused).append((n, text, str(e).strip().split("\n")[0]))
+            (self.unknown if kind == "info" else self.refused).append((n, text, " ".join(str(e).split())[:200]))
         except Refused as e:
             (self.unknown if e.args[0].startswith(client.UNSURE) else self.refused).append((n, *e.args))
         finally:

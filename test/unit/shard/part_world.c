@@ -315,6 +315,7 @@ static void call_begin(struct call *c, struct txn *t, int kind)
     c->ref.statement = t->statement;
     c->ref.lock_timeout_ms = t->lock_timeout_ms;
     c->ref.read_only = t->read_only;
+    c->ref.cannot_rerun = t->cannot_rerun;
     sherd__v1__outcome_reply__init(&c->out);
 }
 

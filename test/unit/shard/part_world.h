@@ -92,6 +92,7 @@ struct txn {
     uint64_t lock_timeout_ms;
     Sherd__V1__Handle handle;
     bool read_only;
+    bool cannot_rerun;
     bool may_not_move; /* reads in other shards: changes are conflicts (W4) */
 };
 

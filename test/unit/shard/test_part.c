@@ -963,6 +963,88 @@ static void a_fenced_table_refuses_older_versions(void **state)
     call_free(&r);
 }
 
+/* ---- what cannot be run again ---- */
+
+struct spare {
+    struct world *w;
+    const char *from;
+    struct status *st;
+    bool is_done;
+};
+
+static void spare_fiber(struct fiber *f, void *arg)
+{
+    struct spare *s = arg;
+    struct part *p = part_ref(s->w->part);
+    s->st = part_spare(f, p, slice_str(s->from), 2000);
+    s->is_done = true;
+    part_unref(p);
+}
+
+static void pass_ms(struct world *w, uint64_t ms)
+{
+    sim_run(w->sim, sim_now_ns(w->sim) + ms_to_ns(ms), NULL, NULL);
+}
+
+static void a_split_waits_for_what_cannot_be_run_again(void **state)
+{
+    struct world *w = *state;
+    struct txn other = txn_new(w, ++w->clock);
+    write_ok(&other, "b=1");
+    struct spare s = {.w = w, .from = ""};
+    world_start(w, spare_fiber, &s);
+    assert_true(s.is_done && s.st == NULL);
+    struct txn t = txn_new(w, ++w->clock);
+    t.cannot_rerun = true;
+    write_ok(&t, "c=1");
+    s = (struct spare){.w = w, .from = "d"}; /* it has nothing there */
+    world_start(w, spare_fiber, &s);
+    assert_true(s.is_done && s.st == NULL);
+    s = (struct spare){.w = w, .from = "c"};
+    world_start(w, spare_fiber, &s);
+    pass_ms(w, 1000);
+    assert_false(s.is_done);
+    assert_int_equal(commit_one(&t, NULL), A(COMMITTED));
+    assert_true(s.is_done && s.st == NULL);
+    part_drop(w->part, part_find_by_id(w->part, (struct txn_id){1, other.counter}));
+}
+
+static void and_goes_ahead_in_the_end(void **state)
+{
+    struct world *w = *state;
+    struct txn t = txn_new(w, ++w->clock);
+    t.cannot_rerun = true;
+    write_ok(&t, "c=1");
+    int refused = 0;
+    for (int seconds = 0; seconds < 80; seconds += 20) {
+        struct spare s = {.w = w, .from = ""};
+        world_start(w, spare_fiber, &s);
+        pass_ms(w, 3000);
+        assert_true(s.is_done);
+        if (s.st == NULL) {
+            break;
+        }
+        assert_int_equal(s.st->code, STATUS_CONFLICT);
+        status_free(s.st);
+        refused++;
+        pass_ms(w, 17000);
+        write_ok(&t, "c=1");
+    }
+    assert_int_equal(refused, 3); /* at 0, 20 and 40 s */
+    /* That was one wish; the next one waits anew. */
+    struct spare s = {.w = w, .from = ""};
+    world_start(w, spare_fiber, &s);
+    pass_ms(w, 3000);
+    assert_true(s.is_done && s.st != NULL);
+    status_free(s.st);
+    struct spare dead = {.w = w, .from = ""};
+    world_start(w, spare_fiber, &dead);
+    assert_false(dead.is_done);
+    world_next_term(w, false);
+    assert_true(dead.is_done && dead.st != NULL);
+    status_free(dead.st);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -972,6 +1054,8 @@ int main(void)
         T(insert_of_a_live_key_fails_and_does_nothing),
         T(a_savepoint_takes_writes_back),
         T(a_repeated_write_gets_the_same_answer),
+        T(a_split_waits_for_what_cannot_be_run_again),
+        T(and_goes_ahead_in_the_end),
         T(a_newer_version_is_a_conflict),
         T(a_refresh_moves_the_snapshot_when_nothing_read_has_changed),
         T(a_refresh_fails_when_something_read_has_changed),
