@@ -625,12 +625,14 @@ static bool answer_from_state(struct part *p, struct txn_id id, uint32_t attempt
     return false;
 }
 
-/* No workspace under this handle: Never, unless the ring has lost what it knew (state.h). */
-static void answer_unknown_handle(struct part *p, struct txn_id id, uint32_t attempt,
+/* No workspace under this handle: Never. But one-shard commits may have been lost by the ring
+ * (state.h). Of several shards' a trace is here as long as anybody asks: PREPARED, then COMMITTED
+ * until the last of them was finalized (F4, F5). */
+static void answer_unknown_handle(struct part *p, struct txn_id id, uint32_t attempt, bool is_one,
                                   Sherd__V1__OutcomeReply *reply)
 {
     struct outcome o;
-    if (state_outcome(p->state, id, &o) == OUTCOME_LOST) {
+    if (is_one && state_outcome(p->state, id, &o) == OUTCOME_LOST) {
         ANSWER(reply, UNKNOWN, attempt, 0);
     } else {
         ANSWER(reply, NEVER, attempt, 0);
@@ -662,7 +664,7 @@ static struct status *prepare_masked(struct fiber *f, struct part *p,
     }
     TRY(part_find(p, id, req->handle, &w));
     if (w == NULL) {
-        answer_unknown_handle(p, id, req->attempt, reply);
+        answer_unknown_handle(p, id, req->attempt, is_one, reply);
         return NULL;
     }
     if (req->attempt < w->min_attempt) {
@@ -778,7 +780,7 @@ static void query_autocommit(struct part *p, struct txn_id id, const Sherd__V1__
     if (req->term == 0) {
         ANSWER(reply, UNKNOWN, 0, 0);
     } else {
-        answer_unknown_handle(p, id, 0, reply);
+        answer_unknown_handle(p, id, 0, true, reply);
     }
 }
 
@@ -819,7 +821,7 @@ struct status *part_query(struct fiber *f, struct part *p, const Sherd__V1__Quer
     if (w != NULL && !bug_on(BUG_TXN_NO_POISON)) {
         part_drop(p, w);
     }
-    answer_unknown_handle(p, id, req->attempt, reply);
+    answer_unknown_handle(p, id, req->attempt, !req->is_prepared, reply);
     return NULL;
 }
 

@@ -96,6 +96,7 @@ static struct status *query_one(struct fiber *f, struct shard_server *s, const s
     q.handle = &h;
     q.attempt = attempt;
     q.term = x->term;
+    q.is_prepared = true;
     return server_call(f, s, x->shard_id, RPC_SHARD_QUERY, &q, a, (void **)out);
 }
 
@@ -142,9 +143,12 @@ static struct status *ask_participants(struct fiber *f, struct shard_server *s,
                     return NULL;
                 }
                 break;
-            default: /* Busy: an entry is in flight */
+            case SHERD__V1__ANSWER__ANSWER_BUSY: /* an entry is in flight */
                 TRY(fiber_sleep(f, ms_to_ns(PAUSE_MIN_MS)));
                 break;
+            default:
+                return status_new(INTERNAL, "shard %llu answers %d to a Query of a recovery",
+                                  (unsigned long long)all[i].shard_id, (int)reply->answer);
             }
         }
     }

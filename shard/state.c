@@ -77,7 +77,7 @@ static void outcome_drop(struct shard_state *st, struct outcome *o)
 }
 
 static void outcome_put(struct shard_state *st, struct txn_id id, uint32_t attempt, uint64_t ts,
-                        int slot)
+                        int slot, uint64_t index)
 {
     struct outcome *o = outcome_find(st, id);
     if (o == NULL) {
@@ -91,6 +91,7 @@ static void outcome_put(struct shard_state *st, struct txn_id id, uint32_t attem
     o->attempt = attempt;
     o->ts = ts;
     o->slot = slot;
+    o->index = index;
     if (slot >= 0 && st->slots[slot] != o) {
         ASSERT(st->slots[slot] == NULL);
         st->slots[slot] = o;
@@ -249,7 +250,7 @@ static bool load_one(struct shard_state *st, struct slice rest, struct slice val
         struct txn_id id = {read_u64(&k), 0};
         id.counter = read_u64(&k);
         uint32_t attempt = read_u32(&v);
-        outcome_put(st, id, attempt, read_u64(&v), -1);
+        outcome_put(st, id, attempt, read_u64(&v), -1, 0);
         break;
     }
     case 'A': {
@@ -257,11 +258,11 @@ static bool load_one(struct shard_state *st, struct slice rest, struct slice val
         struct txn_id id = {read_u64(&v), 0};
         id.counter = read_u64(&v);
         uint32_t attempt = read_u32(&v);
-        uint64_t ts = read_u64(&v);
+        uint64_t ts = read_u64(&v), index = read_u64(&v);
         if (st->slots[slot] != NULL) {
             outcome_drop(st, st->slots[slot]);
         }
-        outcome_put(st, id, attempt, ts, slot);
+        outcome_put(st, id, attempt, ts, slot, index);
         break;
     }
     case 'K': {
@@ -413,6 +414,9 @@ static void apply_outcome(struct applying *a, const struct entry_op *op)
     struct shard_state *st = a->st;
     int slot = (int)(a->index % SHARD_OUTCOMES);
     struct outcome *old = st->slots[slot];
+    if (old != NULL && old->index > a->index) {
+        return; /* applied again: the ring has been round since, and knows what it has lost */
+    }
     if (old != NULL && !txn_id_eq(old->id, op->id)) {
         uint64_t lost = old->id.counter | LOST_ROUND;
         if (lost_put(st, old->id.incarnation, lost)) {
@@ -423,7 +427,7 @@ static void apply_outcome(struct applying *a, const struct entry_op *op)
         }
         outcome_drop(st, old);
     }
-    outcome_put(st, op->id, op->attempt, op->ts, slot);
+    outcome_put(st, op->id, op->attempt, op->ts, slot, a->index);
     state_key(&a->key, st->group_id, 'A');
     buf_put_u16(&a->key, (uint16_t)slot);
     buf_clear(&a->value);
@@ -431,6 +435,7 @@ static void apply_outcome(struct applying *a, const struct entry_op *op)
     buf_put_u64(&a->value, op->id.counter);
     buf_put_u32(&a->value, op->attempt);
     buf_put_u64(&a->value, op->ts);
+    buf_put_u64(&a->value, a->index);
     store_batch_put(a->batch, buf_slice(&a->key), buf_slice(&a->value));
 }
 

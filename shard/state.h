@@ -10,8 +10,8 @@
  *   'R' u64 incarnation   (empty) this router's transactions are fenced (F5)
  *   'P' u64 u64 txn id    PREPARED record: prepared.c
  *   'C' u64 u64 txn id    COMMITTED: u32 attempt | u64 commit ts; until Forget (F4)
- *   'A' u16 slot          outcome of a one-shard commit: u64 u64 txn id | u32 attempt | u64 ts;
- *                         slot = index of the log entry modulo SHARD_OUTCOMES: a ring
+ *   'A' u16 slot          outcome of a one-shard commit: u64 u64 txn id | u32 attempt | u64 ts |
+ *                         u64 index of the log entry; slot = index modulo SHARD_OUTCOMES: a ring
  *   'L' u64 incarnation   u64 highest counter (rounded up) of this router that the ring has lost
  *   'T' u64 u64 txn id | u64 ts | u32 part
  *                         an entry with versions: part of a commit too large for one log entry
@@ -43,7 +43,8 @@ struct outcome { /* a commit that can be asked for */
     struct txn_id id;
     uint32_t attempt;
     uint64_t ts;
-    int slot; /* -1: a COMMITTED record */
+    int slot;       /* -1: a COMMITTED record */
+    uint64_t index; /* of the entry, in a slot */
 };
 
 struct outcome_lost { /* by router incarnation */

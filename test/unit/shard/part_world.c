@@ -271,6 +271,7 @@ static void call_fiber(struct fiber *f, void *arg)
             q.handle = c->handle.number != 0 ? &c->handle : NULL;
             q.attempt = c->prepare.attempt;
             q.term = c->from;
+            q.is_prepared = c->is_prepared;
             c->st = part_query(f, p, &q, &c->out);
             break;
         }
@@ -567,6 +568,7 @@ void call_query(struct call *c, struct txn *t, uint32_t attempt)
     call_begin(c, t, KIND_QUERY);
     c->prepare.attempt = attempt;
     c->from = t->w->term;
+    c->is_prepared = t->is_prepared;
     call_go(c);
 }
 

@@ -78,6 +78,7 @@ struct call { /* a request on its way; zeroed */
     Sherd__V1__Participant *participant_list[4];
     struct buf fragment;
     uint64_t from, to;
+    bool is_prepared;
     int kind;
 };
 
@@ -93,6 +94,7 @@ struct txn {
     Sherd__V1__Handle handle;
     bool read_only;
     bool cannot_rerun;
+    bool is_prepared; /* elsewhere: a recovery asks */
     bool may_not_move; /* reads in other shards: changes are conflicts (W4) */
 };
 

@@ -880,6 +880,69 @@ static void an_outcome_lost_by_the_ring_is_unknown_not_never(void **state)
     assert_int_equal(q.out.answer, A(UNKNOWN));
 }
 
+static void apply_outcomes(struct world *w, uint64_t from, uint64_t count)
+{
+    struct buf entry = {0};
+    for (uint64_t i = from; i < from + count; i++) {
+        entry_begin(&entry);
+        entry_put_outcome(&entry, (struct txn_id){i / SHARD_OUTCOMES + 2, i + 1}, 1, i);
+        struct store_batch *b = store_batch_create(w->store);
+        state_apply(w->state, i, buf_slice(&entry), b, NULL, NULL);
+        assert_null(store_write(w->store, b, false));
+        store_batch_destroy(b);
+    }
+    buf_deinit(&entry);
+}
+
+/* A node that starts applies entries again which the ring has gone round since. What is newer must
+ * not count as lost. */
+static void outcomes_applied_again_push_none_out(void **state)
+{
+    struct world *w = *state;
+    uint64_t n = SHARD_OUTCOMES;
+    apply_outcomes(w, n, 2 * n);
+    for (int again = 0; again < 2; again++) {
+        struct outcome o;
+        assert_int_equal(state_outcome(w->state, (struct txn_id){4, 2 * n + 1}, &o),
+                         OUTCOME_COMMITTED);
+        assert_int_equal(state_outcome(w->state, (struct txn_id){4, 9 * n}, &o), OUTCOME_NONE);
+        assert_int_equal(state_outcome(w->state, (struct txn_id){4, 100}, &o), OUTCOME_NONE);
+        assert_int_equal(state_outcome(w->state, (struct txn_id){3, n + 1}, &o), OUTCOME_LOST);
+        assert_null(state_reload(w->state));
+        apply_outcomes(w, n, 2 * n);
+    }
+    w->index = 3 * n;
+}
+
+/* Of a transaction over several shards a shard knows what it has to, whatever the ring has lost. */
+static void the_ring_does_not_matter_to_a_recovery(void **state)
+{
+    struct world *w = *state;
+    struct txn t = txn_new(w, ++w->clock);
+    write_ok(&t, "a=1");
+    world_next_term(w, false); /* the workspace is gone, nothing was prepared */
+    struct txn_id lost = {1, t.counter + 1};
+    struct buf entry = {0};
+    for (uint64_t i = 0; i <= SHARD_OUTCOMES; i++) {
+        entry_begin(&entry);
+        entry_put_outcome(&entry, i == 0 ? lost : (struct txn_id){2, i + 1}, 1, i);
+        struct store_batch *b = store_batch_create(w->store);
+        state_apply(w->state, ++w->index, buf_slice(&entry), b, NULL, NULL);
+        assert_null(store_write(w->store, b, false));
+        store_batch_destroy(b);
+    }
+    buf_deinit(&entry);
+    struct call q, p;
+    call_query(&q, &t, 1);
+    assert_int_equal(q.out.answer, A(UNKNOWN)); /* it may have been a one-shard commit */
+    t.is_prepared = true;
+    call_query(&q, &t, 1);
+    assert_int_equal(q.out.answer, A(NEVER));
+    call_prepare(&p, &t, 1, ++w->clock, false);
+    assert_int_equal(p.out.answer, A(NEVER));
+    call_free(&p);
+}
+
 /* ---- locking reads ---- */
 
 static void a_locking_read_at_latest_sees_what_it_waited_for(void **state)
@@ -1097,6 +1160,8 @@ int main(void)
         T(a_poisoned_autocommit_is_refused_when_it_comes_late),
         T(the_same_autocommit_twice_commits_once),
         T(an_outcome_lost_by_the_ring_is_unknown_not_never),
+        T(outcomes_applied_again_push_none_out),
+        T(the_ring_does_not_matter_to_a_recovery),
         T(a_locking_read_at_latest_sees_what_it_waited_for),
         T(a_locking_read_at_a_snapshot_meets_a_conflict),
         T(sixty_four_on_one_row_take_their_turns),
