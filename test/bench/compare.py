@@ -10,7 +10,7 @@ Server CPU: user + system time of all server processes over the run, per transac
 ended with an error at the client (40001, 40P01), sysbench's included, which runs them again. Each system runs at its
 default isolation level (PostgreSQL: READ COMMITTED, sherd: SERIALIZABLE) where the row does not say another.
 
-After the table, of sherd alone: the latency of a commit over two shards beside one shard, and how long a deadlock
+After the table, of sherd alone: the latency of a commit over two shards beside one in each of them, and how long a deadlock
 between two shards stands until its victim hears 40P01.
 """
 import argparse
@@ -188,44 +188,50 @@ def load_tpcb(env, scale):
     sh(["psql", "-X", "-q", "-c", "VACUUM ANALYZE"], env=env)
 
 
-def two_keys_apart(cur):
-    """Two rows of bench_spread in different shards, and one beside the first in its shard."""
+def keys_by_shard(cur):
+    """Two rows of bench_spread in each of its two shards: [(shard, key, key), ...]."""
     by_shard = {}
     for k in range(200):
         cur.execute("EXPLAIN SELECT v FROM bench_spread WHERE id = %s", (k,))
         shard = re.search(r"Shards: (\d+)", "\n".join(r[0] for r in cur.fetchall())).group(1)
-        by_shard.setdefault(shard, []).append(k)
-        both = [ks for ks in by_shard.values() if len(ks) >= 2]
-        if len(by_shard) >= 2 and both:
-            other = next(ks for ks in by_shard.values() if ks is not both[0])
-            return both[0][0], both[0][1], other[0]
+        by_shard.setdefault(int(shard), []).append(k)
+        found = [(s, *ks[:2]) for s, ks in by_shard.items() if len(ks) >= 2]
+        if len(found) == 2:
+            return found
     raise RuntimeError("bench_spread lies in one shard")
 
 
 def commit_latency(sherd, rounds):
-    """Median latency of COMMIT alone after two UPDATEs, in one shard and in two, in turn."""
+    """Median latency of COMMIT alone after two UPDATEs: in each of two shards, and in both, in turn."""
     conn = connect(sherd)
     cur = conn.cursor()
-    a, near, far = two_keys_apart(cur)
+    (s1, a1, a2), (s2, b1, b2) = keys_by_shard(cur)
+    cur.execute("SELECT shard_id, leader_node FROM sherd_shards")
+    leader = dict(cur.fetchall())
     conn.commit()
-    took = {near: [], far: []}
+    here = (conn.info.port - sherd.cluster.port) // 10 + 1
+    pairs = {f"in shard {s} (led {'here' if leader[s] == here else 'elsewhere'})": keys
+             for s, keys in ((s1, (a1, a2)), (s2, (b1, b2)))}
+    pairs["in both"] = (a1, b1)
+    took = {name: [] for name in pairs}
     for _ in range(200 * rounds):
-        for k in (near, far):
-            for key in (a, k):
+        for name, keys in pairs.items():
+            for key in keys:
                 cur.execute("UPDATE bench_spread SET v = v + 1 WHERE id = %s", (key,))
             begin = time.monotonic()
             conn.commit()
-            took[k].append(time.monotonic() - begin)
+            took[name].append(time.monotonic() - begin)
     conn.close()
-    one, two = (statistics.median(took[k]) * 1e3 for k in (near, far))
-    print(f"\nCOMMIT, 1 client: {one:.2f} ms in one shard, {two:.2f} ms in two: {two / one:.2f}x")
+    ms = {name: statistics.median(t) * 1e3 for name, t in took.items()}
+    print("\nCOMMIT, 1 client: " + ", ".join(f"{v:.2f} ms {name}" for name, v in ms.items()) + ": " +
+          ", ".join(f"{ms['in both'] / v:.2f}x" for name, v in ms.items() if name != "in both"))
 
 
 def deadlock_latency(sherd, rounds):
     """Two sessions lock two rows of two shards crosswise: from the second wait to the victim's error."""
     conns = [connect(sherd) for _ in range(2)]
     curs = [c.cursor() for c in conns]
-    a, _, b = two_keys_apart(curs[0])
+    (_, a, _), (_, b, _) = keys_by_shard(curs[0])
     for c, cur in zip(conns, curs):
         c.commit()
         cur.execute("SET sherd.auto_retry = off")
