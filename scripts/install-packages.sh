@@ -7,8 +7,8 @@ set -euo pipefail
 build=(build-essential cmake ninja-build pkg-config ccache protobuf-compiler protobuf-c-compiler
        libgrpc-dev libprotobuf-c-dev libraft-dev libuv1-dev libleveldb-dev libpg-query-dev
        libboost-context-dev libyaml-dev libssl-dev libgmp-dev libpcre2-dev libmicrohttpd-dev
-       libedit-dev uthash-dev libxxhash-dev libcmocka-dev)
-tests=(postgresql-client-15 postgresql-contrib postgresql-15 python3 python3-psycopg2 python3-grpcio python3-protobuf sysbench
+       libedit-dev uthash-dev libxxhash-dev libcmocka-dev python3)
+tests=(postgresql-client-15 postgresql-contrib postgresql-15 python3-psycopg2 python3-grpcio python3-protobuf sysbench
        python3-sqlalchemy libpostgresql-jdbc-java openjdk-17-jdk-headless)
 lint=(clang-format clang-tidy cppcheck)
 fuzz=(clang libclang-rt-14-dev)
