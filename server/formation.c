@@ -344,14 +344,22 @@ static struct status *ask_to_join(struct fiber *f, struct loop *l, const struct 
                            &sherd__v1__meta_join_reply__descriptor, a, (void **)out);
 }
 
+/* What the identity file can keep, and a connection can use. */
+static bool is_address(const Sherd__V1__NodeAddress *a)
+{
+    return a != NULL && a->node_id != 0 && a->host[0] != '\0' &&
+           strlen(a->host) < sizeof(((struct identity_peer *)0)->host) &&
+           strpbrk(a->host, " \t\r\n") == NULL && a->grpc_port > 0 && a->grpc_port <= 65535 &&
+           a->raft_port > 0 && a->raft_port <= 65535;
+}
+
 static void take_peers(struct identity *id, const Sherd__V1__MetaJoinReply *r)
 {
     id->peer_count = 0;
     for (size_t i = 0; i < r->n_nodes && id->peer_count < CONFIG_PEERS_MAX; i++) {
         const Sherd__V1__NodeAddress *a = r->nodes[i]->address;
         struct identity_peer *p = &id->peers[id->peer_count];
-        if (!r->nodes[i]->role_metadata || a == NULL || a->node_id == r->node_id ||
-            strlen(a->host) >= sizeof p->host) {
+        if (!r->nodes[i]->role_metadata || !is_address(a) || a->node_id == r->node_id) {
             continue;
         }
         *p = (struct identity_peer){.node_id = a->node_id,

@@ -590,11 +590,12 @@ static void fault_hanging(struct world *w)
     if (world_chance(w, 500)) {
         fault_figure_8(w);
     }
-    struct node *n = any_node(w);
-    if (n->is_up && world_chance(w, 500)) {
-        sim_loop_disk(n->loop, 100000, world_between(w, 300, 2000000) * 1000);
-    } else if (n->is_up) {
-        sim_loop_disk(n->loop, 100000, 300000);
+    for (unsigned i = 1; i <= w->node_count; i++) {
+        struct node *n = &w->nodes[i];
+        if (n->is_up && world_chance(w, 300)) {
+            bool hangs = world_chance(w, 400);
+            sim_loop_disk(n->loop, 100000, hangs ? world_between(w, 300, 2000000) * 1000 : 300000);
+        }
     }
 }
 

@@ -30,11 +30,11 @@ else
     for rule in 1 2 3 5 8 9 10 11 12 13 18 19 20 21 25 26; do
         expect 400 --off "$rule"
     done
-    expect 2500 --profile hanging --off 6
+    expect 8000 --profile hanging --off 6
     expect 1500 --profile hanging --off 7
     expect 200 --profile votes --off 14
     expect 1500 --profile transfers --off 15
-    expect 2500 --profile hanging --off 16
+    expect 8000 --profile hanging --off 16
     expect 2500 --profile leader --off 22
     expect 200 --profile votes --off 23
     expect 200 --profile transfers --off 24
