@@ -249,6 +249,37 @@ bool node_address(struct meta_client *c, uint64_t node_id, Sherd__V1__NodeAddres
     return true;
 }
 
+size_t shard_map_nodes(struct meta_client *c, uint64_t *out, size_t cap)
+{
+    size_t n = 0;
+    for (size_t s = 0; s < c->map->count; s++) {
+        const struct shard_info *info = &c->map->items[s]->info;
+        for (size_t i = 0; i < info->replica_count; i++) {
+            bool is_known = false;
+            for (size_t k = 0; k < n && !is_known; k++) {
+                is_known = out[k] == info->replicas[i].node_id;
+            }
+            if (!is_known && n < cap) {
+                out[n++] = info->replicas[i].node_id;
+            }
+        }
+    }
+    return n;
+}
+
+size_t router_nodes(struct meta_client *c, uint64_t *out, size_t cap)
+{
+    size_t n = 0;
+    struct node_item *x, *tmp;
+    HASH_ITER(hh, c->map->nodes, x, tmp)
+    {
+        if (x->desc->role_router && x->desc->state != SHERD__V1__NODE_STATE__NODE_GONE && n < cap) {
+            out[n++] = x->node_id;
+        }
+    }
+    return n;
+}
+
 /* ---- life ---- */
 
 struct shard_map *shard_map_create(struct meta_client *c)

@@ -13,7 +13,7 @@
 
 #define ANSWER(x) SHERD__V1__ANSWER__ANSWER_##x
 #define ASK_MS 3000  /* all others together */
-#define ASKED_MAX 64 /* nodes, and shards at a time */
+#define ASKED_MAX 64 /* shards at a time */
 
 /* ---- this router ---- */
 
@@ -65,27 +65,10 @@ void outcome_register(struct router *r)
 /* ---- the others ---- */
 
 struct asked {
-    uint64_t own;
-    uint64_t nodes[ASKED_MAX], shards[ASKED_MAX];
-    size_t node_count, shard_count;
+    uint64_t shards[ASKED_MAX];
+    size_t shard_count;
     uint64_t after; /* shards with a greater id */
 };
-
-static bool gather(void *ctx, const struct shard_info *s)
-{
-    struct asked *x = ctx;
-    for (size_t i = 0; i < s->replica_count; i++) {
-        uint64_t id = s->replicas[i].node_id;
-        bool is_known = id == x->own;
-        for (size_t k = 0; k < x->node_count && !is_known; k++) {
-            is_known = x->nodes[k] == id;
-        }
-        if (!is_known && x->node_count < ASKED_MAX) {
-            x->nodes[x->node_count++] = id;
-        }
-    }
-    return true;
-}
 
 /* The ASKED_MAX shards with the smallest ids above `after`, ascending. */
 static bool gather_shard(void *ctx, const struct shard_info *s)
@@ -108,18 +91,19 @@ static bool gather_shard(void *ctx, const struct shard_info *s)
     return true;
 }
 
-static enum _Sherd__V1__Answer ask_routers(struct fiber *f, struct router *r, struct asked *x,
-                                           Sherd__V1__TxnId *id)
+static enum _Sherd__V1__Answer ask_routers(struct fiber *f, struct router *r, Sherd__V1__TxnId *id)
 {
     enum _Sherd__V1__Answer found = ANSWER(UNKNOWN);
+    uint64_t nodes[NODE_LIST_MAX];
+    size_t n = router_nodes(r->meta, nodes, NODE_LIST_MAX);
     struct arena *a = arena_create(0);
-    struct rpc_call *calls = ARENA_ARRAY(a, struct rpc_call, x->node_count + 1);
+    struct rpc_call *calls = ARENA_ARRAY(a, struct rpc_call, n + 1);
     Sherd__V1__CoordinatorQuery q = SHERD__V1__COORDINATOR_QUERY__INIT;
     q.txn = id;
-    for (size_t i = 0; i < x->node_count; i++) {
-        rpc_start(f, r->rpc, x->nodes[i], RPC_COORDINATOR_STATUS, &q, a, &calls[i]);
+    for (size_t i = 0; i < n; i++) { /* this one too: it answers for its own incarnation */
+        rpc_start(f, r->rpc, nodes[i], RPC_COORDINATOR_STATUS, &q, a, &calls[i]);
     }
-    for (size_t i = 0; i < x->node_count; i++) {
+    for (size_t i = 0; i < n; i++) {
         struct status *st = rpc_wait(f, &calls[i]);
         if (st == NULL) {
             const Sherd__V1__OutcomeReply *reply = calls[i].reply;
@@ -198,12 +182,11 @@ struct status *txn_outcome(struct fiber *f, struct router *r, uint64_t incarnati
         Sherd__V1__TxnId id = SHERD__V1__TXN_ID__INIT;
         id.incarnation = incarnation;
         id.counter = counter;
-        struct asked x = {.own = r->node_id};
-        shard_map_scan(r->meta, slice_make(NULL, 0), slice_make(NULL, 0), gather, &x);
+        struct asked x = {0};
         uint64_t outer = fiber_deadline(f), inner = loop_clock_ns(r->loop) + ms_to_ns(ASK_MS);
         fiber_set_deadline(f, outer == 0 || inner < outer ? inner : outer);
         if (incarnation != r->incarnation) {
-            found = ask_routers(f, r, &x, &id);
+            found = ask_routers(f, r, &id);
         }
         if (found == ANSWER(UNKNOWN)) {
             st = ask_shards(f, r, &x, &id, &found);

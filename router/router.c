@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ddl/schema_txn.h"
+#include "ddl/schema_waits.h"
 #include "session/session_internal.h"
 
 struct status *router_create(struct fiber *f, const struct router_options *o, struct router **out)
@@ -45,6 +46,7 @@ struct status *router_create(struct fiber *f, const struct router_options *o, st
     admission_init(&r->admission, r->loop);
     txn_register(r);
     outcome_register(r);
+    schema_waits_register(r);
     schema_jobs_start(r);
     *out = r;
     return NULL;
@@ -65,6 +67,7 @@ void router_destroy(struct fiber *f, struct router *r)
     rpc_register(r->rpc, RPC_COORDINATOR_OUTCOME, NULL, NULL, false);
     rpc_register(r->rpc, RPC_COORDINATOR_STATUS, NULL, NULL, false);
     mem_free(r->forgotten);
+    schema_waits_unregister(r);
     mem_free(r->ended);
     admission_deinit(&r->admission);
     plan_cache_destroy(r->plans);

@@ -48,6 +48,9 @@ struct router {
     struct list held_jobs; /* struct schema_held: SCHEMA jobs that this process is doing */
     struct cond jobs_wake; /* of ddl/jobs.c's fiber */
     struct meta_listener jobs_listener;
+    struct list schema_waits; /* struct schema_wait */
+    uint64_t schema_wait_counter;
+    bool is_asking_waits; /* ddl/schema_waits.c has its fiber */
 
     struct metric *m_commits, *m_aborts, *m_unknown, *m_retries, *m_refreshes, *m_statements,
         *m_errors, *m_replays, *m_replays_failed, *m_open;

@@ -286,6 +286,7 @@ struct status *shard_server_start(struct fiber *f, const struct shard_server_opt
     list_head_init(&s->fibers);
     list_head_init(&s->halves);
     cond_init(&s->quiet);
+    cond_init(&s->search_wake);
     fmutex_init(&s->opening);
     make_metrics(s);
     s->worker = worker_create(s->loop, "shard");

@@ -82,7 +82,9 @@ struct shard_server {
     struct cond quiet;  /* a fiber or a user has left */
     struct fmutex opening;
     struct timer waits_timer;
-    bool is_searching;
+    bool is_searching, is_search_asked, is_search_due;
+    struct cond search_wake;
+    uint64_t searched_to_ns; /* waits that began until then have been looked at */
     struct silent_node *silent;
     struct metric *m_reads, *m_writes, *m_commits, *m_conflicts, *m_recovered, *m_deadlocks,
         *m_prepared;

@@ -1,8 +1,9 @@
 /*
  * Deadlocks across shards. A cycle within one shard is found where it closes (deadlock.c); the
- * others are looked for by the nodes where somebody has waited for a while: each collects the edges
- * (waiter, holder) of all nodes, and where the same waits are on a cycle in two collections one
- * after the other, the youngest transaction on it gets 40P01.
+ * others are looked for by the nodes where somebody has waited for a while, or whom a router asks:
+ * each collects the edges (waiter, holder) of all nodes, and where the same waits are on a cycle in
+ * two collections one after the other, the youngest transaction on it gets 40P01. Routers have
+ * edges too: waits for tables that a transaction is changing (router/ddl/schema_waits.h).
  *
  * Twice, because edges collected one after the other may never have been there together. A wait has
  * a number and stays until it ends, so a cycle of waits that all were there both before and after a
@@ -82,6 +83,8 @@ static Sherd__V1__WaitEdge *pb_edge(struct arena *a, const struct edge *e)
     return x;
 }
 
+static void search_now(struct shard_server *s);
+
 struct status *waits_handle(struct fiber *f, struct rpc_context *ctx, const void *request,
                             void **out_reply, void *handler_ctx)
 {
@@ -98,6 +101,11 @@ struct status *waits_handle(struct fiber *f, struct rpc_context *ctx, const void
         }
         return NULL;
     }
+    if (q->search) {
+        s->is_search_asked = true;
+        search_now(s);
+        return NULL;
+    }
     struct edges e = {0};
     collect_own(s, q->min_age_ms, &e);
     reply->edges = ARENA_ARRAY(ctx->arena, Sherd__V1__WaitEdge *, e.count + 1);
@@ -110,52 +118,54 @@ struct status *waits_handle(struct fiber *f, struct rpc_context *ctx, const void
 
 /* ---- the search ---- */
 
-struct nodes {
-    uint64_t own;
-    uint64_t ids[256];
+/* Asked all at once, routers after shard servers. */
+struct asked {
+    struct rpc_call *calls;
     size_t count;
 };
 
-static bool add_nodes(void *ctx, const struct shard_info *info)
+static void ask_start(struct fiber *f, struct shard_server *s, struct asked *x, struct arena *a,
+                      enum rpc_method m, const Sherd__V1__WaitsRequest *q, const uint64_t *nodes,
+                      size_t n)
 {
-    struct nodes *n = ctx;
-    for (size_t i = 0; i < info->replica_count; i++) {
-        uint64_t id = info->replicas[i].node_id;
-        bool is_known = id == n->own;
-        for (size_t k = 0; k < n->count && !is_known; k++) {
-            is_known = n->ids[k] == id;
-        }
-        if (!is_known && n->count < 256) {
-            n->ids[n->count++] = id;
+    for (size_t i = 0; i < n; i++) {
+        if (m != RPC_SHARD_WAITS || nodes[i] != s->o.node_id) {
+            rpc_start(f, s->o.rpc, nodes[i], m, q, a, &x->calls[x->count++]);
         }
     }
-    return n->count < 256;
+}
+
+static void add_reply(struct edges *out, const Sherd__V1__WaitsReply *r)
+{
+    for (size_t k = 0; k < r->n_edges; k++) {
+        const Sherd__V1__WaitEdge *e = r->edges[k];
+        if (e->waiter != NULL && e->holder != NULL) {
+            edges_add(out, (struct edge){.waiter = txn_id_from(e->waiter),
+                                         .holder = txn_id_from(e->holder),
+                                         .shard_id = e->shard_id,
+                                         .wait = e->wait,
+                                         .start = e->start});
+        }
+    }
 }
 
 static struct status *collect_all(struct fiber *f, struct shard_server *s, struct edges *out)
 {
-    struct nodes n = {.own = s->o.node_id};
-    shard_map_scan(s->o.meta, slice_make(NULL, 0), slice_make(NULL, 0), add_nodes, &n);
+    uint64_t shards[NODE_LIST_MAX], routers[NODE_LIST_MAX];
+    size_t shard_count = shard_map_nodes(s->o.meta, shards, NODE_LIST_MAX);
+    size_t router_count = router_nodes(s->o.meta, routers, NODE_LIST_MAX);
     struct arena *a = arena_create(0);
     Sherd__V1__WaitsRequest q = SHERD__V1__WAITS_REQUEST__INIT;
-    struct rpc_call *calls = ARENA_ARRAY(a, struct rpc_call, n.count + 1);
+    struct asked x = {ARENA_ARRAY(a, struct rpc_call, shard_count + router_count + 1), 0};
     uint64_t outer = fiber_set_deadline(f, loop_clock_ns(s->loop) + ms_to_ns(500));
-    for (size_t i = 0; i < n.count; i++) {
-        rpc_start(f, s->o.rpc, n.ids[i], RPC_SHARD_WAITS, &q, a, &calls[i]);
-    }
+    ask_start(f, s, &x, a, RPC_SHARD_WAITS, &q, shards, shard_count);
+    ask_start(f, s, &x, a, RPC_COORDINATOR_WAITS, &q, routers, router_count);
     collect_own(s, 0, out);
-    for (size_t i = 0; i < n.count; i++) {
-        struct status *st = rpc_wait(f, &calls[i]);
+    for (size_t i = 0; i < x.count; i++) {
+        struct status *st = rpc_wait(f, &x.calls[i]);
         if (st ==
             NULL) { /* a node that is away contributes nothing: its part of a cycle is not seen */
-            const Sherd__V1__WaitsReply *r = calls[i].reply;
-            for (size_t k = 0; k < r->n_edges; k++) {
-                edges_add(out, (struct edge){.waiter = txn_id_from(r->edges[k]->waiter),
-                                             .holder = txn_id_from(r->edges[k]->holder),
-                                             .shard_id = r->edges[k]->shard_id,
-                                             .wait = r->edges[k]->wait,
-                                             .start = r->edges[k]->start});
-            }
+            add_reply(out, x.calls[i].reply);
         }
         status_free(st);
     }
@@ -290,18 +300,24 @@ static void kill_wait(struct fiber *f, struct shard_server *s, const struct edge
     struct arena *a = arena_create(0);
     Sherd__V1__WaitsRequest q = SHERD__V1__WAITS_REQUEST__INIT;
     q.kill = pb_edge(a, e);
-    const struct shard_info *info = shard_map_by_id(s->o.meta, e->shard_id);
-    size_t n = info != NULL ? info->replica_count : 0;
-    uint64_t nodes[9];
-    for (size_t i = 0; i < n; i++) {
-        nodes[i] = info->replicas[i].node_id;
-    }
-    for (size_t i = 0; i < n; i++) { /* only its leader has the wait */
-        void *reply = NULL;
-        if (nodes[i] != s->o.node_id) {
-            status_consume(rpc_call(f, s->o.rpc, nodes[i], RPC_SHARD_WAITS, &q, a, &reply));
+    uint64_t nodes[NODE_LIST_MAX]; /* only its leader, or its router, has the wait */
+    size_t n = 0;
+    if (e->shard_id == 0) {
+        n = router_nodes(s->o.meta, nodes, NODE_LIST_MAX);
+    } else {
+        const struct shard_info *info = shard_map_by_id(s->o.meta, e->shard_id);
+        for (; info != NULL && n < info->replica_count; n++) {
+            nodes[n] = info->replicas[n].node_id;
         }
     }
+    struct asked x = {ARENA_ARRAY(a, struct rpc_call, n + 1), 0};
+    uint64_t outer = fiber_set_deadline(f, loop_clock_ns(s->loop) + ms_to_ns(500));
+    ask_start(f, s, &x, a, e->shard_id == 0 ? RPC_COORDINATOR_WAITS : RPC_SHARD_WAITS, &q, nodes,
+              n);
+    for (size_t i = 0; i < x.count; i++) {
+        status_consume(rpc_wait(f, &x.calls[i]));
+    }
+    fiber_set_deadline(f, outer);
     arena_destroy(a);
 }
 
@@ -334,69 +350,118 @@ static void ask_after_holders(struct shard_server *s)
     }
 }
 
-static bool has_old_waits(struct shard_server *s)
+struct newest {
+    uint64_t since_ns;
+};
+
+static void see_since(void *ctx, const struct lock_wait_item *w, const struct lock_owner *holder)
 {
-    struct edges e = {0};
-    collect_own(s, SHARD_DEADLOCK_MS, &e);
-    mem_free(e.items);
-    return e.count != 0;
+    struct newest *n = ctx;
+    (void)holder;
+    n->since_ns = w->since_ns > n->since_ns ? w->since_ns : n->since_ns;
 }
 
+/* When the newest of the waits began that are old enough to be looked at; 0: there is none. */
+static uint64_t newest_old_wait(struct shard_server *s, uint64_t min_age_ms)
+{
+    struct newest n = {0};
+    struct replica *r, *tmp;
+    HASH_ITER(hh, s->replicas, r, tmp)
+    {
+        if (r->part != NULL) {
+            deadlock_edges(&r->part->locks, loop_now_ns(s->loop), ms_to_ns(min_age_ms), see_since,
+                           &n);
+        }
+    }
+    return n.since_ns;
+}
+
+/* *out_found: there was a deadlock. */
+static struct status *search_once(struct fiber *f, struct shard_server *s, bool *out_found)
+{
+    struct edges before = {0}, now = {0};
+    struct edge victim;
+    struct status *st = collect_all(f, s, &before);
+    if (st == NULL) {
+        st = collect_all(f, s, &now);
+    }
+    ask_after_holders(s);
+    edges_sort(&before);
+    edges_sort(&now);
+    keep_common(&now, &before);
+    keep_cyclic(&now);
+    *out_found = st == NULL && find_victim(&now, &victim);
+    mem_free(before.items);
+    mem_free(now.items);
+    if (*out_found) {
+        kill_wait(f, s, &victim);
+    }
+    return st;
+}
+
+/* While there are old waits. Those that have been looked at are looked at ever more rarely: what
+ * closes a cycle later is a new wait. */
 static void search(struct fiber *f, struct shard_server *s, void *arg)
 {
     (void)arg;
-    uint64_t pause_ms = SHARD_DEADLOCK_MS;
-    while (!s->is_stopping && has_old_waits(s)) {
-        struct edges before = {0}, now = {0};
-        struct edge victim;
-        struct status *st = collect_all(f, s, &before);
-        if (st == NULL) {
-            st = collect_all(f, s, &now);
-        }
-        ask_after_holders(s);
-        edges_sort(&before);
-        edges_sort(&now);
-        keep_common(&now, &before);
-        keep_cyclic(&now);
-        bool found = st == NULL && find_victim(&now, &victim);
-        mem_free(before.items);
-        mem_free(now.items);
-        if (found) {
-            kill_wait(f, s, &victim);
-            pause_ms = SHARD_DEADLOCK_MS;
-        }
-        /* A wait that is no deadlock may last: look again ever more rarely. */
-        if (st == NULL) {
-            st = fiber_sleep(f, ms_to_ns(pause_ms));
-        }
-        pause_ms = pause_ms < 1000 ? pause_ms + pause_ms / 2 : 1000;
-        if (status_consume(st)) {
+    uint64_t pause_ms = SHARD_DEADLOCK_MS, due_ns = 0;
+    struct status *st = NULL;
+    while (st == NULL && !s->is_stopping) {
+        uint64_t newest = newest_old_wait(s, SHARD_DEADLOCK_MS), now = loop_clock_ns(s->loop);
+        if (newest == 0 && !s->is_search_asked) {
             break;
         }
-    }
-    s->is_searching = false;
-    if (!s->is_stopping) {
-        struct edges e = {0};
-        collect_own(s, 0, &e);
-        if (e.count != 0) {
-            waits_begun(s);
+        bool found = false;
+        if (s->is_search_asked || newest > s->searched_to_ns) {
+            pause_ms = SHARD_DEADLOCK_MS;
+            due_ns = now;
         }
-        mem_free(e.items);
+        if (now >= due_ns) {
+            s->is_search_asked = false;
+            s->searched_to_ns = newest > s->searched_to_ns ? newest : s->searched_to_ns;
+            st = search_once(f, s, &found);
+            pause_ms = found                     ? SHARD_DEADLOCK_MS
+                       : pause_ms * 3 / 2 < 1000 ? pause_ms * 3 / 2
+                                                 : 1000;
+            due_ns = loop_clock_ns(s->loop) + ms_to_ns(pause_ms);
+        }
+        if (st == NULL && !s->is_search_due) {
+            fiber_set_deadline(f, due_ns);
+            status_consume(cond_wait(f, &s->search_wake));
+            fiber_set_deadline(f, 0);
+            st = fiber_check(f);
+        }
+        s->is_search_due = false;
     }
+    status_free(st);
+    s->is_searching = false;
+    if (!s->is_stopping && newest_old_wait(s, 0) != 0) {
+        waits_begun(s);
+    }
+}
+
+static void search_now(struct shard_server *s)
+{
+    if (s->is_stopping) {
+        return;
+    }
+    s->is_search_due = true;
+    if (s->is_searching) {
+        cond_signal(&s->search_wake);
+        return;
+    }
+    s->is_searching = true;
+    server_spawn(s, search, NULL);
 }
 
 static void waits_fire(struct timer *t)
 {
-    struct shard_server *s = CONTAINER_OF(t, struct shard_server, waits_timer);
-    if (!s->is_searching && !s->is_stopping) {
-        s->is_searching = true;
-        server_spawn(s, search, NULL);
-    }
+    search_now(CONTAINER_OF(t, struct shard_server, waits_timer));
 }
 
 void waits_begun(struct shard_server *s)
 {
-    if (!s->is_searching && !s->is_stopping && !timer_is_armed(&s->waits_timer)) {
+    if (!s->is_stopping && !timer_is_armed(&s->waits_timer)) {
         s->waits_timer.fire = waits_fire;
         timer_start(s->loop, &s->waits_timer, ms_to_ns(SHARD_DEADLOCK_MS + 5));
     }

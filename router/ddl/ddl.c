@@ -704,7 +704,8 @@ struct status *ddl_execute(struct fiber *f, struct exec *x, const struct parsed 
         st = run(&d, parsed_node(p, i));
         arena_on_free(d.a, release_catalog, d.catalog);
         x->env.catalog = given;
-        if (st == NULL || st->code != STATUS_CONFLICT || d.has_rows) {
+        if (st == NULL || st->code != STATUS_CONFLICT || d.has_rows ||
+            strcmp(st->sqlstate, "40P01") == 0) { /* ends only when this one's locks go */
             break;
         }
         schema_rollback_to(d.schema, mark);

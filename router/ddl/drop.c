@@ -575,6 +575,12 @@ struct status *ddl_truncate(struct ddl *d, const PgQuery__TruncateStmt *s)
         TRY(add_truncated(&x, t));
     }
     TRY(add_referrers(d, &x, s->behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE));
+    for (int i = 0; i < x.count; i++) {
+        const Sherd__V1__TableDesc *t = x.tables[i];
+        if (t->changing_job != 0 && !schema_owns(d->schema, t->id)) {
+            return schema_wait_for_job(d->f, d->schema, t->changing_job);
+        }
+    }
     d->has_rows = true;
     for (int i = 0; i < x.count; i++) {
         TRY(delete_all_rows(d, x.tables[i], d->x->txn));

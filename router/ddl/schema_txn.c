@@ -4,6 +4,7 @@
 #include "analyze/analyze.h"
 #include "ddl.h"
 #include "router_internal.h"
+#include "schema_waits.h"
 
 #include "base/buggify.h"
 #include "base/check.h"
@@ -13,7 +14,6 @@
 
 #include "sherd/v1/shard.pb-c.h"
 
-#define LOCK_WAIT_MS 60000 /* without lock_timeout */
 #define POLL_MS 5
 #define DECIDE_PATIENCE_MS 20000
 
@@ -129,6 +129,11 @@ static void schema_free(struct schema_txn *s)
 struct txn *schema_of_txn(const struct schema_txn *s)
 {
     return s->txn;
+}
+
+uint64_t schema_job(const struct schema_txn *s)
+{
+    return s->held.job_id;
 }
 
 /* ---- the overlay ---- */
@@ -444,24 +449,19 @@ static struct status *job_put(struct fiber *f, struct schema_txn *s, struct chan
 
 /* ---- locks ---- */
 
-static struct status *lock_busy(void)
-{
-    return status_hint(status_sql(UNAVAILABLE, "55P03", "canceling statement due to lock timeout"),
-                       "Another schema change has the table; see pg_catalog.sherd_jobs.");
-}
-
 struct status *schema_wait_for_job(struct fiber *f, struct schema_txn *s, uint64_t job_id)
 {
-    uint64_t patience = s->lock_timeout_ms != 0 ? s->lock_timeout_ms : LOCK_WAIT_MS;
-    uint64_t give_up = loop_clock_ns(s->router->loop) + ms_to_ns(patience);
+    struct schema_wait w;
     struct slice key = key8(s, "job/", job_id), value;
     uint64_t revision;
-    while (meta_get(s->router->meta, key, &value, &revision)) {
-        if (loop_clock_ns(s->router->loop) >= give_up) {
-            return lock_busy();
-        }
-        TRY(fiber_sleep(f, ms_to_ns(POLL_MS)));
+    struct status *st = NULL;
+    schema_wait_begin(&w, s->router, s->txn, s->lock_timeout_ms);
+    w.jobs[w.njobs++] = job_id;
+    while (st == NULL && meta_get(s->router->meta, key, &value, &revision)) {
+        st = schema_wait_pause(f, &w, POLL_MS);
     }
+    schema_wait_end(&w);
+    TRY(st);
     return status_new(CONFLICT, "the schema was changed by another session");
 }
 

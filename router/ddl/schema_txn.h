@@ -48,6 +48,8 @@ Sherd__V1__SequenceState *schema_sequence(struct schema_txn *s, uint64_t id);
 
 /* ---- for ddl/ ---- */
 
+/* The SCHEMA job of its locks; 0: none yet. */
+uint64_t schema_job(const struct schema_txn *s);
 struct txn *schema_of_txn(const struct schema_txn *s);
 /* Locked by this transaction or made in it: its version is not raised again. */
 bool schema_owns(const struct schema_txn *s, uint32_t table_id);
@@ -61,7 +63,7 @@ struct status *schema_add(struct fiber *f, struct schema_txn *s,
 struct status *schema_lock_schema(struct fiber *f, struct schema_txn *s, uint32_t schema_id,
                                   const char *what) STATUS_MUST_CHECK;
 /* Until the job is gone. CONFLICT then: what was planned rests on an old catalog. 55P03 when it
- * takes too long. */
+ * takes too long, 40P01 for the victim of a deadlock. */
 struct status *schema_wait_for_job(struct fiber *f, struct schema_txn *s,
                                    uint64_t job_id) STATUS_MUST_CHECK;
 /* After the commit the keys of the indexes [from, to) go; all of the table, for ever. */

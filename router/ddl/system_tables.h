@@ -510,7 +510,7 @@
       C(is_trigger_deletable, VARCHAR) C(is_trigger_insertable_into, VARCHAR)) \
     T(pg_catalog, sherd_lock_waits, 13903, 'v', sherd_lock_waits, \
       C(shard_id, INT8) C(wait, INT8) C(waiter, TEXT) C(holder, TEXT) C(waiter_pid, INT4) \
-      C(holder_pid, INT4)) \
+      C(holder_pid, INT4) C(job_id, INT8)) \
     T(pg_catalog, sherd_nodes, 13900, 'v', sherd_nodes, \
       C(node_id, INT8) C(host, TEXT) C(port, INT4) C(sql_port, INT4) C(locality, TEXT) \
       C(state, TEXT) C(is_metadata, BOOL) C(is_shard, BOOL) C(is_router, BOOL) \

@@ -19,6 +19,12 @@ struct copy_target {
     struct plan plan; /* what run_create() needs */
 };
 
+int copy_changing_jobs(const struct copy_target *t, uint64_t *out)
+{
+    *out = t->table->changing_job;
+    return *out != 0;
+}
+
 static struct status *one_byte(struct analyzer *z, const PgQuery__DefElem *d, const char *text,
                                const char *what, char *out)
 {

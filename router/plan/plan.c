@@ -264,6 +264,18 @@ bool plan_is_same(const struct plan *p, const struct catalog *c)
     return p->inner == NULL || plan_is_same(p->inner, c);
 }
 
+int plan_changing_jobs(const struct plan *p, const struct catalog *c, uint64_t *out, int cap)
+{
+    int n = 0;
+    for (int i = 0; i < p->ndeps && n < cap; i++) {
+        const Sherd__V1__TableDesc *t = catalog_table_by_id(c, p->deps[i].id);
+        if (t != NULL && t->changing_job != 0) {
+            out[n++] = t->changing_job;
+        }
+    }
+    return p->inner != NULL ? n + plan_changing_jobs(p->inner, c, out + n, cap - n) : n;
+}
+
 const char *plan_changed_after(const struct plan *p, uint64_t timestamp)
 {
     for (int i = 0; i < p->ndeps; i++) {

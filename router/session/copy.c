@@ -9,6 +9,9 @@
  */
 #include "session_internal.h"
 
+#include "../ddl/schema_txn.h"
+#include "../ddl/schema_waits.h"
+
 #include "base/check.h"
 #include "base/mem.h"
 
@@ -564,6 +567,43 @@ static void copy_close(struct copy_run *x)
     catalog_unref(x->catalog);
 }
 
+/* The changes of others that have its tables. */
+static int changing_jobs(const struct copy_run *x, uint64_t *out)
+{
+    struct session *s = x->s;
+    int n = x->query != NULL ? plan_changing_jobs(x->query, x->catalog, out, SCHEMA_WAIT_JOBS_MAX)
+                             : copy_changing_jobs(x->target, out);
+    int kept = 0;
+    for (int i = 0; i < n; i++) {
+        bool is_own = s->schema != NULL && out[i] == schema_job(s->schema);
+        if (!is_own && schema_job_locks(s->router, out[i])) {
+            out[kept++] = out[i];
+        }
+    }
+    return kept;
+}
+
+/* Opened on a catalog as new as the call, when nobody is changing its tables: once begun it cannot
+ * be planned again. x is open afterwards, also on error. */
+static struct status *copy_wait(struct fiber *f, struct session *s, struct parsed *p, int i,
+                                struct copy_run *x)
+{
+    struct schema_wait w;
+    struct status *st = meta_refresh(f, s->router->meta);
+    struct status *opened = copy_open(f, s, p, i, x);
+    st = st == NULL ? opened : (status_free(opened), st);
+    schema_wait_begin(&w, s->router, s->txn, settings_ms(s, "lock_timeout"));
+    w.session = s->id;
+    while (st == NULL && (w.njobs = changing_jobs(x, w.jobs)) > 0) {
+        copy_close(x);
+        st = schema_wait_pause(f, &w, 10);
+        opened = copy_open(f, s, p, i, x);
+        st = st == NULL ? opened : (status_free(opened), st);
+    }
+    schema_wait_end(&w);
+    return st;
+}
+
 static struct status *copy_begin(struct fiber *f, struct copy_run *x)
 {
     struct session *s = x->s;
@@ -663,13 +703,8 @@ struct status *copy_statement(struct fiber *f, struct session *s, struct parsed 
     struct copy_run x;
     uint64_t rows = 0;
     char tag[64];
-    struct status *st = copy_open(f, s, p, i, &x);
-    bool is_again;
-    TRY_GOTO(session_catch_up(f, s, st, &is_again), out);
-    if (is_again) {
-        copy_close(&x);
-        TRY_GOTO(copy_open(f, s, p, i, &x), out);
-    }
+    struct status *st = NULL;
+    TRY_GOTO(copy_wait(f, s, p, i, &x), out);
     if (x.spec.is_from) {
         TRY_GOTO(copy_from_tries(f, &x, parsed_text(p, i), sink), out);
         rows = x.exec.rows_affected;

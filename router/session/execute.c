@@ -10,6 +10,7 @@
 #include "session_internal.h"
 
 #include "../ddl/schema_txn.h"
+#include "../ddl/schema_waits.h"
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -21,8 +22,6 @@
 #include <strings.h>
 
 #define RETRIES_MAX 30
-#define SCHEMA_WAIT_MS                                                                             \
-    60000 /* how long a statement waits for a schema change that keeps its table */
 
 struct status *send_text_row(struct fiber *f, struct sink *sink, const char *column,
                              const char *value)
@@ -213,8 +212,9 @@ static struct status *attempt(struct fiber *f, struct run *x, struct catalog *c,
 
 static bool may_retry(struct session *s, const struct run *x, const struct status *st)
 {
-    return !x->has_sent && (st->code == STATUS_CONFLICT || st->code == STATUS_MOVED) &&
-           settings_values(s)->auto_retry;
+    return !x->has_sent &&
+           (st->code == STATUS_MOVED || /* it has not begun */
+            (st->code == STATUS_CONFLICT && settings_values(s)->auto_retry));
 }
 
 /* A shard has turned the plan away (fence): its table is being changed. Waits until the catalog has
@@ -222,20 +222,23 @@ static bool may_retry(struct session *s, const struct run *x, const struct statu
 static struct status *wait_newer_catalog(struct fiber *f, struct session *s,
                                          const struct plan *plan)
 {
-    for (uint64_t waited = 0, step = 1; waited < SCHEMA_WAIT_MS;
-         waited += step, step = step < 50 ? step * 2 : step) {
-        TRY(meta_refresh(f, s->router->meta));
+    struct schema_wait w;
+    struct status *st = NULL;
+    bool is_same = true;
+    schema_wait_begin(&w, s->router, s->txn, settings_ms(s, "lock_timeout"));
+    w.session = s->id;
+    for (uint64_t step = 1; st == NULL && is_same; step = step < 50 ? step * 2 : step) {
+        st = meta_refresh(f, s->router->meta);
         struct catalog *c = session_catalog(s);
-        bool is_same = plan_is_same(plan, c);
+        is_same = plan_is_same(plan, c);
+        w.njobs = plan_changing_jobs(plan, c, w.jobs, SCHEMA_WAIT_JOBS_MAX);
         catalog_unref(c);
-        if (!is_same) {
-            return NULL;
+        if (st == NULL && is_same) {
+            st = schema_wait_pause(f, &w, step);
         }
-        TRY(fiber_sleep(f, ms_to_ns(step)));
     }
-    return status_hint(status_sql(UNAVAILABLE, "55P03", "a schema change keeps the table busy"),
-                       "Try again when it has ended; if its server was stopped, any ALTER TABLE of "
-                       "the table ends it.");
+    schema_wait_end(&w);
+    return st;
 }
 
 /* Attempts until one succeeds or the client has to hear of it. *out_replan: it has not run, the
@@ -661,6 +664,13 @@ struct status *execute_leave(struct fiber *f, struct session *s, struct status *
     s->running = NULL;
     s->sink = NULL;
     fiber_set_deadline(f, s->outer_deadline);
+    if (status_is(st,
+                  STATUS_MOVED)) { /* too late to plan it again: rows of it were sent or taken */
+        status_free(st);
+        return status_hint(status_new(CONFLICT, "could not serialize access: a table was changed "
+                                                "while the statement ran"),
+                           "The transaction might succeed if retried.");
+    }
     if (status_is(st, STATUS_TIMEOUT) &&
         strcmp(st->sqlstate, "57014") == 0) { /* lock_timeout is 55P03 */
         status_free(st);

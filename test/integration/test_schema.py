@@ -15,6 +15,8 @@ import psycopg2
 from cluster import Cluster, query
 
 failures = []
+# 200 ms to find it, and what a busy machine needs to tell it.
+DEADLOCK_SECONDS = 2
 
 
 def check(what, is_ok, detail=""):
@@ -40,6 +42,18 @@ def wait_for(what, fn, seconds=40):
             return False
         time.sleep(0.02)
     return True
+
+
+def waits(conn):
+    """Who waits for a schema change, in all routers."""
+    return query(conn, "SELECT count(*) FROM sherd_lock_waits WHERE shard_id IS NULL")[0][0]
+
+
+def copy(conn, sql, data=""):
+    out = io.StringIO(data) if "FROM" in sql else io.StringIO()
+    with conn.cursor() as cur:
+        cur.copy_expert(sql, out)
+    return out.getvalue()
 
 
 def index_equals_table(conn, table, column, where="true"):
@@ -145,7 +159,7 @@ def locked(c):
             ("change", "ALTER TABLE busy ADD COLUMN x" + end.lower() + " int", 3))]
         for t in threads:
             t.start()
-        time.sleep(0.5)
+        wait_for("others wait", lambda: done or waits(b) == 3)
         check("others wait", not done, str(done))
         at = time.monotonic()
         query(a, end)
@@ -171,8 +185,102 @@ def locked(c):
     query(a, "BEGIN")
     query(a, "ALTER TABLE busy ADD COLUMN y int")
     query(b, "SET lock_timeout = '300ms'")
-    check("lock_timeout", state_of(lambda: query(b, "ALTER TABLE busy ADD COLUMN z int")) == "55P03")
-    query(a, "ROLLBACK")
+    for sql in ("ALTER TABLE busy ADD COLUMN z int", "SELECT * FROM busy", "UPDATE busy SET v = 0"):
+        check(f"lock_timeout of {sql}", state_of(lambda s=sql: query(b, s)) == "55P03")
+    query(b, "SET sherd.auto_retry = off")
+    for sql in ("TRUNCATE busy", "SELECT * FROM busy"):
+        check(f"lock_timeout of {sql}", state_of(lambda s=sql: query(b, s)) == "55P03")
+    for sql in ("COPY busy TO STDOUT", "COPY busy (id) FROM STDIN"):
+        check(f"lock_timeout of {sql}", state_of(lambda s=sql: copy(b, s, "900\n")) == "55P03")
+    query(b, "SET lock_timeout = 0")
+    done = {}
+    t = threading.Thread(target=lambda: done.update(rows=copy(b, "COPY busy (id) FROM STDIN", "900\n901\n")))
+    t.start()
+    wait_for("COPY waits", lambda: waits(a) == 1)
+    query(a, "COMMIT")
+    t.join(30)
+    check("COPY goes on", query(b, "SELECT count(*) FROM busy WHERE id >= 900 AND y IS NULL") == [(2,)])
+    check("COPY TO", len(copy(b, "COPY busy TO STDOUT").splitlines()) == 52)
+    check("nobody waits any more", waits(a) == 0)
+
+
+# What two transactions do first and then, on which nodes; the second pair closes a cycle.
+DEADLOCKS = [
+    ("a row and a table", 1, 2, "ALTER TABLE d1 ADD COLUMN n int", "UPDATE d2 SET v = 1 WHERE id = 1",
+     "UPDATE d2 SET v = 2 WHERE id = 1", "SELECT * FROM d1"),
+    ("a table for a reader and a row", 2, 1, "ALTER TABLE d1 ADD COLUMN n int", "SELECT * FROM d2 WHERE id = 1 FOR UPDATE",
+     "DELETE FROM d2", "INSERT INTO d1 VALUES (7, 7)"),
+    ("two tables, by reading", 1, 3, "ALTER TABLE d1 ADD COLUMN n int", "ALTER TABLE d2 ADD COLUMN n int",
+     "SELECT * FROM d2", "SELECT * FROM d1"),
+    ("two tables, by changing", 3, 2, "ALTER TABLE d1 ADD COLUMN n int", "ALTER TABLE d2 ADD COLUMN n int",
+     "DROP TABLE d2", "TRUNCATE d1"),
+    ("two tables, one router", 2, 2, "CREATE INDEX ON d1 (v)", "DROP TABLE d2", "SELECT * FROM d2", "ALTER TABLE d1 DROP COLUMN v"),
+]
+
+
+def deadlocks(c):
+    """Transactions that wait for each other's tables, or tables and rows: one gets 40P01 soon, the other goes on."""
+    a = c.connect(1)
+    for i in (1, 2):
+        query(a, f"CREATE TABLE d{i} (id int PRIMARY KEY, v int)")
+        query(a, f"INSERT INTO d{i} VALUES (1, 0)")
+    # Somebody who waits long for something else makes nobody wait longer.
+    query(a, "CREATE TABLE held (id int)")
+    holder, waiter = c.connect(1), c.connect(1)
+    query(holder, "BEGIN")
+    query(holder, "ALTER TABLE held ADD COLUMN n int")
+    long = threading.Thread(target=query, args=(waiter, "SELECT * FROM held"))
+    long.start()
+    wait_for("the long wait", lambda: waits(a) == 1)
+    took = []
+    for level in ("SERIALIZABLE", "READ COMMITTED"):
+        for what, n1, n2, first1, first2, then1, then2 in DEADLOCKS:
+            pair = [(c.connect(n1), first1, then1), (c.connect(n2), first2, then2)]
+            for conn, first, _ in pair:
+                query(conn, f"BEGIN ISOLATION LEVEL {level}")
+                query(conn, first)
+            ends = {}
+
+            def run(i):
+                conn, _, then = pair[i]
+                begin = time.monotonic()
+                state = state_of(lambda: query(conn, then))
+                ends[i] = (state, time.monotonic() - begin)
+                query(conn, "ROLLBACK")
+            threads = [threading.Thread(target=run, args=(i,)) for i in (0, 1)]
+            threads[0].start()
+            wait_for(f"{what}: the first waits", lambda: query(a, "SELECT count(*) FROM sherd_lock_waits")[0][0] >= 2)
+            threads[1].start()
+            for t in threads:
+                t.join(90)
+            states = sorted(str(s) for s, _ in ends.values())
+            check(f"{what} ({level}): one victim", states == ["40P01", "None"], str(ends))
+            if "40P01" in states:
+                at = ends[1][1]
+                took.append(at)
+                check(f"{what} ({level}): soon", at < DEADLOCK_SECONDS, f"{at:.3f}")
+    # Waiting for another's table beside one's own in the same statement is no deadlock.
+    x, y = c.connect(1), c.connect(2)
+    query(x, "BEGIN")
+    query(x, "ALTER TABLE d1 ADD COLUMN n int")
+    query(y, "BEGIN")
+    query(y, "ALTER TABLE d2 ADD COLUMN n int")
+    ended = {}
+    t = threading.Thread(target=lambda: ended.update(state=state_of(lambda: query(x, "SELECT * FROM d1, d2"))))
+    t.start()
+    wait_for("it waits for the other", lambda: waits(a) == 2)
+    time.sleep(0.3)  # longer than a search takes
+    check("no deadlock with itself", not ended, str(ended))
+    query(y, "ROLLBACK")
+    t.join(30)
+    check("it goes on", ended == {"state": None}, str(ended))
+    query(x, "ROLLBACK")
+    query(holder, "ROLLBACK")
+    long.join(30)
+    check("nobody waits any more", waits(a) == 0)
+    for i in (1, 2):
+        check("as before", query(a, f"SELECT * FROM d{i}") == [(1, 0)])
+    print(f"  victims after {min(took):.3f} to {max(took):.3f} s", flush=True)
 
 
 class Writer(threading.Thread):
@@ -422,7 +530,7 @@ def main():
     ap.add_argument("--no-restart", action="store_true", help="the server that died stays down: the others go on")
     args = ap.parse_args()
     with Cluster() as c:
-        for test in (atomic, large, locked, savepoints, news, beside_writers):
+        for test in (atomic, large, locked, deadlocks, savepoints, news, beside_writers):
             if args.only in (None, test.__name__):
                 begin = time.monotonic()
                 test(c)

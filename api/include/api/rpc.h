@@ -54,7 +54,8 @@ struct rpc_node;
     X(SHARD_CLOSE, 40, close_request, close_reply)                                                 \
     X(SHARD_LOOKUP, 41, query_request, outcome_reply)                                              \
     X(COORDINATOR_OUTCOME, 50, coordinator_query, outcome_reply)                                   \
-    X(COORDINATOR_STATUS, 51, coordinator_query, outcome_reply)
+    X(COORDINATOR_STATUS, 51, coordinator_query, outcome_reply)                                    \
+    X(COORDINATOR_WAITS, 52, waits_request, waits_reply)
 
 enum rpc_method {
 #define X(name, number, request, reply) RPC_##name = number,

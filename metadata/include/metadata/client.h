@@ -134,6 +134,11 @@ void shard_map_scan(struct meta_client *c, struct slice start, struct slice end,
 void shard_map_leader(struct meta_client *c, uint64_t shard_id, uint64_t node_id);
 bool node_address(struct meta_client *c, uint64_t node_id,
                   Sherd__V1__NodeAddress *out); /* strings borrowed until the next park */
+/* The nodes that have a replica of some shard; those that are routers. At most cap; returns how
+ * many. */
+#define NODE_LIST_MAX 256
+size_t shard_map_nodes(struct meta_client *c, uint64_t *out, size_t cap);
+size_t router_nodes(struct meta_client *c, uint64_t *out, size_t cap);
 
 /* Keys of the space above: appended to an empty buf. */
 void meta_key(struct buf *out, const char *prefix, uint64_t id, int id_bytes); /* "table/", id, 4 */

@@ -83,6 +83,8 @@ void plan_unref(struct plan *p);
 bool plan_is_valid(const struct plan *p, const struct catalog *c);
 /* What it depends on is the same there. */
 bool plan_is_same(const struct plan *p, const struct catalog *c);
+/* The SCHEMA jobs that have tables it depends on, `cap` at most; returns how many. */
+int plan_changing_jobs(const struct plan *p, const struct catalog *c, uint64_t *out, int cap);
 /* Name of a table that took its present form after that timestamp; NULL: none. Lives as long as p.
  */
 const char *plan_changed_after(const struct plan *p, uint64_t timestamp);
@@ -128,6 +130,8 @@ struct status *plan_copy(struct fiber *f, const struct plan_env *env, const stru
                          struct arena *a, struct copy_spec *out_spec,
                          struct copy_target **out_target,
                          struct plan **out_query) STATUS_MUST_CHECK;
+/* The SCHEMA job that has the target's table: at most one. */
+int copy_changing_jobs(const struct copy_target *t, uint64_t *out);
 /* Inserts rows (datums by copy_spec.cols, typed): defaults, checks, indexes, foreign keys as INSERT
  * does. */
 struct status *copy_insert(struct fiber *f, struct copy_target *t, struct exec *x,

@@ -674,14 +674,44 @@ static void lock_backward(struct fiber *f, struct world_node *n)
     lock_two(f, n, 3, "x", 2, "a");
 }
 
-static void a_deadlock_across_shards_has_one_victim_soon(void **state)
+/* Two locks of one key, the second of which waits until the first has been held for eight
+ * seconds. */
+static void hold_long(struct fiber *f, struct world_node *n)
 {
-    (void)state;
+    uint64_t ts = 0;
+    world_ok(meta_timestamp(f, n->client, &ts), __FILE__, __LINE__);
+    struct ctxn a;
+    ctxn_init(&a, 2, ++txn_counter, ts, n->id);
+    a.id.incarnation = n->id;
+    world_ok(ctxn_write(f, n, &a, '=', "b", "1", false, NULL), __FILE__, __LINE__);
+    if (n->id == 1) {
+        world_ok(fiber_sleep(f, 8 * SECOND), __FILE__, __LINE__);
+    }
+    struct arena *ar = arena_create(0);
+    Sherd__V1__RollbackRequest q = SHERD__V1__ROLLBACK_REQUEST__INIT;
+    q.shard_id = a.shard;
+    q.txn = &a.id;
+    q.handle = &a.handle;
+    q.all = true;
+    void *r;
+    world_ok(call(f, n, RPC_SHARD_ROLLBACK, &q, ar, &r), __FILE__, __LINE__);
+    arena_destroy(ar);
+}
+
+/* is_beside: somebody has waited for seconds for something else, which is no deadlock. */
+static void deadlock_across_shards(bool is_beside)
+{
     start(5, 3);
     deadlock_victims = deadlock_winners = 0;
     world_spawn(&w, 1, split_quietly);
     world_run(&w, 60 * SECOND);
     world_advance(&w, SECOND);
+    if (is_beside) {
+        world_spawn(&w, 1, hold_long);
+        world_advance(&w, SECOND);
+        world_spawn(&w, 2, hold_long);
+        world_advance(&w, 5 * SECOND);
+    }
     world_spawn(&w, 1, lock_forward);
     world_spawn(&w, 2, lock_backward);
     world_run(&w, 60 * SECOND);
@@ -689,6 +719,18 @@ static void a_deadlock_across_shards_has_one_victim_soon(void **state)
     assert_int_equal(deadlock_winners, 1);
     assert_true(deadlock_ns < 200 * MS);
     finish();
+}
+
+static void a_deadlock_across_shards_has_one_victim_soon(void **state)
+{
+    (void)state;
+    deadlock_across_shards(false);
+}
+
+static void a_deadlock_beside_a_long_wait_is_found_as_soon(void **state)
+{
+    (void)state;
+    deadlock_across_shards(true);
 }
 
 /* A killed node's loop is dropped as it is. */
@@ -708,6 +750,7 @@ int main(void)
         cmocka_unit_test(orphaned_transactions_are_decided),
         cmocka_unit_test(a_fenced_router_is_refused_and_forgotten),
         cmocka_unit_test(a_deadlock_across_shards_has_one_victim_soon),
+        cmocka_unit_test(a_deadlock_beside_a_long_wait_is_found_as_soon),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
