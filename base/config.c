@@ -90,6 +90,7 @@ static const struct conf_key sql_keys[] = {
     UINT32("connections_max", sql_connections_max, 1, 100000),
     UINT32("statement_mb", statement_mb, 1, 1024),
     UINT32("workspace_mb", workspace_mb, 1, 65536),
+    UINT32("transaction_locks", transaction_locks, 100, 100000000),
     STRING("auth", auth, 16),
     END,
 };
@@ -198,6 +199,7 @@ static struct config *config_new(void)
     cfg->write_buffer_mb = 16;
     cfg->statement_mb = 16;
     cfg->workspace_mb = 256;
+    cfg->transaction_locks = 2000000;
     return cfg;
 }
 

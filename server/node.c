@@ -391,7 +391,8 @@ struct status *node_start(struct fiber *f, struct node *n)
                                          .meta = n->meta,
                                          .node_id = n->identity.node_id,
                                          .gc_ttl_s = c->gc_ttl_s,
-                                         .workspace_max_bytes = (size_t)c->workspace_mb << 20};
+                                         .workspace_max_bytes = (size_t)c->workspace_mb << 20,
+                                         .locks_max = c->transaction_locks};
         TRY(shard_server_start(f, &o, &n->shards));
     }
     TRY(enter(f, n));

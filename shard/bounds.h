@@ -9,8 +9,8 @@ enum {
     SHARD_ROW_KEPT = 1024, /* rows up to this size are kept with their lock for the commit */
     SHARD_WORKSPACE_BYTES = 64 * 1024 * 1024,
     SHARD_LOCKS_MAX =
-        2000000,              /* locks of one transaction at one shard: 53200 beyond. Writes meet
-                               * the workspace's bytes first; pgbench -i -s 10 is just below both */
+        2000000,              /* unless set (sql.transaction_locks). Writes meet the workspace's
+                               * bytes first; pgbench -i -s 10 is just below both */
     SHARD_SPANS_MAX = 100000, /* read spans of one; beyond, they are joined into one */
     SHARD_PARTICIPANTS_MAX = 4096,
     SHARD_READ_ROWS = 1024, /* rows of a page when the request does not say */

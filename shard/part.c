@@ -479,11 +479,11 @@ struct status *part_lock(struct fiber *f, struct part *p, struct work *w, uint64
         w->state == WORK_GONE) { /* since the caller's last park: it would keep the lock for ever */
         return p->is_dead ? p->env->not_leader(p->env->ctx) : part_gone();
     }
-    if (w->owner.hold_count >= SHARD_LOCKS_MAX) {
-        return status_hint(status_sql(LIMIT, "53200",
-                                      "transaction holds more than %d locks in one shard",
-                                      SHARD_LOCKS_MAX),
-                           "Change or lock fewer rows in one transaction.");
+    size_t most = p->env->locks_max != 0 ? p->env->locks_max : SHARD_LOCKS_MAX;
+    if (w->owner.hold_count >= most && lock_hold_of(&p->locks, &w->owner, key) == NULL) {
+        return status_hint(
+            status_sql(LIMIT, "53200", "transaction holds more than %zu locks in one shard", most),
+            "Change or lock fewer rows in one transaction, or raise sql.transaction_locks.");
     }
     struct lock_hold *h = lock_try(&p->locks, &w->owner, key, mode);
     if (h == NULL) {

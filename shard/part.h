@@ -41,6 +41,7 @@ struct part_env {
     void *ctx;
     uint64_t shard_id;
     size_t workspace_max;
+    size_t locks_max;
     struct part_gauges *gauges; /* of the node; NULL: not counted */
 };
 

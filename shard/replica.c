@@ -235,7 +235,8 @@ struct status *replica_open(struct fiber *f, struct shard_server *s, uint64_t sh
                                .ctx = r,
                                .shard_id = shard_id,
                                .gauges = &s->gauges,
-                               .workspace_max = s->o.workspace_max_bytes};
+                               .workspace_max = s->o.workspace_max_bytes,
+                               .locks_max = s->o.locks_max};
     st = state_load(s->o.state, shard_id, &r->state);
     if (st == NULL) {
         r->named_epoch = r->state->epoch;

@@ -72,6 +72,10 @@ class Cluster:
     def start(self, node):
         self.cli("local", "start", str(node), "--dir", self.dir)
 
+    def pid(self, node):
+        with open(os.path.join(self.dir, f"node{node}", "pid")) as f:
+            return int(f.read().split()[0])
+
     def sql_port(self, node):
         return self.port + 10 * (node - 1)
 

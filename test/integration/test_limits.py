@@ -12,6 +12,7 @@ import grpc
 import psycopg2
 
 from cluster import Cluster, query
+from server import Server
 from test_replay import check, expect, metric
 from wire import Lost, Wire, fields
 
@@ -146,11 +147,35 @@ def over_grpc(c):
     client.call(SQL + "CloseSession", session=b)
     until_free(c, 5, "after the sessions were closed")
     # A silent session with an open transaction ends by its timeout, and its locks with it.
-    s = session(idle_in_transaction_session_timeout="300ms")
-    run(s, "BEGIN; UPDATE t SET v = 0 WHERE id = 3")
-    until_held(c)
-    until_free(c, 5, "after the idle timeout of a gRPC session")
-    fails("08003", s, "SELECT 1")
+    for setting in ("idle_in_transaction_session_timeout", "transaction_timeout"):
+        s = session(**{setting: "300ms"})
+        run(s, "BEGIN; UPDATE t SET v = 0 WHERE id = 3")
+        until_held(c)
+        until_free(c, 5, f"after the {setting} of a gRPC session")
+        fails("08003", s, "SELECT 1")
+    # A transaction that is at work when its time is over; outside of one the idle timeout of transactions is none.
+    s = session(transaction_timeout="400ms", idle_in_transaction_session_timeout="100ms")
+    fails("25P04", s, "SELECT pg_sleep(10)")
+    time.sleep(0.3)
+    run(s, "SELECT 1")
+    begin = time.monotonic()
+    fails("25P04", s, "BEGIN; UPDATE t SET v = 0 WHERE id = 3; SELECT pg_sleep(10)")
+    if time.monotonic() - begin > 3:
+        raise RuntimeError("transaction_timeout over gRPC came late")
+    until_free(c, 5, "after the transaction timeout of a gRPC session")
+    s = session(idle_session_timeout="200ms")
+    run(s, "SELECT 1")
+    end = time.monotonic() + 5
+    while True:
+        time.sleep(0.4)  # a call would end its silence
+        try:
+            run(s, "SELECT 1")
+        except grpc.RpcError as e:
+            check(client.error_of(e).sqlstate, "08003", "after idle_session_timeout")
+            break
+        if time.monotonic() > end:
+            raise RuntimeError("idle_session_timeout does not end a gRPC session")
+    check(query(c.connect(), "SELECT v FROM t WHERE id = 3"), [(3,)], "what the ended sessions wrote")
 
 
 def bounds(c):
@@ -167,6 +192,31 @@ def bounds(c):
     tx.rollback()
     check(query(conn, "SELECT count(*) FROM t"), [(100,)], "rows")
     until_free(c, 10, "after a transaction beyond its bounds")
+
+
+def locks(_):
+    """Locks of one transaction in a shard: of rows written, and of rows only locked."""
+    with Server(values={"sql.transaction_locks": 1000}).start() as s:
+        conn = s.connect()
+        query(conn, "CREATE TABLE t (id int PRIMARY KEY, v int)")
+        for i in range(4):
+            query(conn, f"INSERT INTO t SELECT g, 0 FROM generate_series({i * 500}, {i * 500 + 499}) g")
+        for sql in ("UPDATE t SET v = 1", "SELECT * FROM t FOR UPDATE", "SELECT * FROM t FOR SHARE", "DELETE FROM t",
+                    "INSERT INTO t SELECT g, 0 FROM generate_series(10000, 12000) g"):
+            e = expect("53200", lambda q=sql: query(conn, q))
+            if "1000 locks" not in e.diag.message_primary or "sql.transaction_locks" not in e.diag.message_hint:
+                raise RuntimeError(f"{sql}: {e}")
+            check(s.metric("sherd_shard_locks"), 0, f"locks after {sql}")
+        # In a block, one more than allowed; ROLLBACK TO gives back what came after the savepoint.
+        query(conn, "BEGIN")
+        query(conn, "UPDATE t SET v = 2 WHERE id < 600")
+        query(conn, "SAVEPOINT a")
+        expect("53200", lambda: query(conn, "UPDATE t SET v = 2 WHERE id >= 600"))
+        query(conn, "ROLLBACK TO a")
+        query(conn, "UPDATE t SET v = 2 WHERE id BETWEEN 600 AND 999")
+        query(conn, "COMMIT")
+        check(query(conn, "SELECT sum(v), count(*) FROM t"), [(2000, 2000)], "rows")
+        check(s.metric("sherd_shard_locks"), 0, "locks")
 
 
 def client_lost(c):
@@ -210,7 +260,7 @@ def router_lost(c):
 
 def main():
     with Cluster(3) as c:
-        for test in (statement_and_lock_timeouts, idle_timeouts, over_grpc, bounds, client_lost, router_lost):
+        for test in (statement_and_lock_timeouts, idle_timeouts, over_grpc, bounds, locks, client_lost, router_lost):
             begin = time.monotonic()
             test(c)
             print(f"{test.__name__}: ok, {time.monotonic() - begin:.1f} s", flush=True)

@@ -5,7 +5,10 @@ import sys
 import threading
 import time
 
+import psycopg2
+
 from cluster import Cluster, query
+from server import Server
 from test_replay import check, expect, fresh, metric
 
 
@@ -171,7 +174,61 @@ def leader_gone(c):
     check(query(w, "SELECT DISTINCT v FROM pair"), [(77,)], "writes go on")
 
 
+def too_old(_):
+    """Beyond gc_ttl: 72000, never rows that are no longer all there. Before that, and from then on, right answers."""
+    with Server(values={"storage.gc_ttl": "1s"}).start() as s:
+        conn = s.connect()
+        query(conn, "CREATE TABLE t (id int PRIMARY KEY, v int)")
+        query(conn, "INSERT INTO t SELECT g, 0 FROM generate_series(1, 50) g")
+        old = snapshot(conn)
+        n, end, codes = 0, time.monotonic() + 40, []
+        while not codes or codes[-1] != "72000":
+            n += 1
+            query(conn, "UPDATE t SET v = %s", (n,))
+            query(conn, f"SET sherd.as_of = '{old}'")
+            try:
+                check(query(conn, "SELECT count(*), sum(v) FROM t"), [(50, 0)], "while the history is kept")
+                codes.append(None)
+            except psycopg2.Error as e:
+                codes.append(e.pgcode)
+                if e.pgcode == "72000" and "gc_ttl" not in (e.diag.message_hint or ""):
+                    raise RuntimeError(f"no hint: {e}") from e
+            query(conn, "RESET sherd.as_of")
+            if set(codes) - {None, "72000"} or time.monotonic() > end:
+                raise RuntimeError(f"reads of an old timestamp: {codes[-5:]}")
+        # Old stays old, by every form and way of reading; what is younger can be read.
+        for value in (old, "-1h"):
+            for sql in ("SELECT count(*) FROM t", "SELECT v FROM t WHERE id = 7"):
+                query(conn, f"SET sherd.as_of = '{value}'")
+                # The table is younger than an hour, which is found first.
+                expect("72000" if value == old else "0A000", lambda q=sql: query(conn, q))
+        query(conn, "RESET sherd.as_of")
+        now = snapshot(conn)
+        query(conn, f"SET sherd.as_of = '{now}'")
+        check(query(conn, "SELECT DISTINCT v FROM t"), [(n,)], "the present")
+        # A transaction that was begun in time is not cut off while it reads.
+        query(conn, "RESET sherd.as_of")
+        tx = s.connect()
+        query(tx, "BEGIN ISOLATION LEVEL REPEATABLE READ")
+        check(query(tx, "SELECT DISTINCT v FROM t"), [(n,)], "an open snapshot")
+        gone = snapshot(conn)
+        end = time.monotonic() + 40
+        while True:
+            n += 1
+            query(conn, "UPDATE t SET v = %s", (n,))
+            try:
+                check(query(tx, "SELECT count(DISTINCT v) FROM t"), [(1,)], "an open snapshot")
+            except psycopg2.Error as e:
+                raise RuntimeError(f"an open transaction lost its history: {e}") from e
+            if time.monotonic() > end - 36:
+                break
+        query(tx, "ROLLBACK")
+        return gone
+
+
 def main():
+    too_old(None)
+    print("too_old: ok", flush=True)
     with Cluster(3) as c:
         for test in (forms, staleness, idle, leader_gone):
             test(c)

@@ -2,15 +2,21 @@
 """A transaction of several statements that meets a conflict is run again by the server when what the client has seen
 stays true, and only else is refused (40001): over the simple and the extended flow, with savepoints, sequences, now(),
 named portals, and after its shards' leader was killed."""
+import os
 import struct
 import sys
 import urllib.request
 
+import grpc
 import psycopg2
 
 from cluster import Cluster, query
 from wire import Wire
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "clients"))
+from sherd_grpc import Client  # noqa: E402
+
+SQL = "/sherd.v1.Sql/"
 SERIALIZATION_FAILURE = "40001"
 
 
@@ -267,6 +273,52 @@ def cursors(c):
     conn.rollback()
 
 
+def over_grpc(c):
+    """The same for gRPC sessions: a conflict that what was sent does not show is run again, another is told."""
+    other = fresh(c)
+    client = Client(f"127.0.0.1:{c.port + 1}")
+    session = client.call(SQL + "OpenSession", user="sherd", database="sherd").session
+    before = metric(c, "sherd_txn_replays_total"), metric(c, "sherd_txn_replays_failed_total")
+
+    def run(sql, **kw):
+        """Values of the rows, as text."""
+        out = []
+        for reply in client.call(SQL + "Execute", session=session, sql=sql, **kw):
+            out += [tuple(v.text for v in r.values) for r in reply.rows]
+        return out
+
+    run("BEGIN")
+    check(run("SELECT count(*) FROM t WHERE v > 0"), [("8",)], "count")
+    run("SAVEPOINT a; INSERT INTO t VALUES (100, 1); ROLLBACK TO a")
+    query(other, "UPDATE t SET v = v + 100 WHERE id = 5")
+    run("UPDATE t SET v = v + 1 WHERE id = $1", params=[{"text": "5"}])
+    run("COMMIT")
+    check(query(other, "SELECT v FROM t WHERE id IN (5, 100)"), [(106,)], "both updates, no row undone")
+    check(metric(c, "sherd_txn_replays_total") - before[0], 1.0, "replays")
+    # At the commit.
+    run("BEGIN")
+    check(run("SELECT v > 0 FROM t WHERE id = 1"), [("t",)], "v > 0")
+    run("UPDATE t SET v = 0 WHERE id = 2")
+    query(other, "UPDATE t SET v = 50 WHERE id = 1")
+    run("COMMIT")
+    check(metric(c, "sherd_txn_replays_total") - before[0], 2.0, "replays")
+    # What was sent comes out different; and switched off.
+    for setting in ("on", "off"):
+        run(f"SET sherd.auto_retry = {setting}")
+        run("BEGIN")
+        run("SELECT sum(v) FROM t")
+        query(other, "UPDATE t SET v = v + 100 WHERE id = 5")
+        try:
+            run("UPDATE t SET v = v + 1 WHERE id = 5")
+            raise RuntimeError("no conflict over gRPC")
+        except grpc.RpcError as e:
+            check(client.error_of(e).sqlstate, SERIALIZATION_FAILURE, "over gRPC")
+        run("ROLLBACK")
+    check(metric(c, "sherd_txn_replays_failed_total") - before[1], 1.0, "failed replays")
+    check(query(other, "SELECT v FROM t WHERE id = 5"), [(306,)], "no update of the refused")
+    client.close()
+
+
 def leader_lost():
     """The workspace dies with the leader's term; the transaction goes on with the next leader."""
     with Cluster(3) as c:
@@ -304,7 +356,7 @@ def leader_lost_in_copy():
 
 def main():
     with Cluster(1) as c:
-        for test in (same_results, other_results, switched_off, savepoints, sequences, own_effects, copies, portals, cursors):
+        for test in (same_results, other_results, switched_off, savepoints, sequences, own_effects, copies, portals, cursors, over_grpc):
             test(c)
             print(f"{test.__name__}: ok", flush=True)
     for test in (leader_lost, leader_lost_in_copy):

@@ -44,6 +44,7 @@ struct config {
     uint32_t cache_mb, write_buffer_mb;
     uint32_t statement_mb; /* largest SQL text */
     uint32_t workspace_mb; /* largest write set of a transaction */
+    uint32_t transaction_locks;
 };
 
 struct status *config_load(const char *path, struct config **out_config) STATUS_MUST_CHECK;

@@ -27,6 +27,7 @@ struct shard_server_options {
     uint64_t node_id;
     uint32_t gc_ttl_s;
     size_t workspace_max_bytes; /* 0 = 64 MB: 54000 beyond */
+    uint32_t locks_max;         /* of a transaction in a shard; 0 = 2000000: 53200 beyond */
 };
 
 /* Writes a new shard's descriptor and first Raft configuration durably: at the first start of a

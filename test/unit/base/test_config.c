@@ -57,6 +57,7 @@ static void the_documented_sample_is_accepted_and_says_the_defaults(void **state
     assert_int_equal(c->write_buffer_mb, d->write_buffer_mb);
     assert_int_equal(c->statement_mb, d->statement_mb);
     assert_int_equal(c->workspace_mb, d->workspace_mb);
+    assert_int_equal(c->transaction_locks, d->transaction_locks);
     assert_true(c->role_metadata && c->role_shard && c->role_router);
     assert_int_equal(c->peer_count, 1);
     assert_null(c->join);
@@ -75,7 +76,7 @@ static void every_key_arrives_in_its_field(void **state)
                                    "          gc_ttl: 2d, shard_max_mb: 8}\n"
                                    "raft: {heartbeat_ms: 50, election_ms: 300}\n"
                                    "sql: {connections_max: 9, statement_mb: 10, workspace_mb: 11,\n"
-                                   "      auth: scram}\n"
+                                   "      transaction_locks: 12345, auth: scram}\n"
                                    "log: {dir: l, config: lc}\n");
     assert_string_equal(c->cluster_name, "prod");
     assert_string_equal(c->join, "db1:99");
@@ -96,6 +97,7 @@ static void every_key_arrives_in_its_field(void **state)
     assert_int_equal(c->sql_connections_max, 9);
     assert_int_equal(c->statement_mb, 10);
     assert_int_equal(c->workspace_mb, 11);
+    assert_int_equal(c->transaction_locks, 12345);
     assert_string_equal(c->auth, "scram");
     assert_string_equal(c->log_dir, "l");
     assert_string_equal(c->logger, "lc");
