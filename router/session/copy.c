@@ -668,6 +668,7 @@ static struct status *copy_from_tries(struct fiber *f, struct copy_run *x, struc
 {
     struct session *s = x->s;
     TRY(session_may_write(s, "COPY FROM"));
+    TRY(portals_settle(f, s));
     TRY(session_need_txn(s, false, false));
     if (sink->copy_in == NULL) {
         return status_hint(

@@ -324,6 +324,9 @@ struct status *execute_plan(struct fiber *f, struct run *x, bool *out_replan)
     struct session *s = x->s;
     *out_replan = false;
     TRY(execute_may_write(s, x->plan));
+    if (s->portals != NULL && !plan_is_read_only(x->plan)) {
+        TRY(portals_settle(f, s));
+    }
     metric_add(s->router->m_statements, 1);
     x->now_us = session_wall_us(s);
     if (!x->is_only) {
@@ -443,6 +446,7 @@ static struct status *ddl_attempt(struct fiber *f, struct session *s, struct par
 static struct status *run_ddl(struct fiber *f, struct session *s, struct parsed *p, int i,
                               struct sink *sink, bool is_only)
 {
+    TRY(portals_settle(f, s));
     bool is_alone = is_only && !s->in_block && s->txn == NULL;
     if ((session_in_txn(s) || s->txn != NULL) && ddl_forbids_block(p, i)) {
         return forbidden_in_block(ddl_tag(p, i));

@@ -2,6 +2,10 @@
  * Portals: bound statements, run at once or read in pieces (fetch size), in which case the operator
  * tree stays open between calls, within the transaction. A replay of the transaction opens it anew
  * and reads up to where the client stands.
+ *
+ * A portal gives what was there when it was opened, also when its own transaction writes later: the
+ * rows that are left are then read into memory first (portals_settle). Not so FOR UPDATE and SHARE:
+ * their rows are locked and read when they are fetched, as PostgreSQL's are.
  */
 #include "session_internal.h"
 
@@ -44,14 +48,25 @@ static void portal_finish(struct portal *p, bool is_end)
     }
 }
 
+/* It reads only from its spool from here on. */
+static void portal_detach(struct portal *p)
+{
+    op_close(p->op);
+    p->op = NULL;
+    p->pending = NULL;
+    if (p->exec.env.catalog != NULL) {
+        catalog_unref(p->exec.env.catalog);
+        p->exec.env.catalog = NULL;
+    }
+}
+
 void portal_free(struct fiber *f, struct session *s, struct portal *p)
 {
     (void)f;
     HASH_DEL(s->portals, p);
     portal_finish(p, false);
-    if (p->exec.env.catalog != NULL) {
-        catalog_unref(p->exec.env.catalog);
-    }
+    portal_detach(p);
+    spool_deinit(&p->spool);
     plan_unref(p->plan);
     prepared_unref(p->prepared);
     arena_destroy(p->arena); /* the portal itself lies in it */
@@ -117,6 +132,7 @@ struct status *session_bind(struct fiber *f, struct session *s, struct slice por
         memcpy(x->formats, formats, sizeof(*formats) * (size_t)nformats);
     }
     x->nformats = nformats;
+    x->serial = ++s->portal_serial;
     HASH_ADD_KEYPTR(hh, s->portals, x->name, portal.len, x);
     return NULL;
 }
@@ -127,13 +143,8 @@ static struct status *portal_open(struct fiber *f, struct session *s, struct por
     TRY(session_admit(f, s));
     TRY(session_need_txn(s, false, false));
     s->block_has_query = true;
-    op_close(p->op);
-    p->op = NULL;
-    p->pending = NULL;
+    portal_detach(p);
     p->digest = (struct digest){0};
-    if (p->exec.env.catalog != NULL) {
-        catalog_unref(p->exec.env.catalog);
-    }
     struct run x = {
         .s = s, .plan = p->plan, .params = p->params, .nparams = p->nparams, .now_us = p->now_us};
     execute_init(&x, session_catalog(s), p->arena, &p->exec);
@@ -143,10 +154,30 @@ static struct status *portal_open(struct fiber *f, struct session *s, struct por
     return plan_open(f, p->plan, &p->exec, &p->op);
 }
 
-/* The next rows, at most `most`; *out NULL: that was all. They stay valid until the next call. */
-static struct status *portal_read(struct fiber *f, struct portal *p, int64_t most,
-                                  struct batch *out, bool *out_done)
+static struct datum **portal_cols(struct portal *p, const struct batch *b)
 {
+    if (p->cols == NULL) {
+        p->cols = ARENA_ARRAY(p->arena, struct datum *, b->ncols + 1);
+    }
+    return p->cols;
+}
+
+/* The next rows, at most `most`. They stay valid until the next call. */
+static struct status *next_rows(struct fiber *f, struct portal *p, int64_t most, struct batch *out,
+                                bool *out_done)
+{
+    *out_done = false;
+    if (spool_is_on(&p->spool)) {
+        *out_done = p->at == p->spool.rows;
+        if (!*out_done) {
+            int row;
+            const struct batch *b = spool_find(&p->spool, p->at, &row);
+            int64_t n = b->nrows - row < most ? b->nrows - row : most;
+            *out = execute_batch_part(b, row, (int)n, portal_cols(p, b));
+            p->at += n;
+        }
+        return NULL;
+    }
     *out_done = p->op == NULL;
     if (p->pending == NULL && p->op != NULL) {
         TRY(op_next(f, p->op, &p->pending));
@@ -159,17 +190,72 @@ static struct status *portal_read(struct fiber *f, struct portal *p, int64_t mos
     const struct batch *b = p->pending;
     int64_t n = b->nrows - p->pending_at;
     n = n < most ? n : most;
-    struct datum **cols = p->cols;
-    if (cols == NULL) {
-        cols = p->cols = ARENA_ARRAY(p->arena, struct datum *, b->ncols + 1);
-    }
-    *out = execute_batch_part(b, p->pending_at, (int)n, cols);
+    *out = execute_batch_part(b, p->pending_at, (int)n, portal_cols(p, b));
     p->pending_at += (int)n;
     if (p->pending_at == b->nrows) {
         p->pending = NULL;
     }
-    for (int r = 0; p->step != NULL && r < n; r++) {
+    return NULL;
+}
+
+/* The same for the client. */
+static struct status *portal_read(struct fiber *f, struct portal *p, int64_t most,
+                                  struct batch *out, bool *out_done)
+{
+    TRY(next_rows(f, p, most, out, out_done));
+    for (int r = 0; !*out_done && p->step != NULL && r < out->nrows; r++) {
         digest_row(&p->digest, out, r);
+    }
+    return NULL;
+}
+
+/* All that the operators still give. */
+static struct status *spool_rest(struct fiber *f, struct portal *p)
+{
+    struct spool rest = {0};
+    spool_init(&rest);
+    struct status *st = NULL;
+    for (bool is_end = false; st == NULL;) {
+        struct batch b;
+        st = next_rows(f, p, INT64_MAX, &b, &is_end);
+        if (st != NULL || is_end) {
+            break;
+        }
+        st = spool_add(&rest, &b);
+        if (st == NULL) {
+            st = fiber_check(f);
+        }
+    }
+    if (st != NULL) {
+        spool_deinit(&rest);
+        return st;
+    }
+    op_close(p->op); /* its catalog is kept: a replay opens it again */
+    p->op = NULL;
+    p->pending = NULL;
+    p->spool = rest;
+    p->at = 0;
+    return NULL;
+}
+
+struct status *portal_spool(struct fiber *f, struct session *s, struct portal *p)
+{
+    if (p->is_done || spool_is_on(&p->spool)) {
+        return NULL;
+    }
+    p->is_spooled = true; /* a replay does it too */
+    struct status *st = spool_rest(f, p);
+    return st == NULL ? NULL : replay_run(f, s, st);
+}
+
+struct status *portals_settle(struct fiber *f, struct session *s)
+{
+    struct portal *p, *tmp;
+    HASH_ITER(hh, s->portals, p, tmp)
+    {
+        if (p->op != NULL && plan_is_read_only(p->plan)) {
+            TRY(portal_spool(f, s, p));
+        }
     }
     return NULL;
 }
@@ -177,6 +263,7 @@ static struct status *portal_read(struct fiber *f, struct portal *p, int64_t mos
 /* A replay has come to the portal's step: as far as the client has read it. */
 static struct status *portal_again(struct fiber *f, struct session *s, struct portal *p)
 {
+    spool_deinit(&p->spool);
     TRY(portal_open(f, s, p));
     for (int64_t left = p->rows_sent; left > 0;) {
         struct batch b;
@@ -187,7 +274,7 @@ static struct status *portal_again(struct fiber *f, struct session *s, struct po
         }
         left -= b.nrows;
     }
-    return NULL;
+    return p->is_spooled ? spool_rest(f, p) : NULL;
 }
 
 /* What a closed portal had been read of. */
@@ -266,6 +353,9 @@ struct status *portal_fetch(struct fiber *f, struct session *s, struct portal *p
     *out_end = false;
     if (!p->is_open) {
         TRY(execute_may_write(s, p->plan));
+        if (!plan_is_read_only(p->plan)) {
+            TRY(portals_settle(f, s));
+        }
         metric_add(s->router->m_statements, 1);
         p->is_open = true;
         p->now_us = session_wall_us(s);
@@ -371,7 +461,8 @@ struct status *session_execute(struct fiber *f, struct session *s, struct portal
 
 /* ---- for cursors.c ---- */
 
-void portal_declare(struct session *s, struct slice name, struct slice sql, struct plan *plan)
+struct portal *portal_declare(struct session *s, struct slice name, struct slice sql,
+                              struct plan *plan)
 {
     struct prepared *p = MEM_NEW(struct prepared);
     p->refs = 1;
@@ -386,7 +477,9 @@ void portal_declare(struct session *s, struct slice name, struct slice sql, stru
     x->prepared = p;
     x->plan = plan_ref(plan);
     x->is_cursor = true;
+    x->serial = ++s->portal_serial;
     HASH_ADD_KEYPTR(hh, s->portals, x->name, name.len, x);
+    return x;
 }
 
 void portal_close_cursors(struct fiber *f, struct session *s)
@@ -395,6 +488,70 @@ void portal_close_cursors(struct fiber *f, struct session *s)
     HASH_ITER(hh, s->portals, p, tmp)
     {
         if (p->is_cursor) {
+            portal_free(f, s, p);
+        }
+    }
+}
+
+/* ---- at the end of transactions ---- */
+
+void portals_free_all(struct fiber *f, struct session *s)
+{
+    struct portal *p, *tmp;
+    HASH_ITER(hh, s->portals, p, tmp)
+    {
+        portal_free(f, s, p);
+    }
+}
+
+void session_close_portals(struct fiber *f, struct session *s)
+{
+    struct portal *p, *tmp;
+    HASH_ITER(hh, s->portals, p, tmp)
+    {
+        if (!p->is_held) {
+            portal_free(f, s, p);
+        }
+    }
+}
+
+struct status *portals_before_commit(struct fiber *f, struct session *s)
+{
+    struct portal *p, *tmp;
+    struct status *st = NULL;
+    HASH_ITER(hh, s->portals, p, tmp)
+    {
+        if (!p->is_hold) {
+            portal_free(f, s, p);
+        } else if (st == NULL) {
+            st = portal_spool(f, s, p);
+        }
+    }
+    return st;
+}
+
+void portals_txn_ended(struct fiber *f, struct session *s, bool committed)
+{
+    struct portal *p, *tmp;
+    HASH_ITER(hh, s->portals, p, tmp)
+    {
+        if (p->is_hold && !p->is_held && committed) {
+            p->is_held = true;
+            p->step = NULL; /* it was not kept */
+            p->exec.txn = NULL;
+            portal_detach(p);
+        } else if (p->is_hold && !p->is_held) {
+            portal_free(f, s, p);
+        }
+    }
+}
+
+void portals_rollback_to(struct fiber *f, struct session *s, uint64_t serial)
+{
+    struct portal *p, *tmp;
+    HASH_ITER(hh, s->portals, p, tmp)
+    {
+        if (p->serial > serial && !p->is_held) {
             portal_free(f, s, p);
         }
     }

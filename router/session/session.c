@@ -72,21 +72,12 @@ struct status *session_open(struct fiber *f, struct router *r, const struct sess
     return NULL;
 }
 
-void session_close_portals(struct fiber *f, struct session *s)
-{
-    struct portal *p, *tmp;
-    HASH_ITER(hh, s->portals, p, tmp)
-    {
-        portal_free(f, s, p);
-    }
-}
-
 void session_close(struct fiber *f, struct session *s)
 {
     if (s == NULL) {
         return;
     }
-    session_close_portals(f, s);
+    portals_free_all(f, s);
     session_drop_txn(f, s);
     admission_leave(&s->router->admission, &s->ticket, false);
     struct prepared *p, *tmp;
@@ -365,6 +356,7 @@ struct status *session_end_implicit(struct fiber *f, struct session *s)
     }
     struct status *st = commit(f, s);
     txn_is_over(s, st == NULL);
+    portals_txn_ended(f, s, st == NULL);
     return st;
 }
 
@@ -396,7 +388,7 @@ struct status *session_sync(struct fiber *f, struct session *s)
     if (s->in_block) {
         return NULL;
     }
-    session_close_portals(f, s);
+    TRY(portals_before_commit(f, s)); /* WITH HOLD: it has been read outside of a block */
     return session_end_implicit(f, s);
 }
 
@@ -524,12 +516,14 @@ static struct status *end_block(struct fiber *f, struct session *s, bool is_comm
     }
     struct session_modes modes = s->modes;
     struct status *st = NULL;
-    session_close_portals(f, s);
     if (is_commit) {
-        st = commit(f, s);
+        st = portals_before_commit(f, s);
+        st = st == NULL ? commit(f, s) : st;
+        portals_txn_ended(f, s, st == NULL);
     } else {
-        session_drop_txn(f, s);
+        session_close_portals(f, s);
     }
+    session_drop_txn(f, s); /* it is there still when it has not come to the commit */
     bool is_several = s->is_implicit_block;
     block_end(s, is_commit && st == NULL);
     s->is_implicit_block = is_several; /* what follows in the query is a transaction again */
@@ -579,6 +573,7 @@ struct status *session_txn_statement(struct fiber *f, struct session *s, const v
             mem_realloc(s->savepoints, sizeof(*s->savepoints) * (size_t)(s->savepoint_count + 1));
         s->savepoints[s->savepoint_count].name = mem_strdup(x->savepoint_name);
         s->savepoints[s->savepoint_count].undo_count = s->undo_count;
+        s->savepoints[s->savepoint_count].portals = s->portal_serial;
         s->savepoints[s->savepoint_count].schema_mark =
             s->schema != NULL ? schema_mark(s->schema) : 0;
         s->savepoints[s->savepoint_count++].id = txn_savepoint(s->txn);
@@ -610,10 +605,11 @@ struct status *session_txn_statement(struct fiber *f, struct session *s, const v
             return status_sql(NOT_FOUND, "3B001", "savepoint \"%s\" does not exist",
                               x->savepoint_name);
         }
-        session_close_portals(f, s);
         if (s->is_doomed) {
+            session_close_portals(f, s);
             return replay_differs();
         }
+        portals_rollback_to(f, s, s->savepoints[at].portals);
         for (;;) {
             st = txn_rollback_to(f, s->txn, s->savepoints[at].id);
             if (st == NULL) {

@@ -3,6 +3,8 @@
 #ifndef ROUTER_SESSION_SESSION_INTERNAL_H
 #define ROUTER_SESSION_SESSION_INTERNAL_H
 
+#include "spool.h"
+
 #include "router_internal.h"
 
 #include <uthash.h>
@@ -98,9 +100,15 @@ struct portal {
     struct op *op;
     struct batch *pending; /* rows fetched, not sent */
     int pending_at;
+    uint64_t serial; /* in order of making: ROLLBACK TO closes younger ones */
     bool is_open;
     bool is_done;
     bool is_cursor; /* made by DECLARE */
+    bool is_scroll, is_hold;
+    bool is_spooled; /* what was left is in the spool, or will be after a replay */
+    bool is_held;       /* WITH HOLD, its transaction has committed */
+    struct spool spool; /* what is not read from op: from the beginning if SCROLL, else the rest */
+    int64_t at;         /* rows of the spool that were read; SCROLL: the row it stands on, from 1 */
     int64_t rows_sent;
     struct datum **cols;      /* of the piece given last */
     int64_t now_us;           /* statement_timestamp() */
@@ -114,6 +122,7 @@ struct session_savepoint {
     uint64_t id;
     int undo_count;  /* of the settings' undo log */
     int schema_mark; /* schema changes that were made before it */
+    uint64_t portals; /* serial of the newest portal before it */
 };
 
 struct session_modes { /* of a transaction: BEGIN, SET TRANSACTION, the defaults */
@@ -164,6 +173,7 @@ struct session {
     int undo_count, undo_cap;
     struct prepared *prepared;
     struct portal *portals;
+    uint64_t portal_serial;
     struct session_sequence *sequences;
     uint64_t last_sequence; /* lastval() */
 
@@ -239,6 +249,7 @@ void session_drop_txn(struct fiber *f, struct session *s);
 struct status *session_txn_statement(struct fiber *f, struct session *s, const void *node,
                                      struct sink *sink) STATUS_MUST_CHECK;
 uint64_t session_txn_deadline(struct session *s);
+/* All but those that are held. */
 void session_close_portals(struct fiber *f, struct session *s);
 /* BEGIN's options, SET TRANSACTION. */
 struct status *session_apply_modes(struct session *s, size_t n, void *options) STATUS_MUST_CHECK;
@@ -330,11 +341,24 @@ void prepared_unref(struct prepared *p);
 /* ---- portals.c ---- */
 void portal_free(struct fiber *f, struct session *s, struct portal *p);
 /* A portal without parameters; takes the plan. */
-void portal_declare(struct session *s, struct slice name, struct slice sql, struct plan *plan);
+struct portal *portal_declare(struct session *s, struct slice name, struct slice sql,
+                              struct plan *plan);
 void portal_close_cursors(struct fiber *f, struct session *s);
+void portals_free_all(struct fiber *f, struct session *s); /* held ones too */
 struct status *portal_fetch(struct fiber *f, struct session *s, struct portal *p, int64_t max_rows,
                             struct sink *sink, uint64_t *out_count,
                             bool *out_end) STATUS_MUST_CHECK;
+/* Reads what is left into memory. */
+struct status *portal_spool(struct fiber *f, struct session *s,
+                            struct portal *p) STATUS_MUST_CHECK;
+/* Before the transaction writes: open cursors read to their end, so that they do not see it. */
+struct status *portals_settle(struct fiber *f, struct session *s) STATUS_MUST_CHECK;
+/* Before a commit: WITH HOLD is read to its end, the others are closed. */
+struct status *portals_before_commit(struct fiber *f, struct session *s) STATUS_MUST_CHECK;
+/* After it, or after the transaction was given up. */
+void portals_txn_ended(struct fiber *f, struct session *s, bool committed);
+/* ROLLBACK TO: closes those made after the savepoint. */
+void portals_rollback_to(struct fiber *f, struct session *s, uint64_t serial);
 /* Runs a step again without sending; leaves what it gives in x->result. */
 struct status *execute_step(struct fiber *f, struct session *s,
                             struct replay_step *x) STATUS_MUST_CHECK;

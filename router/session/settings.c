@@ -679,7 +679,7 @@ struct status *settings_statement(struct fiber *f, struct session *s, const void
                 return status_sql(INVALID, "25001",
                                   "DISCARD ALL cannot run inside a transaction block");
             }
-            session_close_portals(f, s);
+            portals_free_all(f, s);
             struct prepared *p, *tmp;
             HASH_ITER(hh, s->prepared, p, tmp)
             {

@@ -67,6 +67,14 @@ SHOW = "SELECT current_setting('transaction_isolation'), current_setting('transa
        "current_setting('transaction_deferrable')"
 
 # Each case on a connection of its own, with the table t of (1, 10), (2, 20).
+DECLARE = "DECLARE c CURSOR FOR SELECT id, v FROM t ORDER BY id"
+SCROLL = "DECLARE c SCROLL CURSOR FOR SELECT i FROM generate_series(1, 7) i"
+HOLD = "DECLARE c CURSOR WITH HOLD FOR SELECT id, v FROM t ORDER BY id"
+SCROLLED = [f"{what} {how} c" for how in (
+    "NEXT", "PRIOR", "PRIOR", "ABSOLUTE 3", "RELATIVE 0", "0", "RELATIVE 2", "RELATIVE -1", "BACKWARD 2", "FORWARD -1", "BACKWARD -3", "BACKWARD 0", "LAST", "NEXT", "NEXT",
+    "PRIOR", "FIRST", "PRIOR", "NEXT", "ALL", "BACKWARD ALL", "ABSOLUTE 0", "2", "ABSOLUTE -1", "ABSOLUTE -7", "ABSOLUTE -8", "NEXT", "ABSOLUTE 8", "RELATIVE -1", "RELATIVE 1000",
+    "BACKWARD 100", "FORWARD 7", "NEXT", "BACKWARD 7", "RELATIVE 7", "ABSOLUTE 100", "RELATIVE -8", "FORWARD ALL") for what in ("FETCH", "MOVE")]
+
 CASES = {
     "no transaction": ["COMMIT", "ROLLBACK", "END", "ABORT", "SAVEPOINT a", "RELEASE a", "ROLLBACK TO a", "COMMIT AND CHAIN", "ROLLBACK AND CHAIN",
                        "SET TRANSACTION READ ONLY", "SET LOCAL search_path = public"],
@@ -153,6 +161,37 @@ CASES = {
                 "BEGIN", "DECLARE c NO SCROLL CURSOR FOR SELECT 1", "FETCH BACKWARD 1 c", "ROLLBACK",
                 "BEGIN", "SAVEPOINT a", "DECLARE c CURSOR FOR SELECT 1", "ROLLBACK TO a", "FETCH c", "ROLLBACK",
                 pipe("BEGIN"), pipe("DECLARE c CURSOR FOR SELECT id FROM t ORDER BY id"), pipe("FETCH 1 c"), pipe("FETCH ALL FROM c"), pipe("CLOSE c"), pipe("COMMIT")],
+    "cursors, the same text twice": ["BEGIN", DECLARE, "FETCH 1 c", "COMMIT", "BEGIN", DECLARE, "FETCH 1 c", "COMMIT", "BEGIN; " + DECLARE + "; FETCH ALL c; COMMIT",
+                                     "BEGIN", pipe(DECLARE), pipe("FETCH 1 c"), "COMMIT", "BEGIN", pipe(DECLARE), pipe("FETCH 1 c"), "COMMIT"],
+    "cursors and own writes": ["BEGIN", DECLARE, "INSERT INTO t VALUES (3, 30)", "UPDATE t SET v = v + 1", "FETCH 1 c", "DELETE FROM t", "FETCH ALL c", "SELECT count(*) FROM t", "ROLLBACK",
+                               "BEGIN", "INSERT INTO t SELECT i, i FROM generate_series(100, 3000) i", DECLARE, "FETCH 2 c", "DELETE FROM t WHERE id > 200", "FETCH 1 c", "MOVE 2890 c",
+                               "FETCH 10 c", "FETCH 10 c", "FETCH 1 c", "SELECT count(*) FROM t", "ROLLBACK",
+                               "BEGIN", DECLARE, "FETCH 1 c", "TRUNCATE t", "FETCH 1  c", "ROLLBACK",
+                               "BEGIN", DECLARE, "FETCH 1 c", "CREATE TABLE made (id int)", "INSERT INTO made VALUES (1)", "FETCH ALL c", "ROLLBACK",
+                               "BEGIN", "DECLARE c INSENSITIVE CURSOR FOR SELECT * FROM t ORDER BY id", "UPDATE t SET v = 0", "FETCH ALL c", "ROLLBACK",
+                               "BEGIN", "DECLARE c INSENSITIVE CURSOR FOR SELECT * FROM t FOR UPDATE", "ROLLBACK",
+                               "BEGIN", "DECLARE c CURSOR FOR SELECT * FROM t ORDER BY id FOR UPDATE", "FETCH 1 c", "UPDATE t SET v = v + 1 WHERE id = 1", "FETCH 1 c", "FETCH 1 c", "ROLLBACK"],
+    "cursors and savepoints": ["BEGIN", DECLARE, "FETCH 1 c", "SAVEPOINT a", "DECLARE d CURSOR FOR SELECT 1", "FETCH 1 c", "ROLLBACK TO a", "FETCH 1 d", "ROLLBACK",
+                               "BEGIN", DECLARE, "SAVEPOINT a", "FETCH 1 c", "ROLLBACK TO a", "FETCH 1 c", "FETCH 1 c", "ROLLBACK",
+                               "BEGIN", DECLARE, "SAVEPOINT a", "UPDATE t SET v = 0", "FETCH 1 c", "ROLLBACK TO a", "FETCH 1 c", "SELECT v FROM t ORDER BY id", "ROLLBACK",
+                               "BEGIN", DECLARE, "SAVEPOINT a", "SELECT 1 / 0", "ROLLBACK TO a", "FETCH ALL c", "ROLLBACK",
+                               "BEGIN", "SAVEPOINT a", DECLARE, "SAVEPOINT b", "ROLLBACK TO b", "FETCH 1 c", "RELEASE a", "FETCH 1 c", "ROLLBACK",
+                               "BEGIN", "SAVEPOINT a", "SAVEPOINT b", DECLARE, "RELEASE b", "FETCH 1 c", "ROLLBACK TO a", "ROLLBACK",
+                               "BEGIN", "UPDATE t SET v = 5 WHERE id = 1", DECLARE, "SAVEPOINT a", "INSERT INTO t VALUES (0, 0)", "ROLLBACK TO a", "FETCH ALL c", "ROLLBACK"],
+    "cursors, scroll": ["BEGIN", SCROLL, *SCROLLED, "ROLLBACK",
+                        "BEGIN", SCROLL, "FETCH LAST c", "DELETE FROM t", "FETCH PRIOR c", "FETCH BACKWARD ALL c", "FETCH ALL c", "ROLLBACK",
+                        "BEGIN", "DECLARE c SCROLL CURSOR FOR SELECT 1 WHERE false", "FETCH LAST c", "FETCH FIRST c", "FETCH BACKWARD ALL c", "FETCH ALL c", "FETCH 0 c", "MOVE ABSOLUTE 5 c", "ROLLBACK",
+                        "BEGIN", "DECLARE c SCROLL CURSOR FOR SELECT * FROM t FOR UPDATE", "ROLLBACK",
+                        "BEGIN", "DECLARE c SCROLL CURSOR FOR SELECT i FROM generate_series(1, 3000) i", "FETCH ABSOLUTE 2999 c", "FETCH RELATIVE -2500 c", "FETCH BACKWARD 3 c", "MOVE ALL c",
+                        "FETCH BACKWARD 2 c", "ROLLBACK"],
+    "cursors, hold": ["BEGIN", HOLD, "FETCH 1 c", "UPDATE t SET v = 0", "COMMIT", "FETCH 1 c", "INSERT INTO t VALUES (50, 1)", "FETCH 1 c", "FETCH 1 c", "CLOSE c", "FETCH 1 c",
+                      HOLD, "FETCH 2 c", "BEGIN", "FETCH 1 c", "ROLLBACK", "FETCH 1 c", HOLD, "CLOSE ALL", "FETCH 1 c",
+                      "BEGIN", HOLD, "ROLLBACK", "FETCH 1 c", "BEGIN", HOLD, "SELECT 1 / 0", "COMMIT", "FETCH 1 c",
+                      "BEGIN", "SAVEPOINT a", HOLD, "ROLLBACK TO a", "COMMIT", "FETCH 1 c",
+                      "BEGIN", "DECLARE c SCROLL CURSOR WITH HOLD FOR SELECT i FROM generate_series(1, 5) i", "FETCH 2 c", "COMMIT", "FETCH BACKWARD 1 c", "FETCH LAST c", "FETCH ABSOLUTE 2 c",
+                      "DISCARD ALL", "FETCH 1 c", "BEGIN", "DECLARE c CURSOR WITH HOLD FOR SELECT * FROM t FOR SHARE", "ROLLBACK",
+                      HOLD + "; SELECT 1", "FETCH 1 c", "CLOSE c", HOLD + "; SELECT 1 / 0", "FETCH 1 c", pipe(HOLD), pipe("FETCH 1 c"), pipe("CLOSE c"),
+                      "BEGIN", HOLD, "SAVEPOINT a", "COMMIT", "BEGIN", "SAVEPOINT b", "ROLLBACK TO b", "FETCH 1 c", "SELECT 1 / 0", "ROLLBACK", "FETCH 1 c"],
 }
 
 # (case, step): why sherd answers otherwise.
@@ -165,6 +204,8 @@ DIFFERENT = {
     ("prepared transactions", "ROLLBACK PREPARED 'x'"): TWO_PHASE,
     ("cursors, failing", "DECLARE c CURSOR FOR SELECT 1/0"): "constants are computed when the cursor is read",
     ("cursors, failing", "FETCH c"): "likewise",
+    ("cursors and own writes", "TRUNCATE t"): "a cursor keeps its rows, so nothing has to be refused; PostgreSQL throws the table's files away",
+    ("cursors and own writes", "FETCH 1  c"): "likewise",
 }
 
 
