@@ -592,7 +592,7 @@ static struct status *copy_wait(struct fiber *f, struct session *s, struct parse
     struct status *st = meta_refresh(f, s->router->meta);
     struct status *opened = copy_open(f, s, p, i, x);
     st = st == NULL ? opened : (status_free(opened), st);
-    schema_wait_begin(&w, s->router, s->txn, settings_ms(s, "lock_timeout"));
+    schema_wait_begin(&w, s->router, s->txn, settings_values(s)->lock_timeout_ms);
     w.session = s->id;
     while (st == NULL && (w.njobs = changing_jobs(x, w.jobs)) > 0) {
         copy_close(x);

@@ -35,7 +35,7 @@ static struct status *not_for_update(const char *what, const char *kind)
 static struct status *plan_query(struct fiber *f, struct session *s, struct parsed *p, int i,
                                  struct plan **out)
 {
-    struct status *st;
+    struct status *st = NULL;
     bool is_again = false;
     for (int tries = 0; tries == 0 || is_again; tries++) {
         struct catalog *c = session_catalog(s);
@@ -44,9 +44,20 @@ static struct status *plan_query(struct fiber *f, struct session *s, struct pars
         st = plan_statement(f, &env, p, i, NULL, 0, out);
         catalog_unref(c);
         is_again = false;
-        if (tries == 0) {
-            st = session_catch_up(f, s, st, &is_again);
+        if (tries > 0) {
+            break;
         }
+        if (st != NULL) {
+            st = session_catch_up(f, s, st, &is_again);
+            continue;
+        }
+        bool is_new;
+        st = session_plan_is_new(f, s, *out, &is_new);
+        if (st != NULL || !is_new) {
+            plan_unref(*out);
+            *out = NULL;
+        }
+        is_again = st == NULL && !is_new;
     }
     return st;
 }

@@ -212,9 +212,8 @@ static struct status *attempt(struct fiber *f, struct run *x, struct catalog *c,
 
 static bool may_retry(struct session *s, const struct run *x, const struct status *st)
 {
-    return !x->has_sent &&
-           (st->code == STATUS_MOVED || /* it has not begun */
-            (st->code == STATUS_CONFLICT && settings_values(s)->auto_retry));
+    return !x->has_sent && (st->code == STATUS_MOVED || /* it has not begun */
+                            (st->code == STATUS_CONFLICT && settings_values(s)->auto_retry));
 }
 
 /* A shard has turned the plan away (fence): its table is being changed. Waits until the catalog has
@@ -225,7 +224,7 @@ static struct status *wait_newer_catalog(struct fiber *f, struct session *s,
     struct schema_wait w;
     struct status *st = NULL;
     bool is_same = true;
-    schema_wait_begin(&w, s->router, s->txn, settings_ms(s, "lock_timeout"));
+    schema_wait_begin(&w, s->router, s->txn, settings_values(s)->lock_timeout_ms);
     w.session = s->id;
     for (uint64_t step = 1; st == NULL && is_same; step = step < 50 ? step * 2 : step) {
         st = meta_refresh(f, s->router->meta);
@@ -322,8 +321,14 @@ struct status *execute_may_write(struct session *s, const struct plan *p)
 struct status *execute_plan(struct fiber *f, struct run *x, bool *out_replan)
 {
     struct session *s = x->s;
+    bool is_new;
     *out_replan = false;
     TRY(execute_may_write(s, x->plan));
+    TRY(session_plan_is_new(f, s, x->plan, &is_new));
+    if (!is_new) {
+        *out_replan = true;
+        return NULL;
+    }
     if (s->portals != NULL && !plan_is_read_only(x->plan)) {
         TRY(portals_settle(f, s));
     }
@@ -943,28 +948,47 @@ static struct status *prepare_statement(struct fiber *f, struct session *s, stru
     return sink->complete(f, sink, "PREPARE");
 }
 
+struct status *execute_prepared_plan(struct fiber *f, struct run *x, struct prepared *p,
+                                     struct plan **plan)
+{
+    for (int tries = 0; tries < RETRIES_MAX; tries++) {
+        bool replan;
+        x->plan = *plan;
+        TRY(execute_plan(f, x, &replan));
+        if (!replan) {
+            return NULL;
+        }
+        const type_oid *was, *is;
+        int nwas = plan_params(*plan, &was);
+        TRY(prepared_plan(f, x->s, p));
+        int nis = plan_params(p->plan, &is);
+        if (nwas != nis || (nis > 0 && memcmp(was, is, sizeof(*is) * (size_t)nis) != 0)) {
+            return status_new(CONFLICT, "the types of the parameters have changed");
+        }
+        plan_unref(*plan);
+        *plan = plan_ref(p->plan);
+    }
+    return status_new(CONFLICT, "the table was changed while the statement ran");
+}
+
 static struct status *run_prepared(struct fiber *f, struct session *s, struct prepared *p,
                                    const struct datum *params, int nparams, struct sink *sink,
                                    bool is_only)
 {
+    struct plan *plan = plan_ref(p->plan);
     struct run x = {.s = s,
-                    .plan = plan_ref(p->plan),
                     .params = params,
                     .nparams = nparams,
                     .sink = sink,
                     .is_only = is_only,
                     .want_columns = true};
-    bool replan;
-    struct status *st = execute_plan(f, &x, &replan);
-    if (st == NULL && replan) {
-        st = status_new(CONFLICT, "the table was changed while the statement ran");
-    }
+    struct status *st = execute_prepared_plan(f, &x, p, &plan);
     if (st == NULL) {
         char tag[64];
-        execute_tag(x.plan, x.affected, x.sent, tag, sizeof(tag));
+        execute_tag(plan, x.affected, x.sent, tag, sizeof(tag));
         st = sink->complete(f, sink, tag);
     }
-    plan_unref(x.plan);
+    plan_unref(plan);
     return st;
 }
 

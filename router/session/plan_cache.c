@@ -5,8 +5,9 @@
  * its own: they neither come from here nor go here.
  *
  * A plan is made from this node's copy of the catalog, which may be some milliseconds behind what
- * another router has told a client. What a plan uses is checked by the shards (fences); what it
- * does not find is looked for again in a copy that is as new as the statement.
+ * another router has told a client. What a plan uses is checked by the shards (fences), but for
+ * views, which no shard knows (session_plan_is_new); what it does not find is looked for again in a
+ * copy that is as new as the statement.
  */
 #include "session_internal.h"
 
@@ -140,6 +141,19 @@ void plan_cache_put(struct plan_cache *c, const struct plan_env *env, struct sli
     c->buckets[hash % PLANS_MAX] = e;
     list_push_back(&c->lru, &e->lru);
     c->count++;
+}
+
+struct status *session_plan_is_new(struct fiber *f, struct session *s, const struct plan *p,
+                                   bool *out)
+{
+    *out = true;
+    if (plan_has_views(p)) {
+        TRY(meta_refresh(f, s->router->meta));
+        struct catalog *c = session_catalog(s);
+        *out = plan_is_valid(p, c);
+        catalog_unref(c);
+    }
+    return NULL;
 }
 
 struct status *session_catch_up(struct fiber *f, struct session *s, struct status *st,

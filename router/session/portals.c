@@ -150,6 +150,11 @@ static struct status *portal_open(struct fiber *f, struct session *s, struct por
     execute_init(&x, session_catalog(s), p->arena, &p->exec);
     replay_rewind(s, p->step);
     TRY(txn_statement_begin(f, s->txn)); /* a refresh undoes this statement, not the last */
+    bool is_new;
+    TRY(session_plan_is_new(f, s, p->plan, &is_new));
+    if (!is_new) {
+        return status_new(CONFLICT, "a view was changed while the statement ran");
+    }
     TRY(past_check_plan(s, p->plan));
     return plan_open(f, p->plan, &p->exec, &p->op);
 }
@@ -437,16 +442,11 @@ static struct status *execute_portal(struct fiber *f, struct session *s, struct 
     }
     p->is_done = true;
     struct run x = {.s = s,
-                    .plan = p->plan,
                     .params = p->params,
                     .nparams = p->nparams,
                     .sink = sink,
                     .is_only = !s->in_block && expects_sync && s->txn == NULL};
-    bool replan;
-    TRY(execute_plan(f, &x, &replan));
-    if (replan) {
-        return status_new(CONFLICT, "the table was changed while the statement ran");
-    }
+    TRY(execute_prepared_plan(f, &x, q, &p->plan));
     char tag[64];
     execute_tag(p->plan, x.affected, x.sent, tag, sizeof(tag));
     return sink->complete(f, sink, tag);

@@ -214,6 +214,9 @@ void plan_cache_put(struct plan_cache *c, const struct plan_env *env, struct sli
 struct status *session_plan(struct fiber *f, struct session *s, struct slice sql,
                             struct parsed **parsed, int i, const type_oid *types, int ntypes,
                             struct plan **out) STATUS_MUST_CHECK;
+/* Whether the plan may run: always, but for one that uses views, which are looked up as of now. */
+struct status *session_plan_is_new(struct fiber *f, struct session *s, const struct plan *p,
+                                   bool *out) STATUS_MUST_CHECK;
 /* After an error of planning: *out_again when it may be one of an old catalog, which is newer now;
  * else the error. Consumes st. */
 struct status *session_catch_up(struct fiber *f, struct session *s, struct status *st,
@@ -331,6 +334,9 @@ struct status *execute_leave(struct fiber *f, struct session *s,
 /* Makes or renews the plan of a prepared statement. */
 struct status *prepared_plan(struct fiber *f, struct session *s,
                              struct prepared *p) STATUS_MUST_CHECK;
+/* Runs *plan, which is p's, or what takes its place when it is of an old catalog. */
+struct status *execute_prepared_plan(struct fiber *f, struct run *x, struct prepared *p,
+                                     struct plan **plan) STATUS_MUST_CHECK;
 struct status *execute_statement(struct fiber *f, struct session *s, struct slice sql,
                                  struct parsed *p, int i, struct sink *sink,
                                  bool is_only) STATUS_MUST_CHECK;

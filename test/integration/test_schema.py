@@ -144,31 +144,35 @@ def locked(c):
     query(a, "CREATE TABLE busy (id int PRIMARY KEY, v int)")
     query(a, "INSERT INTO busy SELECT g, 0 FROM generate_series(1, 50) g")
     for end, columns in (("ROLLBACK", 2), ("COMMIT", 3)):
+        prepared = c.connect(2)
+        query(prepared, "PREPARE r AS SELECT v FROM busy WHERE id = $1")
+        query(prepared, "EXECUTE r (1)")
         query(a, "BEGIN")
         query(a, "ALTER TABLE busy ADD COLUMN w int")
         done = {}
 
         def run(name, sql, node):
-            conn = c.connect(node)
+            conn = c.connect(node) if node else prepared
             try:
                 done[name] = (query(conn, sql), time.monotonic())
             except psycopg2.Error as e:
                 done[name] = (e.pgcode, time.monotonic())
         threads = [threading.Thread(target=run, args=x) for x in (
-            ("read", "SELECT * FROM busy WHERE id = 1", 2), ("write", "UPDATE busy SET v = v + 1 WHERE id = 2", 3),
+            ("read", "SELECT * FROM busy WHERE id = 1", 2), ("prepared", "EXECUTE r (3)", None), ("write", "UPDATE busy SET v = v + 1 WHERE id = 2", 3),
             ("change", "ALTER TABLE busy ADD COLUMN x" + end.lower() + " int", 3))]
         for t in threads:
             t.start()
-        wait_for("others wait", lambda: done or waits(b) == 3)
+        wait_for("others wait", lambda: done or waits(b) == 4)
         check("others wait", not done, str(done))
         at = time.monotonic()
         query(a, end)
         for t in threads:
             t.join(30)
-        check("they go on", len(done) == 3 and all(d[1] >= at for d in done.values()), str(done))
+        check("they go on", len(done) == 4 and all(d[1] >= at for d in done.values()), str(done))
         row = done["read"][0]
         check(f"the reader sees the columns after {end}", isinstance(row, list) and len(row[0]) in (columns, columns + 1),
               str(row))
+        check("the prepared statement goes on", done["prepared"][0] == [(0,)], str(done["prepared"]))
         check("the writer wrote", done["write"][0] is None, str(done["write"]))
         check("the change was made", done["change"][0] is None, str(done["change"]))
         query(a, "ALTER TABLE busy DROP COLUMN x" + end.lower())
@@ -281,6 +285,34 @@ def deadlocks(c):
     for i in (1, 2):
         check("as before", query(a, f"SELECT * FROM d{i}") == [(1, 0)])
     print(f"  victims after {min(took):.3f} to {max(took):.3f} s", flush=True)
+
+
+def views(c):
+    """A view that was replaced is used by every router from then on: by all ways of running a statement."""
+    a, others = c.connect(1), [c.connect(2), c.connect(3)]
+    query(a, "CREATE TABLE seen_by (id int PRIMARY KEY)")
+    query(a, "INSERT INTO seen_by SELECT generate_series(1, 5)")
+    query(a, "CREATE VIEW fresh AS SELECT 0 AS n FROM seen_by")
+    for o in others:
+        query(o, "PREPARE p AS SELECT n + 0 FROM fresh WHERE n >= $1")
+    ways = ("SELECT n FROM fresh", "SELECT n FROM fresh WHERE n >= 0 LIMIT 3", "EXECUTE p (0)", "DECLARE", "COPY", "SELECT n FROM fresh; SELECT n FROM fresh")
+    for n in range(1, 61):
+        query(a, f"CREATE OR REPLACE VIEW fresh AS SELECT {n} AS n FROM seen_by")
+        o, sql = others[n % 2], ways[n % len(ways)]
+        if sql == "DECLARE":
+            query(o, "BEGIN")
+            query(o, "DECLARE c CURSOR FOR SELECT n FROM fresh")
+            got = query(o, "FETCH 2 c")
+            query(o, "COMMIT")
+        elif sql == "COPY":
+            got = [(int(line),) for line in copy(o, "COPY (SELECT n FROM fresh) TO STDOUT").split()]
+        else:
+            got = query(o, sql)
+        check(f"the view of node {2 + n % 2} by {sql}", set(got) == {(n,)}, f"{n}: {got}")
+    query(a, "DROP VIEW fresh")
+    for o in others:
+        check("a dropped view", state_of(lambda conn=o: query(conn, "SELECT n FROM fresh")) == "42P01")
+        check("prepared", state_of(lambda conn=o: query(conn, "EXECUTE p (0)")) == "42P01")
 
 
 class Writer(threading.Thread):
@@ -530,7 +562,7 @@ def main():
     ap.add_argument("--no-restart", action="store_true", help="the server that died stays down: the others go on")
     args = ap.parse_args()
     with Cluster() as c:
-        for test in (atomic, large, locked, deadlocks, savepoints, news, beside_writers):
+        for test in (atomic, large, locked, deadlocks, views, savepoints, news, beside_writers):
             if args.only in (None, test.__name__):
                 begin = time.monotonic()
                 test(c)
