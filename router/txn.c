@@ -201,6 +201,14 @@ static void note_timestamp(struct router *r, uint64_t ts)
     r->newest_ts = ts > r->newest_ts ? ts : r->newest_ts;
 }
 
+uint64_t txn_use_snapshot(struct txn *t, uint64_t snapshot)
+{
+    ASSERT(t->options.isolation == TXN_READ_COMMITTED);
+    uint64_t was = t->start;
+    t->start = snapshot;
+    return was;
+}
+
 struct status *txn_snapshot(struct fiber *f, struct txn *t)
 {
     if (t->start != 0) {

@@ -156,6 +156,12 @@ static struct status *portal_open(struct fiber *f, struct session *s, struct por
         return status_new(CONFLICT, "a view was changed while the statement ran");
     }
     TRY(past_check_plan(s, p->plan));
+    p->snapshot = 0;
+    if (plan_is_read_only(p->plan)) { /* of now, not of the first fetch */
+        uint64_t ts;
+        TRY(txn_read_timestamp(f, s->txn, &ts));
+        p->snapshot = txn_isolation(s->txn) == TXN_READ_COMMITTED ? ts : 0;
+    }
     return plan_open(f, p->plan, &p->exec, &p->op);
 }
 
@@ -185,7 +191,12 @@ static struct status *next_rows(struct fiber *f, struct portal *p, int64_t most,
     }
     *out_done = p->op == NULL;
     if (p->pending == NULL && p->op != NULL) {
-        TRY(op_next(f, p->op, &p->pending));
+        uint64_t was = p->snapshot != 0 ? txn_use_snapshot(p->exec.txn, p->snapshot) : 0;
+        struct status *st = op_next(f, p->op, &p->pending);
+        if (p->snapshot != 0) {
+            txn_use_snapshot(p->exec.txn, was);
+        }
+        TRY(st);
         p->pending_at = 0;
         *out_done = p->pending == NULL;
     }

@@ -98,6 +98,7 @@ struct portal {
     int nformats;
     struct exec exec;
     struct op *op;
+    uint64_t snapshot;     /* READ COMMITTED: of its statement; 0 = the transaction's */
     struct batch *pending; /* rows fetched, not sent */
     int pending_at;
     uint64_t serial; /* in order of making: ROLLBACK TO closes younger ones */

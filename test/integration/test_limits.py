@@ -148,10 +148,10 @@ def over_grpc(c):
     until_free(c, 5, "after the sessions were closed")
     # A silent session with an open transaction ends by its timeout, and its locks with it.
     for setting in ("idle_in_transaction_session_timeout", "transaction_timeout"):
-        s = session(**{setting: "300ms"})
+        s = session(**{setting: "3s"})
         run(s, "BEGIN; UPDATE t SET v = 0 WHERE id = 3")
         until_held(c)
-        until_free(c, 5, f"after the {setting} of a gRPC session")
+        until_free(c, 10, f"after the {setting} of a gRPC session")
         fails("08003", s, "SELECT 1")
     # A transaction that is at work when its time is over; outside of one the idle timeout of transactions is none.
     s = session(transaction_timeout="400ms", idle_in_transaction_session_timeout="100ms")

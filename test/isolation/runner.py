@@ -154,7 +154,7 @@ class Stage:
         for left in reversed(range(SETUP_TRIES)):
             try:
                 if self.spec.setup:
-                    self.sql(self.spec.setup)
+                    self.sql(self.spec.setup.replace("$SHARDED", self.target.sharded))
                 return
             except psycopg2.errors.SerializationFailure:  # a shard has changed its leader
                 if left == 0:
@@ -241,7 +241,11 @@ class Stage:
         out = {}
         with self.target.control.cursor() as cur:
             for t in self.tables:
-                cur.execute(f"SELECT * FROM {self.schema}.{t}")
+                try:
+                    cur.execute(f"SELECT * FROM {self.schema}.{t}")
+                except psycopg2.errors.UndefinedTable:
+                    out[t] = "dropped"
+                    continue
                 out[t] = show_rows(sorted(cur.fetchall(), key=lambda r: [(v is None, v) for v in r]))
         return out
 

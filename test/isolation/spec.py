@@ -2,7 +2,7 @@
 
     # comment
     tables { SQL }                     once for the spec, in a schema of its own; $SHARDED marks where a table is spread
-    setup { SQL }                      before each permutation (rows)
+    setup { SQL }                      before each permutation (rows; tables where steps change them)
     option NAME ...                    see OPTIONS
     session NAME
     setup { SQL }                      of the session, before its first step in each permutation

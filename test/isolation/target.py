@@ -119,6 +119,8 @@ class Sherd(Target):
             with control.cursor() as cur:
                 cur.execute("SELECT waiter, holder, waiter_pid, holder_pid FROM sherd_lock_waits")
                 for waiter, holder, waiter_pid, holder_pid in cur.fetchall():
+                    if waiter is None:  # it waits for a schema change and has no transaction yet
+                        waiter = (node, waiter_pid)
                     edges.append((waiter, holder))
                     for txn, pid in ((waiter, waiter_pid), (holder, holder_pid)):
                         if pid is not None:

@@ -62,6 +62,9 @@ void txn_decide_by(struct txn *t, const struct txn_decision *d);
 /* The session could not run the transaction again: shards that are told, with the next request,
  * wait for its end before they split or change their leader on purpose (part_spare()). */
 void txn_cannot_rerun(struct txn *t);
+/* READ COMMITTED: what is read until the next call is read in this snapshot, of a statement that
+ * began earlier (a cursor). Returns what was in force; 0 = not taken yet. */
+uint64_t txn_use_snapshot(struct txn *t, uint64_t snapshot);
 /* READ COMMITTED: a new snapshot; all levels: marks where the statement's undo begins. */
 struct status *txn_statement_begin(struct fiber *f, struct txn *t) STATUS_MUST_CHECK;
 /* Savepoints: a mark is the current write sequence of every participant. */
