@@ -44,23 +44,25 @@ struct write_task {
     struct write_group *group;
 };
 
-/* A lost answer of a write that carried its commit: ask what became of it (section 7). The handle
- * is unknown, so the leader's term goes into the question: the transaction's id is poisoned for
- * that term on Never. */
+/* A lost answer of a write that carried its commit: ask what became of it (section 7). If it was
+ * the first write, the handle is unknown, and the leader's term goes into the question: the
+ * transaction's id is poisoned for that term on Never. */
 static struct status *resolve_commit(struct fiber *f, struct txn *t, uint64_t shard_id,
                                      struct arena *a, uint64_t term, struct status *cause)
 {
     struct router *r = t->router;
     bool is_cancel = cause->code == STATUS_CANCELLED || cause->code == STATUS_TIMEOUT;
-    /* Without a term nobody can promise that the request will not come yet. */
-    uint64_t give_up = loop_clock_ns(r->loop) + ms_to_ns(term != 0 ? 20000 : 3000);
+    bool has_handle = txn_part(t, shard_id)->has_handle;
+    /* Without either nobody can promise that the request will not come yet. */
+    uint64_t give_up = loop_clock_ns(r->loop) + ms_to_ns(has_handle || term != 0 ? 20000 : 3000);
     struct status *st = NULL;
     while (loop_clock_ns(r->loop) < give_up) {
         struct txn_ref ref;
-        txn_fill_ref(t, NULL, &ref);
+        txn_fill_ref(t, has_handle ? txn_part(t, shard_id) : NULL, &ref);
         Sherd__V1__QueryRequest q = SHERD__V1__QUERY_REQUEST__INIT;
         q.shard_id = shard_id;
         q.txn = &ref.id;
+        q.handle = ref.ref.handle;
         q.attempt = 1;
         q.term = term;
         Sherd__V1__OutcomeReply *reply = NULL;

@@ -24,8 +24,10 @@ def _apply(op, state):
 
 def check(ops, initial=None):
     """None when linearizable, else a text that names the operation that cannot be placed."""
-    # Values are unique: an unknown write that nobody saw may be placed at the end of time, so it says nothing.
+    # Values are unique: an unknown write that nobody saw may be placed at the end of time, so it says nothing, unless it
+    # can be what a cas met that failed.
     seen = set()
+    failed = max((o["t1"] for o in ops if o["type"] == "ok" and o["f"] == "cas" and not o["value"][2]), default=None)
     for o in ops:
         if o["type"] == "ok" and o["f"] == "read":
             seen.add(o["value"])
@@ -38,7 +40,8 @@ def check(ops, initial=None):
         if o["type"] == "ok":
             used.append(o)
         elif o["type"] == "info" and o["f"] != "read":
-            if (o["value"] if o["f"] == "write" else o["value"][1]) in seen:
+            is_met = failed is not None and o["t0"] < failed
+            if is_met or (o["value"] if o["f"] == "write" else o["value"][1]) in seen:
                 used.append(o)
     events = []
     for i, o in enumerate(used):

@@ -132,6 +132,12 @@ class Registers(unittest.TestCase):
     def test_missed_hit(self):
         self.bad(op("write", 1, 0, 1), op("cas", [1, 2, False], 2, 3))
 
+    def test_missed_an_unknown_write(self):
+        unknown = op("write", 9, 2, 3, "info")
+        self.assertIsNone(linear.check([op("write", 1, 0, 1), unknown, op("cas", [1, 2, False], 4, 5),
+                                        op("write", 3, 6, 7), op("read", 3, 8, 9)]))
+        self.bad(op("write", 1, 0, 1), op("cas", [1, 2, False], 1.2, 1.5), unknown, op("cas", [1, 4, False], 4, 5))
+
     def test_failed_write_read(self):
         self.bad(op("write", 1, 0, 1, "fail"), op("read", 1, 2, 3))
 
