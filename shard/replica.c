@@ -166,6 +166,7 @@ static void fsm_reloaded(struct group_fsm *fsm)
         fatal("shard %llu after a snapshot: %s", (unsigned long long)r->shard_id, st->message);
     }
     cond_broadcast(&r->applied);
+    server_sync_map(r->server); /* it may have got over a split: the right half is not here then */
 }
 
 static size_t fsm_ranges(struct group_fsm *fsm, struct key_range *out, size_t max)

@@ -190,17 +190,21 @@ static void sync_map(struct fiber *f, struct shard_server *s, void *arg)
     s->is_syncing = false;
 }
 
-static void map_changed(struct meta_listener *l, struct slice key, struct slice value, bool deleted)
+void server_sync_map(struct shard_server *s)
 {
-    (void)key;
-    (void)value;
-    (void)deleted;
-    struct shard_server *s = CONTAINER_OF(l, struct shard_server, listener);
     s->sync_again = true;
     if (!s->is_syncing && !s->is_stopping) {
         s->is_syncing = true;
         server_spawn(s, sync_map, NULL);
     }
+}
+
+static void map_changed(struct meta_listener *l, struct slice key, struct slice value, bool deleted)
+{
+    (void)key;
+    (void)value;
+    (void)deleted;
+    server_sync_map(CONTAINER_OF(l, struct shard_server, listener));
 }
 
 /* ---- requests to other shards ---- */

@@ -97,6 +97,8 @@ struct shard_server {
 /* Spawns fn; stop cancels it and waits for its end. */
 void server_spawn(struct shard_server *s,
                   void (*fn)(struct fiber *f, struct shard_server *s, void *arg), void *arg);
+/* Makes and removes replicas here as the shard map asks for, in the background. */
+void server_sync_map(struct shard_server *s);
 struct replica *server_replica(struct shard_server *s, uint64_t shard_id);
 /* Opens the replica of a group that is on disk. One at a time. */
 struct status *replica_open(struct fiber *f, struct shard_server *s, uint64_t shard_id,
