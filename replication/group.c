@@ -101,7 +101,11 @@ static void apply_chunk(struct group *g, const struct applied_entry *from, size_
     host_applied_key(key, &key_len, g->id);
     set_u64(value, g->applied_index);
     store_batch_put(h->batch, slice_make(key, key_len), slice_make(value, sizeof value));
-    struct status *st = store_write(h->opt.state, h->batch, false);
+    struct status *st = g->fsm->failed;
+    g->fsm->failed = NULL;
+    if (st == NULL) {
+        st = store_write(h->opt.state, h->batch, false);
+    }
     if (st != NULL) {
         host_fatal(h, status_wrap(st, "state of group %llu", (unsigned long long)g->id));
         g->state = GROUP_DAMAGED; /* a process ends there; a simulated one does nothing more */

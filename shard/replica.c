@@ -78,9 +78,10 @@ static void fsm_apply(struct group_fsm *fsm, const struct group_entry *entries, 
                       struct store_batch *batch)
 {
     struct replica *r = replica_of(fsm);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && fsm->failed == NULL; i++) {
         if (entries[i].data.len != 0) {
-            state_apply(r->state, entries[i].index, entries[i].data, batch, take_right, r);
+            fsm->failed =
+                state_apply(r->state, entries[i].index, entries[i].data, batch, take_right, r);
         }
     }
 }

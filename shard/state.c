@@ -441,20 +441,23 @@ static void apply_outcome(struct applying *a, const struct entry_op *op)
 
 /* A part is written at once and not with the batch: the entry that merges it may be in the same
  * batch, and reads it. Applying it again is harmless. */
-static void apply_part(struct applying *a, const struct entry_op *op)
+static struct status *apply_part(struct applying *a, const struct entry_op *op)
 {
     struct store_batch *b = store_batch_create(a->st->store);
     store_batch_put(b, op->key, op->value);
     struct status *err = store_write(a->st->store, b, false);
-    if (err != NULL) {
-        fatal("shard %llu: state store: %s", (unsigned long long)a->st->group_id, err->message);
-    }
     store_batch_destroy(b);
+    return err;
+}
+
+static struct status *impossible(const struct entry_op *op)
+{
+    return status_new(CORRUPT, "impossible operation '%c'", op->kind);
 }
 
 /* Parts that are not there (applied again after a crash, from behind them) were merged and deleted
  * by a batch that has survived: it holds the versions of all of them. */
-static bool apply_merge(struct applying *a, const struct entry_op *op)
+static struct status *apply_merge(struct applying *a, const struct entry_op *op)
 {
     struct buf key = {0}, value = {0};
     struct status *err = NULL;
@@ -481,24 +484,20 @@ static bool apply_merge(struct applying *a, const struct entry_op *op)
         }
         store_batch_delete(a->batch, buf_slice(&key));
     }
-    if (err != NULL) {
-        fatal("shard %llu: parts of a commit: %s", (unsigned long long)a->st->group_id,
-              err->message);
-    }
     buf_deinit(&key);
     buf_deinit(&value);
-    return is_valid;
+    return err == NULL && !is_valid ? impossible(op) : err;
 }
 
 /* A key under 'g': of this group, or of the right half that a split makes. */
-static bool apply_group_key(struct applying *a, const struct entry_op *op)
+static struct status *apply_group_key(struct applying *a, const struct entry_op *op)
 {
     struct shard_state *st = a->st;
     uint64_t group_id = get_u64(op->key.data + 1);
     struct slice rest = slice_make(op->key.data + G_HEAD, op->key.len - G_HEAD);
     if (group_id != st->group_id) {
         if (a->entry_epoch == 0 || a->entry_epoch <= st->split_epoch) {
-            return true; /* that split is durable: the right half lives its own life */
+            return NULL; /* that split is durable: the right half lives its own life */
         }
         if (rest.data[0] == 'D') {
             state_key(&a->key, group_id, 'S');
@@ -511,24 +510,23 @@ static bool apply_group_key(struct applying *a, const struct entry_op *op)
             }
         }
     } else if (op->kind == 'P' && rest.data[0] == 'T') {
-        apply_part(a, op);
-        return true;
+        return apply_part(a, op);
     } else if (op->kind == 'P') {
         if (rest.data[0] == 'D') {
             Sherd__V1__ShardDesc *d =
                 sherd__v1__shard_desc__unpack(NULL, op->value.len, op->value.data);
             if (d == NULL) {
-                return false;
+                return impossible(op);
             }
             a->entry_epoch = d->epoch;
             bool is_old = d->epoch < st->epoch;
             sherd__v1__shard_desc__free_unpacked(d, NULL);
             if (is_old) {
-                return true;
+                return NULL;
             }
         }
         if (!load_one(st, rest, op->value)) {
-            return false;
+            return impossible(op);
         }
     } else if (rest.data[0] == 'C' && rest.len == 17) {
         struct txn_id id = {get_u64(rest.data + 1), get_u64(rest.data + 9)};
@@ -542,38 +540,38 @@ static bool apply_group_key(struct applying *a, const struct entry_op *op)
     } else {
         store_batch_delete(a->batch, op->key);
     }
-    return true;
+    return NULL;
 }
 
-static bool apply_op(struct applying *a, const struct entry_op *op)
+static struct status *apply_op(struct applying *a, const struct entry_op *op)
 {
     switch (op->kind) {
     case 'V':
     case 'U':
         apply_version(a, op);
-        return true;
+        return NULL;
     case 'A':
         apply_outcome(a, op);
-        return true;
+        return NULL;
     case 'M':
         return apply_merge(a, op);
     default:
         break;
     }
     if (op->key.data[0] == 'g') {
-        return op->key.len > G_HEAD && apply_group_key(a, op);
+        return op->key.len > G_HEAD ? apply_group_key(a, op) : impossible(op);
     }
     if ((op->key.data[0] != 'd' && op->key.data[0] != 'h') || op->kind != 'D') {
-        return false;
+        return impossible(op);
     }
     if (!is_foreign(a->st, slice_make(op->key.data + 1, op->key.len - 1))) {
         store_batch_delete(a->batch, op->key);
     }
-    return true;
+    return NULL;
 }
 
-void state_apply(struct shard_state *st, uint64_t index, struct slice data,
-                 struct store_batch *batch, state_desc_fn on_desc, void *ctx)
+struct status *state_apply(struct shard_state *st, uint64_t index, struct slice data,
+                           struct store_batch *batch, state_desc_fn on_desc, void *ctx)
 {
     struct applying a = {.st = st, .index = index, .batch = batch, .on_desc = on_desc, .ctx = ctx};
     struct entry_reader er;
@@ -585,17 +583,16 @@ void state_apply(struct shard_state *st, uint64_t index, struct slice data,
     struct status *err = entry_open(&er, data);
     while (err == NULL && more) {
         err = entry_next(&er, &op, &more);
-        if (err == NULL && more && !apply_op(&a, &op)) {
-            err = status_new(CORRUPT, "impossible operation '%c'", op.kind);
+        if (err == NULL && more) {
+            err = apply_op(&a, &op);
         }
-    }
-    if (err != NULL) {
-        fatal("shard %llu: log entry %llu cannot be applied: %s", (unsigned long long)st->group_id,
-              (unsigned long long)index, err->message);
     }
     st->bytes_applied += data.len;
     buf_deinit(&a.key);
     buf_deinit(&a.value);
+    return err == NULL ? NULL
+                       : status_wrap(err, "shard %llu: log entry %llu cannot be applied",
+                                     (unsigned long long)st->group_id, (unsigned long long)index);
 }
 
 static void add_range(struct key_range *r, uint8_t space, const struct buf *start,

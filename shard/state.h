@@ -90,11 +90,13 @@ void state_free(struct shard_state *st);
 /* The same object again from the store: after a snapshot. */
 struct status *state_reload(struct shard_state *st) STATUS_MUST_CHECK;
 
-/* Adds an entry's effect to the batch and to the memory. on_desc: a descriptor of another group was
+/* Adds an entry's effect to the batch and to the memory. An error: the store refused, or the entry
+ * is damaged; the node cannot go on. on_desc: a descriptor of another group was
  * put (the right half of a split), or NULL. */
 typedef void (*state_desc_fn)(void *ctx, uint64_t group_id, struct slice desc);
-void state_apply(struct shard_state *st, uint64_t index, struct slice data,
-                 struct store_batch *batch, state_desc_fn on_desc, void *ctx);
+struct status *state_apply(struct shard_state *st, uint64_t index, struct slice data,
+                           struct store_batch *batch, state_desc_fn on_desc,
+                           void *ctx) STATUS_MUST_CHECK;
 /* Key ranges of the state store that belong to the group (group_fsm.ranges). */
 size_t state_ranges(const struct shard_state *st, struct key_range *out, size_t max);
 

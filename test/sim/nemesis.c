@@ -262,10 +262,7 @@ static void strike(void *ctx)
         break;
     case 11:
         if (n->is_up) {
-            /* Parts of commits are put by state_apply() itself, whose fatal() a simulated node
-             * cannot survive: not together. */
-            enum cluster_disk which = (enum cluster_disk)below(3);
-            cluster_fail_disk(c, id, part_stage_bytes < SHARD_PART_BYTES ? CLUSTER_DISK_LOG : which,
+            cluster_fail_disk(c, id, (enum cluster_disk)below(3),
                               below(2) == 0 ? STATUS_IO : STATUS_LIMIT);
         }
         break;

@@ -112,8 +112,10 @@ struct key_range {
 };
 
 struct group_fsm {
+    struct status *failed; /* NULL, or why apply() could not */
     /* Adds the entries' effect to the batch, which the host writes (with the applied index) right
-     * after the call. Reads of the state store see what earlier calls wrote. Cannot fail. */
+     * after the call. Reads of the state store see what earlier calls wrote. What it cannot do it
+     * leaves in `failed`: the node ends. */
     void (*apply)(struct group_fsm *fsm, const struct group_entry *entries, size_t count,
                   struct store_batch *batch);
     /* The batch of the last apply() is in the store: release locks, answer requests. */

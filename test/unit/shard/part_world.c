@@ -24,7 +24,7 @@ static void apply_one(struct world *w, struct slice data)
 {
     struct store_batch *b = store_batch_create(w->store);
     w->index++;
-    state_apply(w->state, w->index, data, b, NULL, NULL);
+    assert_null(state_apply(w->state, w->index, data, b, NULL, NULL));
     assert_null(store_write(w->store, b, false));
     store_batch_destroy(b);
     buf_put_u64(&w->log, w->index);

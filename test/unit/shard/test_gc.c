@@ -16,7 +16,7 @@ static void set_watermark(struct world *w, uint64_t ts)
     entry_begin(&entry);
     entry_put(&entry, buf_slice(&key), buf_slice(&value));
     struct store_batch *b = store_batch_create(w->store);
-    state_apply(w->state, ++w->index, buf_slice(&entry), b, NULL, NULL);
+    assert_null(state_apply(w->state, ++w->index, buf_slice(&entry), b, NULL, NULL));
     assert_null(store_write(w->store, b, false));
     store_batch_destroy(b);
     buf_deinit(&key);
@@ -63,7 +63,7 @@ static void again_after_a_crash(struct world *w)
         uint64_t index = read_u64(&r);
         struct slice data = read_bytes(&r);
         struct store_batch *b = store_batch_create(w->store);
-        state_apply(w->state, index, data, b, NULL, NULL);
+        assert_null(state_apply(w->state, index, data, b, NULL, NULL));
         assert_null(store_write(w->store, b, false));
         store_batch_destroy(b);
     }

@@ -29,7 +29,7 @@ static void key_of(int k, char out[16])
 static void apply(struct fixture *x, struct slice entry)
 {
     struct store_batch *b = store_batch_create(x->store);
-    state_apply(x->state, ++x->index, entry, b, NULL, NULL);
+    assert_null(state_apply(x->state, ++x->index, entry, b, NULL, NULL));
     assert_null(store_write(x->store, b, false));
     store_batch_destroy(b);
 }

@@ -799,7 +799,7 @@ static void parts_applied_again_give_the_same(void **state)
                 continue;
             }
             struct store_batch *b = store_batch_create(w->store);
-            state_apply(w->state, index, data, b, NULL, NULL);
+            assert_null(state_apply(w->state, index, data, b, NULL, NULL));
             assert_null(store_write(w->store, b, false));
             store_batch_destroy(b);
         }
@@ -868,7 +868,7 @@ static void an_outcome_lost_by_the_ring_is_unknown_not_never(void **state)
         entry_begin(&entry);
         entry_put_outcome(&entry, (struct txn_id){2, i + 1}, 1, i);
         struct store_batch *b = store_batch_create(w->store);
-        state_apply(w->state, ++w->index, buf_slice(&entry), b, NULL, NULL);
+        assert_null(state_apply(w->state, ++w->index, buf_slice(&entry), b, NULL, NULL));
         assert_null(store_write(w->store, b, false));
         store_batch_destroy(b);
     }

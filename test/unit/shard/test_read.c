@@ -38,7 +38,7 @@ static void fill(struct world *w, int rows)
         entry_put_version(&entry, slice_str(key), 50, false, buf_slice(&row), NULL);
         entry_put_version(&entry, slice_str(index_key), 50, false, slice_str(key), NULL);
         struct store_batch *b = store_batch_create(w->store);
-        state_apply(w->state, ++w->index, buf_slice(&entry), b, NULL, NULL);
+        assert_null(state_apply(w->state, ++w->index, buf_slice(&entry), b, NULL, NULL));
         assert_null(store_write(w->store, b, false));
         store_batch_destroy(b);
         buf_deinit(&row);
