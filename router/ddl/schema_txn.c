@@ -776,9 +776,6 @@ static void fill_cleanup(struct schema_txn *s, Sherd__V1__SchemaChange *x, uint3
 /* A lost answer: the job tells. */
 static struct status *learn_outcome(struct fiber *f, struct schema_txn *s, struct status *cause)
 {
-    if (s->held.job_id == 0) {
-        return cause;
-    }
     uint64_t give_up = loop_clock_ns(s->router->loop) + ms_to_ns(DECIDE_PATIENCE_MS);
     for (;;) {
         bool is_committed = false;
@@ -842,13 +839,12 @@ static struct status *decide(struct fiber *f, void *ctx, uint32_t attempt, uint6
             change_put(&c, key, pb_pack_in(&next, s->arena));
         }
     }
-    if (s->job_revision != 0) {
-        Sherd__V1__SchemaChange x = SHERD__V1__SCHEMA_CHANGE__INIT;
-        struct slice key = key8(s, "job/", s->held.job_id);
-        change_compare(&c, key, s->job_revision);
-        fill_cleanup(s, &x, attempt, commit);
-        change_put(&c, key, job_bytes(s, &x));
-    }
+    ASSERT(s->job_revision != 0);
+    Sherd__V1__SchemaChange x = SHERD__V1__SCHEMA_CHANGE__INIT;
+    struct slice key = key8(s, "job/", s->held.job_id);
+    change_compare(&c, key, s->job_revision);
+    fill_cleanup(s, &x, attempt, commit);
+    change_put(&c, key, job_bytes(s, &x));
     bool is_done = false;
     struct status *st = meta_txn(f, s->router->meta, &c.txn, &is_done, &s->decided_revision);
     if (st != NULL) {
@@ -864,14 +860,10 @@ static struct status *decide(struct fiber *f, void *ctx, uint32_t attempt, uint6
     return NULL;
 }
 
-/* Rows that are to be prepared, and rows that are to be wiped, need the job. */
+/* Rows that are to be prepared or wiped hang on the job; and a lost answer is learned from it. */
 static struct status *need_job(struct fiber *f, struct schema_txn *s)
 {
-    bool has_wipes = s->nbuilt > 0;
-    for (int i = 0; i < s->nops; i++) {
-        has_wipes |= s->ops[i].kind == SCHEMA_WIPE;
-    }
-    if (s->job_revision != 0 || (!has_wipes && !txn_has_writes(s->txn))) {
+    if (s->job_revision != 0) {
         return NULL;
     }
     TRY(job_make_id(f, s));
