@@ -35,6 +35,7 @@ expect 400 --bug TXN_FORGET_EARLY
 expect 200 --workload gate --bug TXN_LOCK_ONLY_UNCHECKED
 expect 100 --workload txn --bug FOLLOWER_EARLY
 expect 200 --workload txn --bug CLOSE_NO_WAIT
+expect 300 --workload count --bug READ_AFTER_LEASE
 # Not bugs: the strictly checked clients at a weaker level, to show that the checkers see the difference.
 for workload in txn list skew; do
     expect 20 --workload $workload --isolation rc
@@ -44,8 +45,7 @@ done
 if [ "${2-}" = --long ]; then
     expect 2000 --bug TXN_NO_POISON
     expect 3000 --workload txn --bug TXN_NO_ATTEMPT
-    for bug in CLOSE_NO_FLOOR READ_AFTER_LEASE RAFT_VOTE_TWICE; do
-        expect 10000 --bug "$bug"
-    done
+    expect 3000 --workload txn --bug CLOSE_NO_FLOOR
+    expect 10000 --bug RAFT_VOTE_TWICE
 fi
 exit $failed
