@@ -272,10 +272,26 @@ static void drop_doomed(struct part *p, const Sherd__V1__FenceRequest *q)
     }
 }
 
+/* The caller's map may be from before a split. */
+static struct status *check_range(const struct part *p, const Sherd__V1__KeyRange *range)
+{
+    struct slice start = buf_slice(&p->state->start), end = buf_slice(&p->state->end);
+    bool is_in =
+        slice_cmp(start, slice_make(range->start.data, range->start.len)) <= 0 &&
+        (end.len == 0 ||
+         (range->end.len != 0 && slice_cmp(slice_make(range->end.data, range->end.len), end) <= 0));
+    return is_in ? NULL
+                 : status_new(MOVED, "shard %llu does not have all of the range",
+                              (unsigned long long)p->env->shard_id);
+}
+
 static struct status *fence(struct fiber *f, struct part *p, const Sherd__V1__FenceRequest *q)
 {
     if (q->table_id == 0 && q->forget) {
         return forget_incarnation(f, p, q->version);
+    }
+    if (q->range != NULL) {
+        TRY(check_range(p, q->range)); /* a split from here on takes the fence along */
     }
     struct buf key = {0};
     if (q->table_id == 0) {
@@ -346,8 +362,15 @@ static struct status *on_wipe(struct fiber *f, struct rpc_context *ctx, const vo
     TRY(led(f, handler_ctx, q->shard_id, &r, &p));
     struct status *st = NULL;
     for (size_t i = 0; i < q->n_ranges && st == NULL; i++) {
+        st = check_range(p, q->ranges[i]);
+        if (st != NULL) {
+            break;
+        }
         st = gc_wipe(f, p, slice_make(q->ranges[i]->start.data, q->ranges[i]->start.len),
                      slice_make(q->ranges[i]->end.data, q->ranges[i]->end.len));
+        if (st == NULL) {
+            st = check_range(p, q->ranges[i]); /* split meanwhile */
+        }
     }
     return done(r, p, st);
 }

@@ -185,8 +185,8 @@ bool part_is_inside(const struct part *p, const struct work *w)
     return true;
 }
 
-/* P2. */
-bool part_is_current(const struct part *p, const struct work *w)
+/* No table has taken another form since it was used. */
+static bool has_current_forms(const struct part *p, const struct work *w)
 {
     for (size_t i = 0; i < w->table_count; i++) {
         if (p->state->fences != NULL &&
@@ -194,7 +194,14 @@ bool part_is_current(const struct part *p, const struct work *w)
             return false;
         }
     }
-    return (w->start == 0 || w->start >= p->state->watermark) && part_is_inside(p, w);
+    return true;
+}
+
+/* P2. */
+bool part_is_current(const struct part *p, const struct work *w)
+{
+    return has_current_forms(p, w) && (w->start == 0 || w->start >= p->state->watermark) &&
+           part_is_inside(p, w);
 }
 
 /* ---- Validate and Refresh ---- */
@@ -310,7 +317,8 @@ struct status *part_refresh(struct fiber *f, struct part *p, const Sherd__V1__Re
         if (st == NULL && w->state == WORK_OPEN && !part_is_inside(p, w)) {
             part_drop(p, w);
         }
-        if (st == NULL && w->state == WORK_OPEN) {
+        /* Rows that are the same mean something else when their table's form (or name) is not. */
+        if (st == NULL && w->state == WORK_OPEN && has_current_forms(p, w)) {
             st = refresh_spans(f, p, w, req->to, &ok);
         }
         if (st == NULL) {

@@ -48,6 +48,18 @@ static bool has_table(const Sherd__V1__TableDesc *t, uint64_t job_id)
     return t != NULL && t->changing_job == job_id;
 }
 
+/* Ids of indexes that the change had filled are not used again: whoever was taken for dead may
+ * still wipe them. */
+static uint32_t next_index_id(const Sherd__V1__SchemaChange *x, const Sherd__V1__TableDesc *t)
+{
+    uint32_t next = t->next_index_id;
+    for (size_t i = 0; i < x->n_wipe_aborted; i++) {
+        const Sherd__V1__SchemaWipe *w = x->wipe_aborted[i];
+        next = w->table_id == t->id && w->index_to > next ? w->index_to : next;
+    }
+    return next;
+}
+
 /* One change for all tables that the job has; is_end: the last one, without the job. */
 static struct status *put_tables(struct ddl *d, const Sherd__V1__JobDesc *job, uint64_t revision,
                                  bool is_end)
@@ -62,6 +74,7 @@ static struct status *put_tables(struct ddl *d, const Sherd__V1__JobDesc *job, u
         Sherd__V1__TableDesc next = *t;
         next.version = t->version > x->locks[i]->version ? t->version : x->locks[i]->version + 1;
         next.changing_job = is_end ? 0 : job->id;
+        next.next_index_id = next_index_id(x, t);
         struct slice key = key_id4(d, "table/", t->id);
         ddl_compare(d, key);
         ddl_put(d, key, &next);

@@ -15,27 +15,53 @@
 #define FILL_ROWS_BESIDE 500         /* beside writers, who may meet the batch */
 #define FILL_BYTES ((size_t)1 << 20) /* of keys, about: ends a batch before */
 #define CONFLICTS_MAX 50
-#define SHARDS_MAX 4096
 
 /* ---- the shards of a table ---- */
 
-struct shard_list {
-    uint64_t ids[SHARDS_MAX];
-    int count;
+struct shard_part { /* what a range has in one shard, by the map */
+    uint64_t shard_id;
+    struct slice start, end;
+};
+
+struct shard_parts {
+    struct arena *a;
+    const struct key_span *range;
+    struct shard_part *items;
+    size_t count, cap;
 };
 
 static bool collect(void *ctx, const struct shard_info *s)
 {
-    struct shard_list *l = ctx;
-    for (int i = l->count; i-- > 0;) {
-        if (l->ids[i] == s->shard_id) {
-            return true;
-        }
+    struct shard_parts *l = ctx;
+    const struct key_span *r = l->range;
+    if (l->count == l->cap) {
+        size_t cap = l->cap == 0 ? 16 : l->cap * 2;
+        l->items = arena_grow(l->a, l->items, l->cap * sizeof(*l->items), cap * sizeof(*l->items));
+        l->cap = cap;
     }
-    if (l->count < SHARDS_MAX) {
-        l->ids[l->count++] = s->shard_id;
-    }
+    bool is_cut = s->end.len != 0 && slice_cmp(s->end, r->end) < 0;
+    struct shard_part *x = &l->items[l->count++];
+    x->shard_id = s->shard_id;
+    x->start = arena_copy(l->a, slice_cmp(s->start, r->start) > 0 ? s->start : r->start);
+    x->end = arena_copy(l->a, is_cut ? s->end : r->end);
     return true;
+}
+
+static struct shard_parts shards_of(struct ddl *d, const struct key_span *ranges, int n)
+{
+    struct shard_parts l = {.a = d->a};
+    for (int i = 0; i < n; i++) {
+        l.range = &ranges[i];
+        shard_map_scan(router_meta(d->router), ranges[i].start, ranges[i].end, collect, &l);
+    }
+    return l;
+}
+
+static void fill_range(Sherd__V1__KeyRange *out, const struct shard_part *x)
+{
+    sherd__v1__key_range__init(out);
+    out->start = (ProtobufCBinaryData){x->start.len, (uint8_t *)(uintptr_t)x->start.data};
+    out->end = (ProtobufCBinaryData){x->end.len, (uint8_t *)(uintptr_t)x->end.data};
 }
 
 static struct key_span id_range(struct ddl *d, uint32_t table_id, uint32_t index_from,
@@ -61,60 +87,59 @@ struct status *fence_table(struct ddl *d, uint32_t table_id, uint64_t version,
     return fence_ranges(d, table_id, version, own, ranges, n);
 }
 
+/* A shard that was split says MOVED for what is not its own any more: then all over again by a
+ * newer map. */
 struct status *fence_ranges(struct ddl *d, uint32_t table_id, uint64_t version,
                             Sherd__V1__TxnId *own, const struct key_span *ranges, int n)
 {
-    struct shard_list *l = ARENA_NEW(d->a, struct shard_list);
-    for (int tries = 0;; tries++) {
-        l->count = 0;
-        for (int i = 0; i < n; i++) {
-            shard_map_scan(router_meta(d->router), ranges[i].start, ranges[i].end, collect, l);
-        }
+    struct reroute moved = {0};
+    for (;;) {
+        struct shard_parts l = shards_of(d, ranges, n);
         struct status *st = NULL;
-        for (int i = 0; i < l->count && st == NULL; i++) {
+        for (size_t i = 0; i < l.count && st == NULL; i++) {
+            Sherd__V1__KeyRange range;
             Sherd__V1__FenceRequest q = SHERD__V1__FENCE_REQUEST__INIT;
-            q.shard_id = l->ids[i];
+            fill_range(&range, &l.items[i]);
+            q.shard_id = l.items[i].shard_id;
             q.table_id = table_id;
             q.version = version;
             q.txn = own;
+            q.range = &range;
             void *reply;
-            st = shard_call(d->f, d->router, l->ids[i], RPC_SHARD_FENCE, &q, true, d->a, &reply,
+            st = shard_call(d->f, d->router, q.shard_id, RPC_SHARD_FENCE, &q, true, d->a, &reply,
                             NULL);
         }
-        if (!status_is(st, STATUS_MOVED) || tries == 20) {
+        if (!status_is(st, STATUS_MOVED)) {
             return st;
         }
         status_free(st);
-        TRY(meta_refresh(d->f, router_meta(d->router)));
+        TRY(reroute(d->f, d->router, &moved));
     }
-}
-
-static struct status *wipe_range(struct ddl *d, const struct key_span *s, struct shard_list *l)
-{
-    l->count = 0;
-    shard_map_scan(router_meta(d->router), s->start, s->end, collect, l);
-    for (int i = 0; i < l->count; i++) {
-        Sherd__V1__KeyRange range = SHERD__V1__KEY_RANGE__INIT;
-        range.start = (ProtobufCBinaryData){s->start.len, (uint8_t *)(uintptr_t)s->start.data};
-        range.end = (ProtobufCBinaryData){s->end.len, (uint8_t *)(uintptr_t)s->end.data};
-        Sherd__V1__KeyRange *ranges[1] = {&range};
-        Sherd__V1__WipeRequest q = SHERD__V1__WIPE_REQUEST__INIT;
-        q.shard_id = l->ids[i];
-        q.n_ranges = 1;
-        q.ranges = ranges;
-        void *reply;
-        TRY(shard_call(d->f, d->router, l->ids[i], RPC_SHARD_WIPE, &q, true, d->a, &reply, NULL));
-    }
-    return NULL;
 }
 
 struct status *wipe_ranges(struct ddl *d, const struct key_span *ranges, int n)
 {
-    struct shard_list *l = ARENA_NEW(d->a, struct shard_list);
-    for (int i = 0; i < n; i++) {
-        TRY(wipe_range(d, &ranges[i], l));
+    struct reroute moved = {0};
+    for (;;) {
+        struct shard_parts l = shards_of(d, ranges, n);
+        struct status *st = NULL;
+        for (size_t i = 0; i < l.count && st == NULL; i++) {
+            Sherd__V1__KeyRange range, *list[1] = {&range};
+            Sherd__V1__WipeRequest q = SHERD__V1__WIPE_REQUEST__INIT;
+            fill_range(&range, &l.items[i]);
+            q.shard_id = l.items[i].shard_id;
+            q.n_ranges = 1;
+            q.ranges = list;
+            void *reply;
+            st = shard_call(d->f, d->router, q.shard_id, RPC_SHARD_WIPE, &q, true, d->a, &reply,
+                            NULL);
+        }
+        if (!status_is(st, STATUS_MOVED)) {
+            return st;
+        }
+        status_free(st);
+        TRY(reroute(d->f, d->router, &moved));
     }
-    return NULL;
 }
 
 struct status *wipe_indexes(struct ddl *d, uint32_t table_id, uint32_t index_from,

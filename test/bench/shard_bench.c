@@ -51,7 +51,7 @@ static uint64_t cpu_ns(void)
 static void apply(struct bench *b, struct slice data)
 {
     struct store_batch *batch = store_batch_create(b->store);
-    state_apply(b->state, ++b->index, data, batch, NULL, NULL);
+    ok(state_apply(b->state, ++b->index, data, batch, NULL, NULL));
     ok(store_write(b->store, batch, false));
     store_batch_destroy(batch);
 }
