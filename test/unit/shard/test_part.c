@@ -887,7 +887,7 @@ static void apply_outcomes(struct world *w, uint64_t from, uint64_t count)
         entry_begin(&entry);
         entry_put_outcome(&entry, (struct txn_id){i / SHARD_OUTCOMES + 2, i + 1}, 1, i);
         struct store_batch *b = store_batch_create(w->store);
-        state_apply(w->state, i, buf_slice(&entry), b, NULL, NULL);
+        assert_null(state_apply(w->state, i, buf_slice(&entry), b, NULL, NULL));
         assert_null(store_write(w->store, b, false));
         store_batch_destroy(b);
     }
@@ -927,7 +927,7 @@ static void the_ring_does_not_matter_to_a_recovery(void **state)
         entry_begin(&entry);
         entry_put_outcome(&entry, i == 0 ? lost : (struct txn_id){2, i + 1}, 1, i);
         struct store_batch *b = store_batch_create(w->store);
-        state_apply(w->state, ++w->index, buf_slice(&entry), b, NULL, NULL);
+        assert_null(state_apply(w->state, ++w->index, buf_slice(&entry), b, NULL, NULL));
         assert_null(store_write(w->store, b, false));
         store_batch_destroy(b);
     }
