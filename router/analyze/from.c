@@ -272,6 +272,7 @@ static struct status *from_table(struct analyzer *z, struct scope *sc, const PgQ
     if (sys != NULL) {
         struct rel *r = rel_new(z->q, REL_SYSTEM, NULL);
         r->system = sys;
+        z->q->shows_catalog |= system_table_shows_catalog(sys);
         r->alias = sys->name;
         r->nvars = sys->ncols;
         r->vars = ARENA_ARRAY(z->a, int, sys->ncols + 1);

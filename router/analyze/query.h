@@ -192,6 +192,7 @@ struct query {
     int nparams;
     type_oid *param_types;
     bool has_locks;
+    bool shows_catalog; /* by a system relation */
     int ndeps;
     const Sherd__V1__TableDesc **deps; /* tables and views it was made from */
     int noids;

@@ -38,6 +38,21 @@ static const char kinds[] = {
 
 #define TABLE_COUNT ((int)(sizeof(tables) / sizeof(tables[0])))
 
+bool system_table_shows_catalog(const struct system_table *t)
+{
+    static const char *const others[] = {
+        "pg_am",       "pg_collation",   "pg_language",      "pg_opclass",
+        "pg_operator", "pg_proc",        "pg_settings",      "pg_stat_activity",
+        "sherd_nodes", "sherd_shards",   "sherd_lock_waits", "pg_tablespace",
+        "collations",  "character_sets",
+    };
+    bool is_other = t->fill == system_fill_nothing;
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]) && !is_other; i++) {
+        is_other = strcmp(t->name, others[i]) == 0;
+    }
+    return !is_other;
+}
+
 FILL(nothing)
 {
     (void)f;

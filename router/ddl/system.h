@@ -37,6 +37,10 @@ struct system_table {
 /* NULL: no such relation. Static, lives for ever. */
 const struct system_table *system_table_find(struct slice schema, struct slice name);
 
+/* What clients have made or changed. The others are the same for ever or tell how things are now,
+ * also while the metadata group cannot be reached. */
+bool system_table_shows_catalog(const struct system_table *t);
+
 /* Functions that look into the catalog (pg_get_indexdef, format_type, obj_description, to_regclass,
  * ...). *out_known is false for a function this part does not answer either. Results live in
  * x->arena. */

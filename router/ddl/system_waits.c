@@ -9,6 +9,7 @@
 #include "txn_internal.h"
 
 #define WAITS_DEADLINE_MS 1000
+
 static void put_txn(struct row_maker *m, const Sherd__V1__TxnId *id)
 {
     put_text(m, id == NULL ? NULL
@@ -65,9 +66,19 @@ static void put_edges(struct row_maker *m, const Sherd__V1__WaitsReply *reply, b
     }
 }
 
+static void put_missing(struct row_maker *m, uint64_t node_id, struct status *why)
+{
+    session_notice(m->x->env.session,
+                   status_sql(INVALID, "01000",
+                              "node %llu does not answer (%s): waits at its shards are not shown",
+                              (unsigned long long)node_id, why->message),
+                   "WARNING");
+    status_free(why);
+}
+
 /* The waits for row locks at all leaders and for schema changes at all routers, as each tells them
- * now; a shard server that does not answer is an error, since its waits would be missing. Of the
- * routers those that are up answer: the others' sessions are gone. */
+ * now. A node that is down leads nothing and has no sessions; of a shard server that does not
+ * answer a warning tells, since it may be alive behind a cut. */
 FILL(sherd_lock_waits)
 {
     struct row_maker m;
@@ -80,7 +91,8 @@ FILL(sherd_lock_waits)
     Sherd__V1__WaitsRequest q = SHERD__V1__WAITS_REQUEST__INIT;
     uint64_t outer = fiber_deadline(f),
              limit = loop_clock_ns(r->loop) + ms_to_ns(WAITS_DEADLINE_MS);
-    fiber_set_deadline(f, outer == 0 || limit < outer ? limit : outer);
+    bool is_ours = outer == 0 || limit < outer; /* not the statement's own end */
+    fiber_set_deadline(f, is_ours ? limit : outer);
     for (size_t i = 0; i < n; i++) {
         rpc_start(f, r->rpc, nodes[i], i < shards ? RPC_SHARD_WAITS : RPC_COORDINATOR_WAITS, &q,
                   m.a, &calls[i]);
@@ -88,8 +100,12 @@ FILL(sherd_lock_waits)
     struct status *st = NULL;
     for (size_t i = 0; i < n; i++) {
         struct status *one = rpc_wait(f, &calls[i]);
+        bool is_silent =
+            status_is(one, STATUS_UNAVAILABLE) || (is_ours && status_is(one, STATUS_TIMEOUT));
         if (one == NULL) {
             put_edges(&m, calls[i].reply, i >= shards && nodes[i] == r->node_id);
+        } else if (i < shards && is_silent) {
+            put_missing(&m, nodes[i], one);
         } else if (i < shards && st == NULL) {
             st = one;
         } else {

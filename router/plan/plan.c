@@ -58,10 +58,11 @@ static void plan_dependencies(struct plan *p)
 {
     const struct query *q = p->q;
     p->ndeps = q->ndeps;
+    p->reads_catalog = q->shows_catalog;
     p->deps = ARENA_ARRAY(p->arena, struct plan_dep, q->ndeps + 1);
     for (int i = 0; i < q->ndeps; i++) {
         p->deps[i] = (struct plan_dep){q->deps[i]->id, q->deps[i]->version};
-        p->has_views |= q->deps[i]->view_sql != NULL && q->deps[i]->view_sql[0] != '\0';
+        p->reads_catalog |= q->deps[i]->view_sql != NULL && q->deps[i]->view_sql[0] != '\0';
     }
     for (int i = 0; p->write != NULL && i < p->write->t.nparents + p->write->t.nchildren; i++) {
         const struct foreign_key *fk = i < p->write->t.nparents
@@ -265,9 +266,9 @@ bool plan_is_same(const struct plan *p, const struct catalog *c)
     return p->inner == NULL || plan_is_same(p->inner, c);
 }
 
-bool plan_has_views(const struct plan *p)
+bool plan_reads_catalog(const struct plan *p)
 {
-    return p->has_views || (p->inner != NULL && plan_has_views(p->inner));
+    return p->reads_catalog || (p->inner != NULL && plan_reads_catalog(p->inner));
 }
 
 int plan_changing_jobs(const struct plan *p, const struct catalog *c, uint64_t *out, int cap)

@@ -160,8 +160,8 @@ struct plan {
     struct pnode *root; /* SELECT; the input of writes */
     struct plan_write *write;
     bool is_single_scan; /* one scan, run once */
-    bool has_views;
-    struct plan *inner;  /* EXPLAIN */
+    bool reads_catalog;
+    struct plan *inner; /* EXPLAIN */
     bool explain_analyze, explain_verbose, explain_json, explain_costs;
     int nnodes;
     int ndeps;

@@ -6,7 +6,7 @@
  *
  * A plan is made from this node's copy of the catalog, which may be some milliseconds behind what
  * another router has told a client. What a plan uses is checked by the shards (fences), but for
- * views, which no shard knows (session_plan_is_new); what it does not find is looked for again in a
+ * views and system relations (session_plan_is_new); what it does not find is looked for again in a
  * copy that is as new as the statement.
  */
 #include "session_internal.h"
@@ -147,7 +147,7 @@ struct status *session_plan_is_new(struct fiber *f, struct session *s, const str
                                    bool *out)
 {
     *out = true;
-    if (plan_has_views(p)) {
+    if (plan_reads_catalog(p)) {
         TRY(meta_refresh(f, s->router->meta));
         struct catalog *c = session_catalog(s);
         *out = plan_is_valid(p, c);

@@ -145,16 +145,16 @@ static struct status *portal_open(struct fiber *f, struct session *s, struct por
     s->block_has_query = true;
     portal_detach(p);
     p->digest = (struct digest){0};
-    struct run x = {
-        .s = s, .plan = p->plan, .params = p->params, .nparams = p->nparams, .now_us = p->now_us};
-    execute_init(&x, session_catalog(s), p->arena, &p->exec);
-    replay_rewind(s, p->step);
-    TRY(txn_statement_begin(f, s->txn)); /* a refresh undoes this statement, not the last */
     bool is_new;
     TRY(session_plan_is_new(f, s, p->plan, &is_new));
     if (!is_new) {
         return status_new(CONFLICT, "a view was changed while the statement ran");
     }
+    struct run x = {
+        .s = s, .plan = p->plan, .params = p->params, .nparams = p->nparams, .now_us = p->now_us};
+    execute_init(&x, session_catalog(s), p->arena, &p->exec);
+    replay_rewind(s, p->step);
+    TRY(txn_statement_begin(f, s->txn)); /* a refresh undoes this statement, not the last */
     TRY(past_check_plan(s, p->plan));
     p->snapshot = 0;
     if (plan_is_read_only(p->plan)) { /* of now, not of the first fetch */

@@ -398,6 +398,7 @@ def news(c):
         a, b, d = conns[i % 3], conns[(i + 1) % 3], conns[(i + 2) % 3]
         query(a, f"CREATE TABLE news{i} (id int PRIMARY KEY, v int)")
         check("a new table is written", state_of(lambda: query(b, f"INSERT INTO news{i} VALUES (1, 2)")) is None)
+        check("a new table is told of", query(d, f"SELECT count(*) FROM pg_class WHERE relname = 'news{i}'") == [(1,)])
         query(d, f"ALTER TABLE news{i} ADD COLUMN w int DEFAULT 3")
         check("a new column is read", query(a, f"SELECT v, w FROM news{i}") == [(2, 3)])
         query(b, f"ALTER TABLE news{i} ADD COLUMN x int")
@@ -406,6 +407,8 @@ def news(c):
         query(d, f"ALTER TABLE news{i} DROP COLUMN w")
         check("a dropped column is gone", state_of(lambda: query(a, f"SELECT w FROM news{i}")) == "42703")
         query(b, f"DROP TABLE news{i}")
+        check("a dropped table is not told of",
+              query(a, f"SELECT count(*) FROM information_schema.tables WHERE table_name = 'news{i}'") == [(0,)])
         check("a dropped table is gone", state_of(lambda: query(d, f"SELECT v FROM news{i}")) == "42P01")
 
 

@@ -83,8 +83,9 @@ void plan_unref(struct plan *p);
 bool plan_is_valid(const struct plan *p, const struct catalog *c);
 /* What it depends on is the same there. */
 bool plan_is_same(const struct plan *p, const struct catalog *c);
-/* No shard checks the version of a view: whoever runs the plan does, in a catalog as new as that. */
-bool plan_has_views(const struct plan *p);
+/* It has views or system relations, which no shard checks: whoever runs the plan does, in a catalog
+ * as new as that. */
+bool plan_reads_catalog(const struct plan *p);
 /* The SCHEMA jobs that have tables it depends on, `cap` at most; returns how many. */
 int plan_changing_jobs(const struct plan *p, const struct catalog *c, uint64_t *out, int cap);
 /* Name of a table that took its present form after that timestamp; NULL: none. Lives as long as p.
