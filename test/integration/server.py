@@ -70,6 +70,7 @@ class Server:
         self.environment = dict(os.environ)
         self.prefix = []  # a command before the server's
         self.user = None
+        self.binary = SHERDD
 
     @property
     def data(self):
@@ -92,7 +93,7 @@ class Server:
     def spawn(self, config=None):
         config = config or self.config()
         with open(self.output, "w") as out:
-            self.process = subprocess.Popen([*self.prefix, SHERDD, "--config", config], stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen([*self.prefix, self.binary, "--config", config], stdin=subprocess.DEVNULL,
                                             stdout=out, stderr=subprocess.STDOUT, env=self.environment, user=self.user)
 
     def text(self):

@@ -6,6 +6,7 @@ in the directory as it was.
 """
 import os
 import pwd
+import shutil
 import socket
 import subprocess
 import sys
@@ -216,6 +217,7 @@ def unprivileged(s):
     if os.getuid() != 0:
         return False
     s.user = pwd.getpwnam("nobody").pw_uid
+    s.binary = shutil.copy(s.binary, s.dir)  # a checkout may lie where others cannot look
     for path in (s.dir, s.config()):
         os.chown(path, s.user, -1)
     return True
