@@ -6,6 +6,7 @@ when the network is back, and nothing of them is left anywhere. Each node has a 
 usage: test_partition.py [--long]     (also what nobody waits for, which is kept for a minute)
 """
 import os
+import subprocess
 import sys
 import time
 
@@ -84,9 +85,11 @@ def cut_off(c, is_waited_for):
 
 
 def main():
-    if os.geteuid() != 0:
-        print("needs root for network namespaces")
+    probe = ["ip", "netns", "add", f"probe-{os.getpid()}"]
+    if os.geteuid() != 0 or subprocess.run(probe, check=False).returncode != 0:
+        print("needs network namespaces, that is root, outside of a container that has not the right to make them")
         return 77
+    subprocess.run(["ip", "netns", "del", probe[-1]], check=True)
     with Cluster(3, use_namespaces=True) as c:
         c.start()
         for is_waited_for in (True, False) if "--long" in sys.argv else (True,):
