@@ -84,12 +84,19 @@ def cut_off(c, is_waited_for):
     tx.close()
 
 
+def can_make_namespaces():
+    name = f"probe-{os.getpid()}"
+    if subprocess.run(["ip", "netns", "add", name], check=False).returncode != 0:
+        return False
+    can_enter = subprocess.run(["ip", "netns", "exec", name, "true"], check=False).returncode == 0
+    subprocess.run(["ip", "netns", "del", name], check=True)
+    return can_enter
+
+
 def main():
-    probe = ["ip", "netns", "add", f"probe-{os.getpid()}"]
-    if os.geteuid() != 0 or subprocess.run(probe, check=False).returncode != 0:
-        print("needs network namespaces, that is root, outside of a container that has not the right to make them")
+    if os.geteuid() != 0 or not can_make_namespaces():
+        print("needs network namespaces: root, and outside of a container that has not the right to make them")
         return 77
-    subprocess.run(["ip", "netns", "del", probe[-1]], check=True)
     with Cluster(3, use_namespaces=True) as c:
         c.start()
         for is_waited_for in (True, False) if "--long" in sys.argv else (True,):
