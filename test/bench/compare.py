@@ -14,6 +14,7 @@ After the table, of sherd alone: the latency of a commit over two shards beside 
 between two shards stands until its victim hears 40P01.
 """
 import argparse
+import json
 import os
 import re
 import shutil
@@ -30,6 +31,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from cluster import Cluster, free_port_range  # noqa: E402
 
 PG = "/usr/lib/postgresql/15/bin"
+SPREAD_SHARDS = 6  # of bench_spread: each of three nodes leads two
 
 
 def sh(args, **kw):
@@ -189,49 +191,57 @@ def load_tpcb(env, scale):
 
 
 def keys_by_shard(cur):
-    """Two rows of bench_spread in each of its two shards: [(shard, key, key), ...]."""
-    by_shard = {}
-    for k in range(200):
+    """Two rows of bench_spread in each of its shards: {shard: [key, key]}."""
+    found = {}
+    for k in range(400):
         cur.execute("EXPLAIN SELECT v FROM bench_spread WHERE id = %s", (k,))
         shard = re.search(r"Shards: (\d+)", "\n".join(r[0] for r in cur.fetchall())).group(1)
-        by_shard.setdefault(int(shard), []).append(k)
-        found = [(s, *ks[:2]) for s, ks in by_shard.items() if len(ks) >= 2]
-        if len(found) == 2:
+        found.setdefault(int(shard), []).append(k)
+        if len(found) == SPREAD_SHARDS and all(len(ks) >= 2 for ks in found.values()):
             return found
-    raise RuntimeError("bench_spread lies in one shard")
+    raise RuntimeError(f"bench_spread lies in {len(found)} shards")
 
 
 def commit_latency(sherd, rounds):
-    """Median latency of COMMIT alone after two UPDATEs: in each of two shards, and in both, in turn."""
+    """Median latency of COMMIT alone after two UPDATEs, in one shard and in two, by who leads them, in turn."""
     conn = connect(sherd)
     cur = conn.cursor()
-    (s1, a1, a2), (s2, b1, b2) = keys_by_shard(cur)
-    cur.execute("SELECT shard_id, leader_node FROM sherd_shards")
-    leader = dict(cur.fetchall())
-    conn.commit()
+    keys = keys_by_shard(cur)
     here = (conn.info.port - sherd.cluster.port) // 10 + 1
-    pairs = {f"in shard {s} (led {'here' if leader[s] == here else 'elsewhere'})": keys
-             for s, keys in ((s1, (a1, a2)), (s2, (b1, b2)))}
-    pairs["in both"] = (a1, b1)
+    end = time.monotonic() + 60
+    near = far = ()
+    while len(near) < 2 or len(far) < 2:  # new shards get their leaders, then those are spread
+        if time.monotonic() > end:
+            raise RuntimeError(f"the leaders of bench_spread are not spread: {leader}")
+        nodes = json.loads(sherd.cluster.cli("status", "-p", str(conn.info.port + 1), "--json").stdout)["nodes"]
+        leader = {r["shard"]: n["node"] for n in nodes for r in n["replicas"] if r["leader"]}
+        near = [k for s, k in sorted(keys.items()) if leader.get(s) == here]
+        far = [k for s, k in sorted(keys.items()) if leader.get(s, here) != here]
+        time.sleep(0.2)
+    pairs = {"one, led here": near[0], "one, led elsewhere": far[0], "two, led here": (near[0][0], near[1][0]),
+             "two, one of them led here": (near[0][0], far[0][0]), "two, led elsewhere": (far[0][0], far[1][0])}
     took = {name: [] for name in pairs}
     for _ in range(200 * rounds):
-        for name, keys in pairs.items():
-            for key in keys:
+        for name, both in pairs.items():
+            for key in both:
                 cur.execute("UPDATE bench_spread SET v = v + 1 WHERE id = %s", (key,))
             begin = time.monotonic()
             conn.commit()
             took[name].append(time.monotonic() - begin)
     conn.close()
     ms = {name: statistics.median(t) * 1e3 for name, t in took.items()}
-    print("\nCOMMIT, 1 client: " + ", ".join(f"{v:.2f} ms {name}" for name, v in ms.items()) + ": " +
-          ", ".join(f"{ms['in both'] / v:.2f}x" for name, v in ms.items() if name != "in both"))
+    print("\nCOMMIT, 1 client, shards written: " + ", ".join(f"{name} {v:.2f} ms" for name, v in ms.items()))
+    one_here, one_far, two_here, two_mixed, two_far = ms.values()
+    print(f"Two over one, led alike: here {two_here / one_here:.2f}x, elsewhere {two_far / one_far:.2f}x; one of them here: "
+          f"{two_mixed / one_far:.2f}x of one elsewhere, {two_mixed / one_here:.2f}x of one here. Over any leaders of three "
+          f"nodes: {(two_here + 4 * two_mixed + 4 * two_far) / 9 / ((one_here + 2 * one_far) / 3):.2f}x")
 
 
 def deadlock_latency(sherd, rounds):
     """Two sessions lock two rows of two shards crosswise: from the second wait to the victim's error."""
     conns = [connect(sherd) for _ in range(2)]
     curs = [c.cursor() for c in conns]
-    (_, a, _), (_, b, _) = keys_by_shard(curs[0])
+    a, b = [keys[0] for keys in list(keys_by_shard(curs[0]).values())[:2]]
     for c, cur in zip(conns, curs):
         c.commit()
         cur.execute("SET sherd.auto_retry = off")
@@ -323,8 +333,9 @@ def main():
                       f"({', '.join(f'{r:.2f}' for r in ratios)}) |", flush=True)
             if is_wanted("commit") or is_wanted("deadlock"):
                 env = {**os.environ, **sherd.env()}
-                sh(["psql", "-X", "-q", "-c", "CREATE TABLE bench_spread (id int PRIMARY KEY, v bigint) WITH (sharding = 'hash', shards = 2)",
-                    "-c", "INSERT INTO bench_spread SELECT i, 0 FROM generate_series(0, 199) i"], env=env)
+                sh(["psql", "-X", "-q", "-c", "CREATE TABLE bench_spread (id int PRIMARY KEY, v bigint) "
+                    f"WITH (sharding = 'hash', shards = {SPREAD_SHARDS})",
+                    "-c", "INSERT INTO bench_spread SELECT i, 0 FROM generate_series(0, 399) i"], env=env)
             if is_wanted("commit"):
                 commit_latency(sherd, a.rounds)
             if is_wanted("deadlock"):
