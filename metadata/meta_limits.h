@@ -20,7 +20,7 @@
 #define META_NODES_MAX 1024u
 #define META_REPLICAS_PER_NODE_MAX 65536u /* in one heartbeat */
 #define META_ALLOCATE_MAX 1000000u
-#define META_SEQUENCE_SLOTS 256u /* sequences that share one wait for the other's blocks */
+#define META_SEQUENCE_SLOTS 256u     /* sequences that share one wait for the other's blocks */
 #define META_TIMESTAMPS_MAX 1000000u /* of one request */
 
 /* The oracle: how far the committed limit is ahead, when it is moved, when it is left alone. */

@@ -48,7 +48,7 @@ struct meta_node_seen { /* volatile, from heartbeats to this leader */
     uint64_t incarnation;
     uint64_t heard_ns;
     uint64_t oldest_snapshot;
-    bool is_low; /* on space */
+    bool is_low;                        /* on space */
     Sherd__V1__ReplicaStatus *replicas; /* scalars only: copied as structs */
     size_t replica_count;
 };

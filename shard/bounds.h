@@ -8,10 +8,9 @@ enum {
         7 * 1024 * 1024,   /* two of them fit a log entry: a version and what it displaces */
     SHARD_ROW_KEPT = 1024, /* rows up to this size are kept with their lock for the commit */
     SHARD_WORKSPACE_BYTES = 64 * 1024 * 1024,
-    SHARD_LOCKS_MAX =
-        2000000,              /* unless set (sql.transaction_locks). Writes meet the workspace's
-                               * bytes first; pgbench -i -s 10 is just below both */
-    SHARD_SPANS_MAX = 100000, /* read spans of one; beyond, they are joined into one */
+    SHARD_LOCKS_MAX = 2000000, /* unless set (sql.transaction_locks). Writes meet the workspace's
+                                * bytes first; pgbench -i -s 10 is just below both */
+    SHARD_SPANS_MAX = 100000,  /* read spans of one; beyond, they are joined into one */
     SHARD_PARTICIPANTS_MAX = 4096,
     SHARD_READ_ROWS = 1024, /* rows of a page when the request does not say */
     SHARD_READ_BYTES = 1024 * 1024,

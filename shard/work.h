@@ -73,7 +73,7 @@ struct work_participant {
 struct work_answer { /* to the last Write, for a repeated one */
     bool failed, conflict;
     bool is_deleted; /* conflict: with a tombstone */
-    bool is_error; /* it ended with an error and did nothing: may come again */
+    bool is_error;   /* it ended with an error and did nothing: may come again */
     uint32_t conflict_op;
     uint64_t newest;
     uint32_t *skipped;
@@ -96,8 +96,8 @@ struct work {
     uint64_t start;
     uint64_t coordinator_node;
     uint64_t last_used_ns;
-    bool is_waited_on;        /* others have waited long for its locks */
-    bool cannot_rerun;        /* its end would reach a client: part_spare() */
+    bool is_waited_on; /* others have waited long for its locks */
+    bool cannot_rerun; /* its end would reach a client: part_spare() */
 
     uint64_t seq; /* last one done (W1) */
     struct fmutex busy;

@@ -106,7 +106,7 @@ struct portal {
     bool is_done;
     bool is_cursor; /* made by DECLARE */
     bool is_scroll, is_hold;
-    bool is_spooled; /* what was left is in the spool, or will be after a replay */
+    bool is_spooled;    /* what was left is in the spool, or will be after a replay */
     bool is_held;       /* WITH HOLD, its transaction has committed */
     struct spool spool; /* what is not read from op: from the beginning if SCROLL, else the rest */
     int64_t at;         /* rows of the spool that were read; SCROLL: the row it stands on, from 1 */
@@ -121,8 +121,8 @@ struct portal {
 struct session_savepoint {
     char *name;
     uint64_t id;
-    int undo_count;  /* of the settings' undo log */
-    int schema_mark; /* schema changes that were made before it */
+    int undo_count;   /* of the settings' undo log */
+    int schema_mark;  /* schema changes that were made before it */
     uint64_t portals; /* serial of the newest portal before it */
 };
 
@@ -356,8 +356,7 @@ struct status *portal_fetch(struct fiber *f, struct session *s, struct portal *p
                             struct sink *sink, uint64_t *out_count,
                             bool *out_end) STATUS_MUST_CHECK;
 /* Reads what is left into memory. */
-struct status *portal_spool(struct fiber *f, struct session *s,
-                            struct portal *p) STATUS_MUST_CHECK;
+struct status *portal_spool(struct fiber *f, struct session *s, struct portal *p) STATUS_MUST_CHECK;
 /* Before the transaction writes: open cursors read to their end, so that they do not see it. */
 struct status *portals_settle(struct fiber *f, struct session *s) STATUS_MUST_CHECK;
 /* Before a commit: WITH HOLD is read to its end, the others are closed. */

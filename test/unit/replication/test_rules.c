@@ -1,8 +1,8 @@
 /*
- * The two hardening rules whose absence the simulator does not notice, because nothing of ours sends
- * what they guard against (docs/SIMULATION.md has the argument): 4 and 17. One replica of a group
- * of three, and messages in the names of the other two as a node of another version may send them.
- * Each test also shows what happens with the rule off.
+ * The two hardening rules whose absence the simulator does not notice, because nothing of ours
+ * sends what they guard against (docs/SIMULATION.md has the argument): 4 and 17. One replica of a
+ * group of three, and messages in the names of the other two as a node of another version may send
+ * them. Each test also shows what happens with the rule off.
  */
 #include "../../lib/sim_net.h"
 #include "group_impl.h"

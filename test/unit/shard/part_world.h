@@ -94,7 +94,7 @@ struct txn {
     Sherd__V1__Handle handle;
     bool read_only;
     bool cannot_rerun;
-    bool is_prepared; /* elsewhere: a recovery asks */
+    bool is_prepared;  /* elsewhere: a recovery asks */
     bool may_not_move; /* reads in other shards: changes are conflicts (W4) */
 };
 
