@@ -212,4 +212,7 @@ struct key_span *index_spans(struct arena *a, const Sherd__V1__TableDesc *t,
  * every table) what begins with its id. */
 struct key_span *table_ranges(struct arena *a, const Sherd__V1__TableDesc *t, int *out_n);
 
+/* The name as it must stand in a text to be parsed: in quotes. */
+void analyze_put_name(struct buf *b, const char *name);
+
 #endif

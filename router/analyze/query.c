@@ -1,5 +1,5 @@
 /* Building blocks of the analyzed tree: vars, rels, and walks over expressions. See query.h. */
-#include "query.h"
+#include "analyze.h"
 
 #include "base/check.h"
 
@@ -191,4 +191,16 @@ struct expr *expr_null(struct arena *a, type_oid type, int32_t typmod)
     struct expr *e = expr_const(a, type, DATUM_NULL);
     e->typmod = typmod;
     return e;
+}
+
+void analyze_put_name(struct buf *b, const char *name)
+{
+    buf_put_u8(b, '"');
+    for (; *name != '\0'; name++) {
+        if (*name == '"') {
+            buf_put_u8(b, '"');
+        }
+        buf_put_u8(b, (uint8_t)*name);
+    }
+    buf_put_u8(b, '"');
 }

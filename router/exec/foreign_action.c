@@ -78,18 +78,6 @@ void foreign_later(struct writer *w, const struct foreign_key *fk, struct datum 
 
 /* ---- the statement of an action ---- */
 
-static void put_name(struct buf *b, const char *name)
-{
-    buf_put_u8(b, '"');
-    for (; *name != '\0'; name++) {
-        if (*name == '"') {
-            buf_put_u8(b, '"');
-        }
-        buf_put_u8(b, (uint8_t)*name);
-    }
-    buf_put_u8(b, '"');
-}
-
 /* DELETE FROM child WHERE a = $1 ..., or UPDATE child SET a = NULL | DEFAULT | $n+1 ... WHERE ...
  */
 static struct status *statement_of(const struct exec *x, const struct later *l, struct buf *b)
@@ -102,12 +90,12 @@ static struct status *statement_of(const struct exec *x, const struct later *l, 
     }
     bool is_delete = l->action == 'c' && l->new_row == NULL;
     buf_printf(b, is_delete ? "DELETE FROM " : "UPDATE ");
-    put_name(b, s->name);
+    analyze_put_name(b, s->name);
     buf_put_u8(b, '.');
-    put_name(b, child->name);
+    analyze_put_name(b, child->name);
     for (size_t i = 0; !is_delete && i < c->n_ordinals; i++) {
         buf_printf(b, i == 0 ? " SET " : ", ");
-        put_name(b, child->columns[c->ordinals[i]]->name);
+        analyze_put_name(b, child->columns[c->ordinals[i]]->name);
         if (l->action == 'c') {
             buf_printf(b, " = $%zu", c->n_ordinals + i + 1);
         } else {
@@ -116,7 +104,7 @@ static struct status *statement_of(const struct exec *x, const struct later *l, 
     }
     for (size_t i = 0; i < c->n_ordinals; i++) {
         buf_printf(b, i == 0 ? " WHERE " : " AND ");
-        put_name(b, child->columns[c->ordinals[i]]->name);
+        analyze_put_name(b, child->columns[c->ordinals[i]]->name);
         buf_printf(b, " = $%zu", i + 1);
     }
     return NULL;

@@ -205,18 +205,6 @@ static struct status *copy_from(struct analyzer *z, const PgQuery__CopyStmt *s,
     return NULL;
 }
 
-static void put_name(struct buf *b, const char *name)
-{
-    buf_put_u8(b, '"');
-    for (; *name != '\0'; name++) {
-        if (*name == '"') {
-            buf_put_u8(b, '"');
-        }
-        buf_put_u8(b, (uint8_t)*name);
-    }
-    buf_put_u8(b, '"');
-}
-
 /* COPY t (a, b) TO: a SELECT of those columns. */
 static struct status *copy_to(struct analyzer *z, const struct parsed *p,
                               const PgQuery__CopyStmt *s, struct copy_spec *spec,
@@ -232,14 +220,14 @@ static struct status *copy_to(struct analyzer *z, const struct parsed *p,
         buf_printf(&sql, "SELECT ");
         for (size_t i = 0; i < s->n_attlist; i++) {
             buf_printf(&sql, "%s", i > 0 ? ", " : "");
-            put_name(&sql, node_string(s->attlist[i]));
+            analyze_put_name(&sql, node_string(s->attlist[i]));
         }
         buf_printf(&sql, "%s FROM ", s->n_attlist == 0 ? "*" : "");
         if (s->relation->schemaname[0] != '\0') {
-            put_name(&sql, s->relation->schemaname);
+            analyze_put_name(&sql, s->relation->schemaname);
             buf_put_u8(&sql, '.');
         }
-        put_name(&sql, s->relation->relname);
+        analyze_put_name(&sql, s->relation->relname);
         st = parse_sql(z->f, buf_slice(&sql), &made);
         buf_deinit(&sql);
         TRY(st);

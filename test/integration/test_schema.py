@@ -13,6 +13,7 @@ import time
 import psycopg2
 
 from cluster import Cluster, query
+from server import metric
 
 failures = []
 # 200 ms to find it, and what a busy machine needs to tell it.
@@ -412,6 +413,23 @@ def news(c):
         check("a dropped table is gone", state_of(lambda: query(d, f"SELECT v FROM news{i}")) == "42P01")
 
 
+def alone(c):
+    """Without a majority of the metadata group: what needs no newer catalog is answered as ever."""
+    a = c.connect(1)
+    query(a, "SELECT 1")
+    c.kill(2)
+    c.kill(3)
+    wait_for("node 1 leads the metadata group no more", lambda: metric(c.port + 3, "sherd_meta_leader") == 0)
+    begin = time.monotonic()
+    check("a text that is no SQL", state_of(lambda: query(a, "SELEC 1")) == "42601")
+    check("a setting", query(a, "SELECT count(*) FROM pg_settings WHERE name = 'lock_timeout'") == [(1,)])
+    check("told at once", time.monotonic() - begin < 2, f"{time.monotonic() - begin:.1f} s")
+    c.start(2)
+    c.start(3)
+    c.connect_retry(2).close()
+    c.connect_retry(3).close()
+
+
 def beside_writers(c):
     """CREATE INDEX beside writers: index equals table while it is made (for whom it is usable) and after it."""
     a = c.connect(1)
@@ -565,7 +583,7 @@ def main():
     ap.add_argument("--no-restart", action="store_true", help="the server that died stays down: the others go on")
     args = ap.parse_args()
     with Cluster() as c:
-        for test in (atomic, large, locked, deadlocks, views, savepoints, news, beside_writers):
+        for test in (atomic, large, locked, deadlocks, views, savepoints, news, beside_writers, alone):
             if args.only in (None, test.__name__):
                 begin = time.monotonic()
                 test(c)
