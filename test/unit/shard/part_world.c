@@ -183,6 +183,21 @@ void world_deinit(struct world *w)
     sim_destroy(w->sim);
 }
 
+int world_setup(void **state)
+{
+    struct world *w = MEM_NEW(struct world);
+    world_init(w);
+    *state = w;
+    return 0;
+}
+
+int world_teardown(void **state)
+{
+    world_deinit(*state);
+    mem_free(*state);
+    return 0;
+}
+
 int world_apply(struct world *w)
 {
     int n = 0;
@@ -347,12 +362,13 @@ static ProtobufCBinaryData bytes_of(struct world *w, const char *s, size_t len)
     return (ProtobufCBinaryData){len, (uint8_t *)arena_strndup(w->arena, s, len)};
 }
 
+static const struct row_column text_column = {.type = TYPE_TEXT, .typmod = -1};
+
 static ProtobufCBinaryData row_of(struct world *w, const char *s, size_t len)
 {
     struct buf b = {0};
-    struct row_column col = {.type = TYPE_TEXT, .typmod = -1};
     struct datum d = datum_bytes(slice_make(s, len));
-    row_encode(&b, &col, 1, &d);
+    row_encode(&b, &text_column, 1, &d);
     struct slice copy = arena_copy(w->arena, buf_slice(&b));
     buf_deinit(&b);
     return (ProtobufCBinaryData){copy.len, (uint8_t *)(uintptr_t)copy.data};
@@ -397,7 +413,7 @@ static void parse_op(struct world *w, const char *s, size_t len, Sherd__V1__KeyO
     }
 }
 
-void call_write(struct call *c, struct txn *t, const char *ops, bool commit)
+static void write_begin(struct call *c, struct txn *t, bool commit)
 {
     call_begin(c, t, KIND_WRITE);
     sherd__v1__write_request__init(&c->write);
@@ -406,6 +422,40 @@ void call_write(struct call *c, struct txn *t, const char *ops, bool commit)
     c->write.txn = &c->ref;
     c->write.seq = ++t->seq;
     c->write.commit = commit;
+}
+
+/* A read of the text of the rows in the span. */
+static struct fragment fragment_of(struct key_span *span)
+{
+    static int want = 0;
+    return (struct fragment){.table_id = 7,
+                             .index_id = 1,
+                             .nspans = 1,
+                             .spans = span,
+                             .nrow_columns = 1,
+                             .row_columns = (struct row_column *)(uintptr_t)&text_column,
+                             .ncolumns = 1,
+                             .columns = &want,
+                             .limit = -1};
+}
+
+static void fragment_put(struct call *c, const struct fragment *fr, uint64_t ts)
+{
+    fragment_encode(&c->fragment, fr);
+    c->read.ts = ts;
+    c->read.fragment = (ProtobufCBinaryData){c->fragment.len, c->fragment.data};
+}
+
+/* end "": the point start. */
+static struct key_span span_of(const char *start, const char *end)
+{
+    return (struct key_span){
+        .start = slice_str(start), .end = slice_str(end), .is_point = end[0] == '\0'};
+}
+
+void call_write(struct call *c, struct txn *t, const char *ops, bool commit)
+{
+    write_begin(c, t, commit);
     c->write.ops = c->op_list;
     while (*ops != '\0') {
         size_t len = strcspn(ops, " ");
@@ -434,14 +484,9 @@ void call_change(struct call *c, struct txn *t, const char *start, const char *e
                  const char *bad, bool commit)
 {
     struct arena *a = t->w->arena;
-    call_begin(c, t, KIND_WRITE);
-    sherd__v1__write_request__init(&c->write);
-    sherd__v1__write_reply__init(&c->write_reply);
+    write_begin(c, t, commit);
     sherd__v1__read_request__init(&c->read);
-    struct key_span span = {
-        .start = slice_str(start), .end = slice_str(end), .is_point = end[0] == '\0'};
-    struct row_column col = {.type = TYPE_TEXT, .typmod = -1};
-    int want = 0;
+    struct key_span span = span_of(start, end);
     struct expr *checks[1];
     struct fragment_set set = {.ordinal = 0};
     struct fragment_change change = {.is_delete = add == NULL, .returns_rows = true};
@@ -455,24 +500,10 @@ void call_change(struct call *c, struct txn *t, const char *start, const char *e
         change.nchecks = 1;
         change.checks = checks;
     }
-    struct fragment fr = {.table_id = 7,
-                          .index_id = 1,
-                          .nspans = 1,
-                          .spans = &span,
-                          .nrow_columns = 1,
-                          .row_columns = &col,
-                          .ncolumns = 1,
-                          .columns = &want,
-                          .limit = -1,
-                          .lock = add == NULL ? LOCK_UPDATE : LOCK_NO_KEY_UPDATE,
-                          .change = &change};
-    fragment_encode(&c->fragment, &fr);
-    c->read.ts = t->start;
-    c->read.fragment = (ProtobufCBinaryData){c->fragment.len, c->fragment.data};
-    c->write.shard_id = 2;
-    c->write.txn = &c->ref;
-    c->write.seq = ++t->seq;
-    c->write.commit = commit;
+    struct fragment fr = fragment_of(&span);
+    fr.lock = add == NULL ? LOCK_UPDATE : LOCK_NO_KEY_UPDATE;
+    fr.change = &change;
+    fragment_put(c, &fr, t->start);
     c->write.change = &c->read;
     c->write.may_move = !t->may_not_move;
     call_go(c);
@@ -506,30 +537,18 @@ void call_prepare(struct call *c, struct txn *t, uint32_t attempt, uint64_t comm
     call_go(c);
 }
 
-static void read_common(struct call *c, struct txn *t, uint64_t ts, struct key_span *span,
+static void read_common(struct call *c, struct txn *t, uint64_t ts, struct key_span span,
                         enum lock_mode mode, bool is_locking)
 {
     call_begin(c, t, KIND_READ);
     sherd__v1__read_request__init(&c->read);
     sherd__v1__read_reply__init(&c->read_reply);
-    struct row_column col = {.type = TYPE_TEXT, .typmod = -1};
-    int want = 0;
-    struct fragment fr = {.table_id = 7,
-                          .index_id = 1,
-                          .nspans = 1,
-                          .spans = span,
-                          .nrow_columns = 1,
-                          .row_columns = &col,
-                          .ncolumns = 1,
-                          .columns = &want,
-                          .with_key = true,
-                          .limit = -1,
-                          .lock = mode};
-    fragment_encode(&c->fragment, &fr);
+    struct fragment fr = fragment_of(&span);
+    fr.with_key = true;
+    fr.lock = mode;
+    fragment_put(c, &fr, ts);
     c->read.shard_id = 2;
     c->read.txn = t->counter != 0 ? &c->ref : NULL;
-    c->read.ts = ts;
-    c->read.fragment = (ProtobufCBinaryData){c->fragment.len, c->fragment.data};
     if (is_locking) {
         c->read.seq = ++t->seq;
     }
@@ -538,16 +557,13 @@ static void read_common(struct call *c, struct txn *t, uint64_t ts, struct key_s
 
 void call_read(struct call *c, struct txn *t, uint64_t ts, const char *start, const char *end)
 {
-    struct key_span span = {
-        .start = slice_str(start), .end = slice_str(end), .is_point = end[0] == '\0'};
-    read_common(c, t, ts, &span, LOCK_NONE, false);
+    read_common(c, t, ts, span_of(start, end), LOCK_NONE, false);
 }
 
 void call_read_lock(struct call *c, struct txn *t, uint64_t ts, const char *key,
                     enum lock_mode mode)
 {
-    struct key_span span = {.start = slice_str(key), .is_point = true};
-    read_common(c, t, ts, &span, mode, true);
+    read_common(c, t, ts, span_of(key, ""), mode, true);
 }
 
 void call_finalize(struct call *c, struct txn *t, uint32_t attempt, uint64_t commit, bool abort)

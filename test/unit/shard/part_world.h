@@ -40,6 +40,10 @@ struct held {
 
 void world_init(struct world *w);
 void world_deinit(struct world *w);
+/* A test with a world of its own: its *state. */
+#define WORLD_TEST(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
+int world_setup(void **state);
+int world_teardown(void **state);
 /* The leader is gone: its term ends; entries held are lost or (keep) in the log. A new part leads.
  */
 void world_next_term(struct world *w, bool keep);
@@ -55,6 +59,8 @@ void world_start(struct world *w, void (*fn)(struct fiber *f, void *arg), void *
 void world_settle(struct world *w);
 
 /* ---- requests, each on a fiber of its own ---- */
+
+#define A(name) SHERD__V1__ANSWER__ANSWER_##name
 
 struct call { /* a request on its way; zeroed */
     struct world *w;

@@ -6,23 +6,6 @@
 
 #include "part_world.h"
 
-static int setup(void **state)
-{
-    struct world *w = MEM_NEW(struct world);
-    world_init(w);
-    *state = w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    world_deinit(*state);
-    mem_free(*state);
-    return 0;
-}
-
-#define A(name) SHERD__V1__ANSWER__ANSWER_##name
-
 /* The texts that a change gave back: "x y". */
 static char *given(struct world *w, const struct call *c)
 {
@@ -233,17 +216,16 @@ static void changes_of_a_hot_row_take_their_turns(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        T(a_change_with_its_commit_is_one_request),
-        T(a_change_of_no_row_writes_nothing),
-        T(a_row_that_breaks_a_check_undoes_the_request),
-        T(a_repeated_change_gets_the_same_answer),
-        T(a_newer_version_moves_the_snapshot),
-        T(the_snapshot_stays_when_something_read_has_changed),
-        T(the_snapshot_stays_when_it_may_not_move),
-        T(a_span_is_changed_once_when_the_snapshot_moves_within_it),
-        T(read_committed_changes_the_row_as_it_is),
-        T(changes_of_a_hot_row_take_their_turns),
+        WORLD_TEST(a_change_with_its_commit_is_one_request),
+        WORLD_TEST(a_change_of_no_row_writes_nothing),
+        WORLD_TEST(a_row_that_breaks_a_check_undoes_the_request),
+        WORLD_TEST(a_repeated_change_gets_the_same_answer),
+        WORLD_TEST(a_newer_version_moves_the_snapshot),
+        WORLD_TEST(the_snapshot_stays_when_something_read_has_changed),
+        WORLD_TEST(the_snapshot_stays_when_it_may_not_move),
+        WORLD_TEST(a_span_is_changed_once_when_the_snapshot_moves_within_it),
+        WORLD_TEST(read_committed_changes_the_row_as_it_is),
+        WORLD_TEST(changes_of_a_hot_row_take_their_turns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

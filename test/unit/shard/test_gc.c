@@ -161,7 +161,7 @@ static void a_locked_tombstone_stays_for_the_next_pass(void **state)
     set_watermark(&w, ts);
     world_run(&w, pass, &w);
     assert_int_equal(removed, 0);
-    assert_int_equal(commit_one(&t, NULL), SHERD__V1__ANSWER__ANSWER_COMMITTED);
+    assert_int_equal(commit_one(&t, NULL), A(COMMITTED));
     assert_string_equal(read_at(&w, 0, "a", "z"), "a=2");
     assert_string_equal(read_at(&w, ts, "a", "z"), "");
     world_deinit(&w);

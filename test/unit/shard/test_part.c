@@ -9,23 +9,6 @@
 
 #include <stdio.h>
 
-static int setup(void **state)
-{
-    struct world *w = MEM_NEW(struct world);
-    world_init(w);
-    *state = w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    world_deinit(*state);
-    mem_free(*state);
-    return 0;
-}
-
-#define A(name) SHERD__V1__ANSWER__ANSWER_##name
-
 /* ---- plain ---- */
 
 static void autocommit_is_visible_to_the_next_read(void **state)
@@ -1111,61 +1094,60 @@ static void and_goes_ahead_in_the_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        T(autocommit_is_visible_to_the_next_read),
-        T(own_writes_are_seen_by_own_reads_only),
-        T(insert_of_a_live_key_fails_and_does_nothing),
-        T(a_savepoint_takes_writes_back),
-        T(a_repeated_write_gets_the_same_answer),
-        T(a_split_waits_for_what_cannot_be_run_again),
-        T(and_goes_ahead_in_the_end),
-        T(a_newer_version_is_a_conflict),
-        T(a_refresh_moves_the_snapshot_when_nothing_read_has_changed),
-        T(a_refresh_fails_when_something_read_has_changed),
-        T(a_commit_below_a_read_is_refused_and_comes_higher),
-        T(a_commit_with_a_timestamp_of_its_own_gets_above_the_readers),
-        T(without_the_cache_a_read_would_not_repeat),
-        T(a_new_leader_refuses_below_low),
-        T(what_an_earlier_leader_wrote_is_found_by_validation),
-        T(a_write_in_flight_since_the_read_is_found_by_validation),
-        T(a_read_waits_for_what_is_in_flight_below_it),
-        T(a_read_below_it_does_not_wait),
-        T(a_read_does_not_wait_for_an_open_lock),
-        T(a_read_waits_for_a_prepared_transaction_and_asks_for_its_recovery),
-        T(a_point_read_takes_what_is_decided),
-        T(latest_takes_a_timestamp_when_there_is_a_foreign_write_lock),
-        T(latest_over_a_prepared_lock_waits_at_a_fresh_timestamp),
-        T(write_skew_in_one_shard_is_refused),
-        T(a_row_that_appears_in_a_span_read_is_a_change),
-        T(repeatable_read_does_not_validate),
-        T(validation_waits_for_pending_below_it),
-        T(validation_keeps_later_commits_above_it),
-        T(a_leader_without_lease_validates_nothing),
-        T(a_foreign_key_parent_may_change_but_not_go),
-        T(a_child_that_appears_beside_an_absence_check_is_a_change),
-        T(a_prepare_after_the_poison_hears_never),
-        T(without_the_poison_a_late_prepare_succeeds),
-        T(a_late_first_write_makes_a_workspace_that_no_old_prepare_finds),
-        T(a_handle_dies_with_the_term),
-        T(a_prepared_transaction_survives_the_leader),
-        T(what_was_in_flight_and_lost_is_never),
-        T(what_was_in_flight_and_kept_is_prepared),
-        T(committed_is_told_until_forgotten),
-        T(a_finalize_of_another_attempt_is_refused),
-        T(a_missing_write_is_never),
-        T(a_refused_entry_leaves_nothing_in_flight),
-        T(a_commit_in_parts_is_all_there_or_not_at_all),
-        T(parts_applied_again_give_the_same),
-        T(an_autocommit_can_be_asked_for_after_a_leader_change),
-        T(a_poisoned_autocommit_is_refused_when_it_comes_late),
-        T(the_same_autocommit_twice_commits_once),
-        T(an_outcome_lost_by_the_ring_is_unknown_not_never),
-        T(outcomes_applied_again_push_none_out),
-        T(the_ring_does_not_matter_to_a_recovery),
-        T(a_locking_read_at_latest_sees_what_it_waited_for),
-        T(a_locking_read_at_a_snapshot_meets_a_conflict),
-        T(sixty_four_on_one_row_take_their_turns),
-        T(a_fenced_table_refuses_older_versions),
+        WORLD_TEST(autocommit_is_visible_to_the_next_read),
+        WORLD_TEST(own_writes_are_seen_by_own_reads_only),
+        WORLD_TEST(insert_of_a_live_key_fails_and_does_nothing),
+        WORLD_TEST(a_savepoint_takes_writes_back),
+        WORLD_TEST(a_repeated_write_gets_the_same_answer),
+        WORLD_TEST(a_split_waits_for_what_cannot_be_run_again),
+        WORLD_TEST(and_goes_ahead_in_the_end),
+        WORLD_TEST(a_newer_version_is_a_conflict),
+        WORLD_TEST(a_refresh_moves_the_snapshot_when_nothing_read_has_changed),
+        WORLD_TEST(a_refresh_fails_when_something_read_has_changed),
+        WORLD_TEST(a_commit_below_a_read_is_refused_and_comes_higher),
+        WORLD_TEST(a_commit_with_a_timestamp_of_its_own_gets_above_the_readers),
+        WORLD_TEST(without_the_cache_a_read_would_not_repeat),
+        WORLD_TEST(a_new_leader_refuses_below_low),
+        WORLD_TEST(what_an_earlier_leader_wrote_is_found_by_validation),
+        WORLD_TEST(a_write_in_flight_since_the_read_is_found_by_validation),
+        WORLD_TEST(a_read_waits_for_what_is_in_flight_below_it),
+        WORLD_TEST(a_read_below_it_does_not_wait),
+        WORLD_TEST(a_read_does_not_wait_for_an_open_lock),
+        WORLD_TEST(a_read_waits_for_a_prepared_transaction_and_asks_for_its_recovery),
+        WORLD_TEST(a_point_read_takes_what_is_decided),
+        WORLD_TEST(latest_takes_a_timestamp_when_there_is_a_foreign_write_lock),
+        WORLD_TEST(latest_over_a_prepared_lock_waits_at_a_fresh_timestamp),
+        WORLD_TEST(write_skew_in_one_shard_is_refused),
+        WORLD_TEST(a_row_that_appears_in_a_span_read_is_a_change),
+        WORLD_TEST(repeatable_read_does_not_validate),
+        WORLD_TEST(validation_waits_for_pending_below_it),
+        WORLD_TEST(validation_keeps_later_commits_above_it),
+        WORLD_TEST(a_leader_without_lease_validates_nothing),
+        WORLD_TEST(a_foreign_key_parent_may_change_but_not_go),
+        WORLD_TEST(a_child_that_appears_beside_an_absence_check_is_a_change),
+        WORLD_TEST(a_prepare_after_the_poison_hears_never),
+        WORLD_TEST(without_the_poison_a_late_prepare_succeeds),
+        WORLD_TEST(a_late_first_write_makes_a_workspace_that_no_old_prepare_finds),
+        WORLD_TEST(a_handle_dies_with_the_term),
+        WORLD_TEST(a_prepared_transaction_survives_the_leader),
+        WORLD_TEST(what_was_in_flight_and_lost_is_never),
+        WORLD_TEST(what_was_in_flight_and_kept_is_prepared),
+        WORLD_TEST(committed_is_told_until_forgotten),
+        WORLD_TEST(a_finalize_of_another_attempt_is_refused),
+        WORLD_TEST(a_missing_write_is_never),
+        WORLD_TEST(a_refused_entry_leaves_nothing_in_flight),
+        WORLD_TEST(a_commit_in_parts_is_all_there_or_not_at_all),
+        WORLD_TEST(parts_applied_again_give_the_same),
+        WORLD_TEST(an_autocommit_can_be_asked_for_after_a_leader_change),
+        WORLD_TEST(a_poisoned_autocommit_is_refused_when_it_comes_late),
+        WORLD_TEST(the_same_autocommit_twice_commits_once),
+        WORLD_TEST(an_outcome_lost_by_the_ring_is_unknown_not_never),
+        WORLD_TEST(outcomes_applied_again_push_none_out),
+        WORLD_TEST(the_ring_does_not_matter_to_a_recovery),
+        WORLD_TEST(a_locking_read_at_latest_sees_what_it_waited_for),
+        WORLD_TEST(a_locking_read_at_a_snapshot_meets_a_conflict),
+        WORLD_TEST(sixty_four_on_one_row_take_their_turns),
+        WORLD_TEST(a_fenced_table_refuses_older_versions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
