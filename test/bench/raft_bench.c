@@ -9,6 +9,8 @@
  *   raft_bench [--groups 1] [--inflight 64] [--seconds 5] [--size 128] [--nodes 3] [--mem]
  *              [--dir /tmp] [--port 23900]
  */
+#include "../lib/log_fsm.h"
+
 #include "base/log.h"
 #include "base/loop_uv.h"
 #include "base/mem.h"
@@ -47,7 +49,7 @@ struct bench_node {
     struct peer_link *link;
     struct group_host *host;
     struct group *groups[GROUPS_MAX];
-    struct group_fsm fsms[GROUPS_MAX];
+    struct log_fsm fsms[GROUPS_MAX];
     uint64_t done, started_ns, ends_ns;
     bool is_measuring;
     double cpu_start_us;
@@ -77,26 +79,6 @@ static void must(struct status *st)
         fprintf(stderr, "raft_bench: %s\n", st->message);
         exit(1);
     }
-}
-
-static void fsm_apply(struct group_fsm *fsm, const struct group_entry *entries, size_t count,
-                      struct store_batch *batch)
-{
-    (void)fsm;
-    for (size_t i = 0; i < count; i++) {
-        uint8_t key[9] = {'d'};
-        set_u64(key + 1, entries[i].index);
-        store_batch_put(batch, slice_make(key, sizeof key), entries[i].data);
-    }
-}
-
-static size_t fsm_ranges(struct group_fsm *fsm, struct key_range *out, size_t max)
-{
-    (void)fsm;
-    (void)max;
-    buf_put_u8(&out[0].start, 'd');
-    buf_put_u8(&out[0].end, 'e');
-    return 1;
 }
 
 static bool resolve(void *ctx, uint64_t node_id, char *out_host, size_t host_size, uint16_t *port)
@@ -174,10 +156,9 @@ static void node_fiber(struct fiber *f, void *arg)
     struct bench_node *n = arg;
     struct group_replica replicas[3] = {{1, 1, true}, {2, 2, true}, {3, 3, true}};
     for (unsigned i = 0; i < n->o->groups; i++) {
-        n->fsms[i].apply = fsm_apply;
-        n->fsms[i].ranges = fsm_ranges;
+        log_fsm_init(&n->fsms[i]);
         must(group_bootstrap(f, n->host, i + 1, n->id, replicas, n->o->nodes));
-        must(group_open(f, n->host, i + 1, &n->fsms[i], &n->groups[i]));
+        must(group_open(f, n->host, i + 1, &n->fsms[i].fsm, &n->groups[i]));
     }
     if (n->id != 1) {
         return;

@@ -1,4 +1,4 @@
-/* The headers that cmocka.h wants before it, in the order it wants. */
+/* cmocka, with the headers that it wants before it, in the order it wants. */
 #ifndef TEST_BASE_CMOCKA_ALL_H
 #define TEST_BASE_CMOCKA_ALL_H
 
@@ -8,5 +8,14 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+
+#include "base/status.h"
+
+static inline void assert_ok(struct status *st)
+{
+    if (st != NULL) {
+        fail_msg("unexpected error: %s %s", st->sqlstate, st->message);
+    }
+}
 
 #endif

@@ -19,13 +19,6 @@ struct fixture {
     char dir[64];
 };
 
-static void must(struct status *st)
-{
-    if (st != NULL) {
-        fail_msg("unexpected error: %s", st->message);
-    }
-}
-
 static void fails(struct status *st, enum status_code code, const char *sqlstate)
 {
     assert_non_null(st);
@@ -37,9 +30,9 @@ static void fails(struct status *st, enum status_code code, const char *sqlstate
 static void open_again(struct fixture *f)
 {
     if (f->disk != NULL) {
-        must(store_mem_open(f->disk, "state", &f->store));
+        assert_ok(store_mem_open(f->disk, "state", &f->store));
     } else {
-        must(store_leveldb_open(f->dir, &(struct store_options){.bloom = true}, &f->store));
+        assert_ok(store_leveldb_open(f->dir, &(struct store_options){.bloom = true}, &f->store));
     }
 }
 
@@ -90,7 +83,7 @@ static void write_text(struct store *s, const char *text, bool sync)
             store_batch_put(b, slice_make(word, (size_t)(eq - word)), slice_str(eq + 1));
         }
     }
-    must(store_write(s, b, sync));
+    assert_ok(store_write(s, b, sync));
     store_batch_destroy(b);
     mem_free(copy);
 }
@@ -116,7 +109,7 @@ static void expect_all(struct store_iter *it, const char *expected)
     for (store_iter_seek(it, slice_str("")); store_iter_valid(it); store_iter_next(it)) {
         put_pair(&forward, it);
     }
-    must(store_iter_status(it));
+    assert_ok(store_iter_status(it));
     char *text = text_of(&forward);
     assert_string_equal(text, expected);
     mem_free(text);
@@ -135,7 +128,7 @@ static void expect_get(struct store *s, const struct store_snapshot *snap, const
     struct buf out = {0};
     bool found = false;
     buf_put_cstr(&out, "old");
-    must(store_get(s, snap, slice_str(key), &out, &found));
+    assert_ok(store_get(s, snap, slice_str(key), &out, &found));
     assert_int_equal(found, value != NULL);
     if (value != NULL) {
         assert_true(slice_eq(buf_slice(&out), slice_str(value)));
@@ -157,8 +150,8 @@ static void what_is_written_is_read_back(void **state)
     expect_get(f->store, NULL, "a", "9");
     expect_get(f->store, NULL, "b", NULL);
     expect(f->store, NULL, "a=9 c=3");
-    must(store_flush(f->store));
-    must(store_flush(f->store)); /* nothing to do */
+    assert_ok(store_flush(f->store));
+    assert_ok(store_flush(f->store)); /* nothing to do */
     expect(f->store, NULL, "a=9 c=3");
     store_close(f->store);
     open_again(f);
@@ -183,10 +176,10 @@ static void a_batch_counts_and_can_be_used_again(void **state)
     store_batch_clear(b);
     assert_int_equal(store_batch_count(b), 0);
     assert_int_equal(store_batch_bytes(b), 0);
-    must(store_write(f->store, b, true));
+    assert_ok(store_write(f->store, b, true));
     expect(f->store, NULL, "");
     store_batch_put(b, slice_str("k"), slice_str(""));
-    must(store_write(f->store, b, true));
+    assert_ok(store_write(f->store, b, true));
     store_batch_destroy(b);
     expect_get(f->store, NULL, "k", "");
 }
@@ -219,7 +212,7 @@ static void an_iterator_goes_both_ways(void **state)
     assert_false(store_iter_valid(it));
     store_iter_seek(it, slice_str("h"));
     assert_false(store_iter_valid(it));
-    must(store_iter_status(it));
+    assert_ok(store_iter_status(it));
     store_iter_destroy(it);
 }
 
@@ -264,11 +257,11 @@ static void a_large_value_comes_back_whole(void **state)
     memset(buf_extend(&value, 300000), 'v', 300000);
     struct store_batch *b = store_batch_create(f->store);
     store_batch_put(b, slice_str("large"), buf_slice(&value));
-    must(store_write(f->store, b, false));
+    assert_ok(store_write(f->store, b, false));
     store_batch_destroy(b);
     struct buf out = {0};
     bool found = false;
-    must(store_get(f->store, NULL, slice_str("large"), &out, &found));
+    assert_ok(store_get(f->store, NULL, slice_str("large"), &out, &found));
     assert_true(found && slice_eq(buf_slice(&out), buf_slice(&value)));
     buf_put_u8(&out, 1); /* the buffer is the caller's, however it was filled */
     buf_deinit(&out);
@@ -395,7 +388,7 @@ static void a_power_cut_keeps_what_was_flushed_or_synced(void **state)
 {
     struct fixture *f = *state;
     write_text(f->store, "a=1 b=1", false);
-    must(store_flush(f->store));
+    assert_ok(store_flush(f->store));
     write_text(f->store, "b=2 c=2", true);
     write_text(f->store, "a=3 b c=3 d=3", false);
     write_text(f->store, "a=4 e=4", false);
@@ -444,7 +437,7 @@ static void a_power_cut_drops_any_subset_of_whole_batches(void **state)
             for (int j = 0; j < 2; j++) {
                 bool found = false;
                 char key = (char)((j ? 'x' : 'a') + i);
-                must(store_get(f->store, NULL, slice_make(&key, 1), &out, &found));
+                assert_ok(store_get(f->store, NULL, slice_make(&key, 1), &out, &found));
                 assert_true(found);
                 values[j] = (char)out.data[0];
             }
@@ -470,7 +463,7 @@ static void survivors_are_applied_in_order(void **state)
         crash(f, 60);
         struct buf out = {0};
         bool found = false;
-        must(store_get(f->store, NULL, slice_str("a"), &out, &found));
+        assert_ok(store_get(f->store, NULL, slice_str("a"), &out, &found));
         seen[out.data[0] - '0'] = true;
         buf_deinit(&out);
     }
@@ -523,7 +516,7 @@ static void a_failed_write_may_turn_out_written(void **state)
         crash(f, round % 2 ? 100 : 50);
         struct buf out = {0};
         bool found = false;
-        must(store_get(f->store, NULL, slice_str("a"), &out, &found));
+        assert_ok(store_get(f->store, NULL, slice_str("a"), &out, &found));
         seen[out.data[0] - '0'] = true;
         buf_deinit(&out);
     }
@@ -573,7 +566,7 @@ static void random_crashes_keep_the_durable_state(void **state)
         write_text(f->store, text, sync);
         mem_free(text);
         if (rng_below(&rng, 20) == 0) {
-            must(store_flush(f->store));
+            assert_ok(store_flush(f->store));
             durable = now;
         }
         if (rng_below(&rng, 30) == 0) {
@@ -616,12 +609,12 @@ static void leveldb_takes_no_writes_after_damage_was_read(void **state)
         snprintf(key, sizeof(key), "k%06d", i);
         store_batch_put(b, slice_str(key), slice_str("a value of some thirty bytes...."));
     }
-    must(store_write(f->store, b, true));
-    must(store_flush(f->store));
+    assert_ok(store_write(f->store, b, true));
+    assert_ok(store_flush(f->store));
     store_close(f->store);
     damage_largest(f->dir, ".ldb");
-    must(store_leveldb_open(f->dir, &(struct store_options){.paranoid = true, .must_exist = true},
-                            &f->store));
+    assert_ok(store_leveldb_open(
+        f->dir, &(struct store_options){.paranoid = true, .must_exist = true}, &f->store));
     write_text(f->store, "x=1", true);
     struct buf value = {0};
     bool found;
@@ -634,7 +627,7 @@ static void leveldb_takes_no_writes_after_damage_was_read(void **state)
     store_batch_clear(b);
     store_batch_put(b, slice_str("y"), slice_str("2"));
     fails(store_write(f->store, b, true), STATUS_CORRUPT, "XX001");
-    must(store_get(f->store, NULL, slice_str("x"), &value, &found)); /* reads go on */
+    assert_ok(store_get(f->store, NULL, slice_str("x"), &value, &found)); /* reads go on */
     assert_true(found);
     store_batch_destroy(b);
     buf_deinit(&value);

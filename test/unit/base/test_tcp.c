@@ -35,13 +35,6 @@ struct world {
 
 static struct world w;
 
-static void must(struct status *st)
-{
-    if (st != NULL) {
-        fail_msg("unexpected error: %s", st->message);
-    }
-}
-
 static void server_read(void *ctx, struct slice bytes)
 {
     (void)ctx;
@@ -109,7 +102,7 @@ static int set_up(void **state)
 {
     (void)state;
     w = (struct world){.loop = loop_uv_create(), .does_echo = true};
-    must(tcp_listen(w.loop, "127.0.0.1", 0, accepted, NULL, &w.listener));
+    assert_ok(tcp_listen(w.loop, "127.0.0.1", 0, accepted, NULL, &w.listener));
     assert_int_not_equal(tcp_listener_port(w.listener), 0);
     return 0;
 }
@@ -138,7 +131,7 @@ static void join(const char *host)
     assert_false(w.is_connect_done); /* never from inside the call */
     loop_uv_run(w.loop);
     assert_true(w.is_connect_done);
-    must(w.connect_error);
+    assert_ok(w.connect_error);
     assert_non_null(w.client);
 }
 

@@ -1,20 +1,14 @@
 /*
- * Groups in the simulated world: life, restarts, checkpoints, installs, members, failover. Nodes
- * are crashed by dropping their loop; their disks forget what was not synced.
+ * Groups in the simulated world: life, restarts, checkpoints, installs, members, failover.
  */
-#include "../../lib/sim_net.h"
-#include "group_impl.h"
+#include "cmocka_all.h"
+
+#include "group_world.h"
 
 #include "base/buggify.h"
-#include "base/sim.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-
-#include <cmocka.h>
+#include <string.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/lsan_interface.h>
@@ -22,219 +16,6 @@
 #define __lsan_disable() ((void)0)
 #define __lsan_enable() ((void)0)
 #endif
-
-#define NODES 5u
-#define GROUP 7u
-#define MS UINT64_C(1000000)
-
-struct cluster;
-
-struct node {
-    struct cluster *c;
-    unsigned id;
-    struct group_proposal proposal;
-    bool is_acknowledged;
-    struct loop *loop;
-    struct mem_disk *disk;
-    struct store *log, *state;
-    struct group_host *host;
-    struct group *group;
-    struct group_fsm fsm;
-    unsigned applied, reloaded, configs;
-    uint64_t replica_id;
-};
-
-struct cluster {
-    struct sim *sim;
-    struct sim_net *net;
-    struct group_host_options options;
-    struct node nodes[NODES + 1];
-    /* the fiber that runs now */
-    struct node *on;
-    void (*body)(struct fiber *f, struct node *n);
-    bool is_done;
-};
-
-static void assert_ok(struct status *st)
-{
-    if (st != NULL) {
-        fail_msg("%s", st->message);
-    }
-}
-
-static struct node *node_of(struct group_fsm *fsm)
-{
-    return CONTAINER_OF(fsm, struct node, fsm);
-}
-
-static void fsm_apply(struct group_fsm *fsm, const struct group_entry *entries, size_t count,
-                      struct store_batch *batch)
-{
-    for (size_t i = 0; i < count; i++) {
-        uint8_t key[9] = {'d'};
-        set_u64(key + 1, entries[i].index);
-        store_batch_put(batch, slice_make(key, sizeof key), entries[i].data);
-    }
-    node_of(fsm)->applied += (unsigned)count;
-}
-
-static void fsm_reloaded(struct group_fsm *fsm)
-{
-    node_of(fsm)->reloaded++;
-}
-
-static void fsm_config(struct group_fsm *fsm, const struct group_replica *replicas, size_t count)
-{
-    (void)replicas;
-    (void)count;
-    node_of(fsm)->configs++;
-}
-
-static size_t fsm_ranges(struct group_fsm *fsm, struct key_range *out, size_t max)
-{
-    (void)fsm;
-    assert_true(max > 0);
-    buf_put_u8(&out[0].start, 'd');
-    buf_put_u8(&out[0].end, 'e');
-    return 1;
-}
-
-static void boot(struct node *n)
-{
-    char name[16];
-    snprintf(name, sizeof name, "n%u", n->id);
-    n->loop = sim_loop_create(n->c->sim, name);
-    assert_ok(store_mem_open(n->disk, "log", &n->log));
-    assert_ok(store_mem_open(n->disk, "state", &n->state));
-    sim_net_attach(n->c->net, n->id, n->loop);
-    struct group_host_options o = n->c->options;
-    o.loop = n->loop;
-    o.node_id = n->id;
-    o.log = n->log;
-    o.state = n->state;
-    o.link = sim_net_link(n->c->net, n->id);
-    assert_ok(group_host_create(&o, &n->host));
-    n->fsm = (struct group_fsm){.apply = fsm_apply,
-                                .ranges = fsm_ranges,
-                                .reloaded = fsm_reloaded,
-                                .config_changed = fsm_config};
-    n->group = NULL;
-    n->applied = n->reloaded = n->configs = 0;
-}
-
-/* Lets go of the node: orderly, or as a power cut. */
-static void halt(struct node *n, int keep_percent)
-{
-    if (n->host == NULL) {
-        return;
-    }
-    if (keep_percent < 0) {
-        group_host_destroy(n->host);
-        sim_loop_crash(n->loop);
-        mem_disk_crash(n->disk, 100);
-    } else {
-        sim_loop_crash(n->loop);
-        mem_disk_crash(n->disk, keep_percent);
-        group_host_destroy(n->host); /* only memory: its disk is out of reach */
-    }
-    sim_net_detach(n->c->net, n->id);
-    store_close(n->log);
-    store_close(n->state);
-    n->host = NULL;
-    n->group = NULL;
-}
-
-static void run_fiber(struct fiber *f, void *arg)
-{
-    struct cluster *c = arg;
-    c->body(f, c->on);
-    c->is_done = true;
-}
-
-static bool is_done(void *ctx)
-{
-    return ((struct cluster *)ctx)->is_done;
-}
-
-/* Runs body on a fiber of the node, to its end. */
-static void on(struct node *n, void (*body)(struct fiber *f, struct node *n))
-{
-    struct cluster *c = n->c;
-    c->on = n;
-    c->body = body;
-    c->is_done = false;
-    fiber_spawn(n->loop, FIBER_STACK_SMALL, run_fiber, c);
-    assert_true(sim_run(c->sim, sim_now_ns(c->sim) + 30000 * MS, is_done, c));
-}
-
-static void open_group(struct fiber *f, struct node *n)
-{
-    assert_ok(group_open(f, n->host, GROUP, &n->fsm, &n->group));
-    n->replica_id = group_replica_id(n->group);
-}
-
-static unsigned voters;
-static void create_group(struct fiber *f, struct node *n)
-{
-    struct group_replica replicas[NODES];
-    for (unsigned i = 0; i < voters; i++) {
-        replicas[i] = (struct group_replica){i + 1, i + 1, true};
-    }
-    size_t count = n->id <= voters ? voters : 0;
-    assert_ok(group_bootstrap(f, n->host, GROUP, n->id, replicas, count));
-    open_group(f, n);
-}
-
-static void cluster_start(struct cluster *c, unsigned nodes, unsigned voter_count)
-{
-    c->sim = sim_create(5);
-    c->net = sim_net_create(c->sim);
-    voters = voter_count;
-    for (unsigned i = 1; i <= nodes; i++) {
-        c->nodes[i].c = c;
-        c->nodes[i].id = i;
-        c->nodes[i].disk = mem_disk_create(i);
-        boot(&c->nodes[i]);
-        on(&c->nodes[i], create_group);
-    }
-}
-
-static void cluster_stop(struct cluster *c)
-{
-    for (unsigned i = 1; i <= NODES; i++) {
-        halt(&c->nodes[i], -1);
-        mem_disk_destroy(c->nodes[i].disk);
-    }
-    sim_net_destroy(c->net);
-    sim_destroy(c->sim);
-}
-
-static struct node *leader(struct cluster *c)
-{
-    for (unsigned i = 1; i <= NODES; i++) {
-        struct node *n = &c->nodes[i];
-        if (n->group != NULL && group_role(n->group) == GROUP_LEADER_READY) {
-            return n;
-        }
-    }
-    return NULL;
-}
-
-static bool has_leader(void *ctx)
-{
-    return leader(ctx) != NULL;
-}
-
-static struct node *wait_leader(struct cluster *c)
-{
-    assert_true(sim_run(c->sim, sim_now_ns(c->sim) + 10000 * MS, has_leader, c));
-    return leader(c);
-}
-
-static void pass(struct cluster *c, uint64_t ms)
-{
-    sim_run(c->sim, sim_now_ns(c->sim) + ms * MS, NULL, NULL);
-}
 
 static unsigned entries_to_write;
 static void write_entries(struct fiber *f, struct node *n)
@@ -310,9 +91,9 @@ static void a_single_voter_leads_and_restarts(void **state)
     on(n, open_group);
     wait_leader(&c);
     assert_true(group_term(n->group) > term);
-    assert_int_equal(n->applied, 5);
+    assert_int_equal(n->fsm.applied, 5);
     assert_int_equal(group_checksum(n->group), checksum);
-    assert_int_equal(n->configs, 1);
+    assert_int_equal(n->fsm.configs, 1);
     cluster_stop(&c);
 }
 
@@ -385,10 +166,10 @@ static void bootstrap_twice(struct fiber *f, struct node *n)
     r.is_voter = false; /* nobody could vote */
     assert_true(status_consume(group_bootstrap(f, n->host, GROUP + 1, 1, &r, 1)));
     struct group *g;
-    st = group_open(f, n->host, GROUP, &n->fsm, &g);
+    st = group_open(f, n->host, GROUP, &n->fsm.fsm, &g);
     assert_true(status_is(st, STATUS_ALREADY_EXISTS));
     status_free(st);
-    st = group_open(f, n->host, GROUP + 1, &n->fsm, &g);
+    st = group_open(f, n->host, GROUP + 1, &n->fsm.fsm, &g);
     assert_true(status_is(st, STATUS_NOT_FOUND));
     status_free(st);
     uint64_t ids[4];
@@ -419,7 +200,7 @@ static void damage_entry_3(struct node *n)
 
 static void open_damaged(struct fiber *f, struct node *n)
 {
-    struct status *st = group_open(f, n->host, GROUP, &n->fsm, &n->group);
+    struct status *st = group_open(f, n->host, GROUP, &n->fsm.fsm, &n->group);
     assert_true(status_is(st, STATUS_CORRUPT));
     assert_non_null(strstr(st->message, "entry 3"));
     status_free(st);
@@ -471,7 +252,7 @@ static void a_checkpoint_replaces_the_log(void **state)
     for (unsigned i = 1; i <= 3; i++) {
         boot(&c.nodes[i]);
         on(&c.nodes[i], open_group);
-        assert_true(c.nodes[i].applied < 5);
+        assert_true(c.nodes[i].fsm.applied < 5);
         assert_in_range(state_keys(&c.nodes[i]), 40, 41);
     }
     wait_leader(&c);
@@ -508,8 +289,8 @@ static void a_follower_behind_the_log_is_installed(void **state)
     away->host->chunk_bytes = 100;
     on(away, open_group);
     settle(&c);
-    assert_int_equal(away->reloaded, 1);
-    assert_true(away->applied < 10);
+    assert_int_equal(away->fsm.reloaded, 1);
+    assert_true(away->fsm.applied < 10);
     halt(away, 0); /* and it is durable */
     boot(away);
     on(away, open_group);
@@ -565,7 +346,7 @@ static void destroy_replica(struct fiber *f, struct node *n)
 {
     assert_ok(group_destroy_replica(f, n->group));
     n->group = NULL;
-    struct status *st = group_open(f, n->host, GROUP, &n->fsm, &n->group);
+    struct status *st = group_open(f, n->host, GROUP, &n->fsm.fsm, &n->group);
     assert_true(status_is(st, STATUS_NOT_FOUND));
     status_free(st);
     assert_true(status_consume(group_bootstrap(f, n->host, GROUP, 1, NULL, 0)));
@@ -599,7 +380,7 @@ static void a_newcomer_gets_what_is_not_in_the_log(void **state)
     settle(&c);
     assert_int_equal(state_keys(&c.nodes[4]), state_keys(leader(&c)));
     assert_true(state_keys(&c.nodes[4]) >= 25);
-    assert_int_equal(c.nodes[4].reloaded, 1);
+    assert_int_equal(c.nodes[4].fsm.reloaded, 1);
     cluster_stop(&c);
 }
 

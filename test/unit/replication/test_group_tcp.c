@@ -2,20 +2,18 @@
  * Groups on a real loop, over real TCP connections, on memory stores: three hosts in one process.
  * Times are bounds for a loaded machine, not measurements.
  */
+#include "cmocka_all.h"
+
+#include "../../lib/log_fsm.h"
+
 #include "base/loop_uv.h"
 #include "base/mem.h"
 #include "base/store.h"
 #include "base/tcp.h"
 #include "replication/group.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #define NODES 3
 #define GROUP 7
@@ -27,8 +25,7 @@ struct node {
     struct peer_link *link;
     struct group_host *host;
     struct group *group;
-    struct group_fsm fsm;
-    size_t applied;
+    struct log_fsm fsm;
     uint16_t port;
 };
 
@@ -41,27 +38,6 @@ struct world {
     bool is_done;
 };
 
-static void fsm_apply(struct group_fsm *fsm, const struct group_entry *entries, size_t count,
-                      struct store_batch *batch)
-{
-    struct node *n = CONTAINER_OF(fsm, struct node, fsm);
-    for (size_t i = 0; i < count; i++) {
-        uint8_t key[9] = {'d'};
-        set_u64(key + 1, entries[i].index);
-        store_batch_put(batch, slice_make(key, sizeof key), entries[i].data);
-    }
-    n->applied += count;
-}
-
-static size_t fsm_ranges(struct group_fsm *fsm, struct key_range *out, size_t max)
-{
-    (void)fsm;
-    assert_true(max > 0);
-    buf_put_u8(&out[0].start, 'd');
-    buf_put_u8(&out[0].end, 'e');
-    return 1;
-}
-
 static bool resolve(void *ctx, uint64_t node_id, char *out_host, size_t host_size, uint16_t *port)
 {
     struct world *w = ctx;
@@ -73,18 +49,10 @@ static bool resolve(void *ctx, uint64_t node_id, char *out_host, size_t host_siz
     return true;
 }
 
-static void assert_ok(struct status *st)
-{
-    if (st != NULL) {
-        fail_msg("%s", st->message);
-    }
-}
-
 static void node_start(struct world *w, unsigned i)
 {
     struct node *n = &w->nodes[i];
     n->id = i + 1;
-    n->applied = 0;
     if (n->disk == NULL) {
         n->disk = mem_disk_create(i + 1);
     }
@@ -95,8 +63,7 @@ static void node_start(struct world *w, unsigned i)
     struct group_host_options o = {
         .loop = w->loop, .node_id = n->id, .log = n->log, .state = n->state, .link = n->link};
     assert_ok(group_host_create(&o, &n->host));
-    n->fsm.apply = fsm_apply;
-    n->fsm.ranges = fsm_ranges;
+    log_fsm_init(&n->fsm);
 }
 
 static void node_stop(struct node *n)
@@ -136,7 +103,7 @@ static void open_all(struct fiber *f, struct world *w)
     for (unsigned i = 0; i < w->count; i++) {
         struct node *n = &w->nodes[i];
         assert_ok(group_bootstrap(f, n->host, GROUP, i + 1, replicas, w->count));
-        assert_ok(group_open(f, n->host, GROUP, &n->fsm, &n->group));
+        assert_ok(group_open(f, n->host, GROUP, &n->fsm.fsm, &n->group));
     }
 }
 
@@ -182,7 +149,7 @@ static void single_voter(struct fiber *f, struct world *w)
     struct node *n = wait_leader(f, w);
     uint64_t index = 0;
     assert_ok(group_propose_wait(f, n->group, slice_str("one"), &index));
-    assert_int_equal(n->applied, 1);
+    assert_int_equal(n->fsm.applied, 1);
     assert_int_equal(group_applied_index(n->group), index);
     assert_true(group_lease_valid(n->group));
     assert_ok(group_read_barrier(f, n->group));
@@ -208,7 +175,7 @@ static void three_voters(struct fiber *f, struct world *w)
     }
     assert_ok(group_read_barrier(f, n->group));
     for (unsigned i = 0; i < w->count; i++) {
-        while (w->nodes[i].applied < 50) {
+        while (w->nodes[i].fsm.applied < 50) {
             assert_ok(fiber_sleep(f, ms_to_ns(5)));
         }
         assert_int_equal(group_checksum(w->nodes[i].group), group_checksum(n->group));
@@ -260,7 +227,7 @@ static void comes_back(struct fiber *f, struct world *w)
     }
     node_start(w, away);
     struct node *back = &w->nodes[away];
-    assert_ok(group_open(f, back->host, GROUP, &back->fsm, &back->group));
+    assert_ok(group_open(f, back->host, GROUP, &back->fsm.fsm, &back->group));
     while (group_applied_index(back->group) < group_applied_index(n->group)) {
         assert_ok(fiber_sleep(f, ms_to_ns(5)));
     }
