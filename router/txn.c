@@ -436,8 +436,9 @@ struct status *txn_rollback_to(struct fiber *f, struct txn *t, uint64_t savepoin
 
 struct status *txn_refresh(struct fiber *f, struct txn *t)
 {
-    /* READ ONLY: its shards do not know what it has read. */
-    if (t->state != TXN_ACTIVE || t->options.isolation != TXN_SERIALIZABLE ||
+    /* READ ONLY: its shards do not know what it has read. At READ COMMITTED that is nothing but
+     * what constraints have looked at: the statement has its snapshot for itself. */
+    if (t->state != TXN_ACTIVE || t->options.isolation == TXN_REPEATABLE_READ ||
         t->options.read_only || t->options.as_of != 0 || t->used_latest || t->start == 0) {
         return status_new(CONFLICT, "could not serialize access due to concurrent update");
     }

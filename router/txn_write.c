@@ -208,6 +208,7 @@ static struct status *send_chunk(struct fiber *f, struct write_call *c, struct w
         k->value.len = w->value.len;
         k->lock = (uint32_t)w->lock;
         k->skip_conflict = w->skip_conflict;
+        k->moved = w->is_moved;
         pointers[i] = k;
         switch (k->kind) {
         case SHERD__V1__OP_KIND__OP_LOCK:

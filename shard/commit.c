@@ -249,6 +249,7 @@ static struct status *displaced(struct part *p, struct slice key, const struct l
     if (is_known && (!h->newest_live || h->row != NULL)) {
         *out = (struct mvcc_version){.ts = h->newest_ts,
                                      .is_tombstone = !h->newest_live,
+                                     .is_moved = h->newest_moved,
                                      .row = slice_make(h->row, h->row_len)};
         *out_found = h->newest_ts != 0;
         return NULL;
@@ -267,8 +268,12 @@ static struct status *put_version(struct part *p, const struct work_write *ww, u
     TRY(displaced(p, ww->node.key, ww->hold, &v, &found));
     ASSERT_MSG(!found || v.ts < commit, "a version at or above the commit timestamp");
     if (!ww->value->is_delete || (found && !v.is_tombstone)) { /* a delete of nothing is nothing */
-        entry_put_version(out, ww->node.key, commit, ww->value->is_delete,
+        entry_put_version(out, ww->node.key, commit,
+                          mvcc_flags(ww->value->is_delete, ww->value->is_moved),
                           slice_make(ww->value->row, ww->value->len), found ? &v : NULL);
+        if (ww->value->is_moved && commit > p->newest_move) {
+            p->newest_move = commit;
+        }
     }
     return NULL;
 }

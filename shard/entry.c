@@ -9,21 +9,21 @@ void entry_begin(struct buf *out)
     buf_put_u8(out, ENTRY_VERSION);
 }
 
-static void put_head(struct buf *out, uint64_t ts, bool is_tombstone)
+static void put_head(struct buf *out, uint64_t ts, uint8_t flags)
 {
     buf_put_u64(out, ts);
-    buf_put_u8(out, is_tombstone ? MVCC_TOMBSTONE : 0);
+    buf_put_u8(out, flags);
 }
 
-void entry_put_version(struct buf *out, struct slice key, uint64_t ts, bool is_tombstone,
+void entry_put_version(struct buf *out, struct slice key, uint64_t ts, uint8_t flags,
                        struct slice row, const struct mvcc_version *displaced)
 {
     buf_put_u8(out, displaced != NULL ? 'U' : 'V');
     buf_put_bytes(out, key);
-    put_head(out, ts, is_tombstone);
+    put_head(out, ts, flags);
     buf_put_bytes(out, row);
     if (displaced != NULL) {
-        put_head(out, displaced->ts, displaced->is_tombstone);
+        put_head(out, displaced->ts, mvcc_flags(displaced->is_tombstone, displaced->is_moved));
         buf_put_bytes(out, displaced->row);
     }
 }
@@ -76,11 +76,12 @@ struct status *entry_open(struct entry_reader *er, struct slice data)
     return NULL;
 }
 
-static bool read_flags(struct reader *r, bool *out_tombstone)
+static bool read_flags(struct reader *r, bool *out_tombstone, bool *out_moved)
 {
     uint8_t flags = read_u8(r);
     *out_tombstone = (flags & MVCC_TOMBSTONE) != 0;
-    return (flags & ~MVCC_TOMBSTONE) == 0;
+    *out_moved = (flags & MVCC_MOVED) != 0;
+    return (flags & ~(MVCC_TOMBSTONE | MVCC_MOVED)) == 0;
 }
 
 struct status *entry_next(struct entry_reader *er, struct entry_op *out, bool *out_more)
@@ -97,11 +98,12 @@ struct status *entry_next(struct entry_reader *er, struct entry_op *out, bool *o
     case 'U':
         op.key = read_bytes(r);
         op.ts = read_u64(r);
-        is_valid = read_flags(r, &op.is_tombstone);
+        is_valid = read_flags(r, &op.is_tombstone, &op.is_moved);
         op.value = read_bytes(r);
         if (op.kind == 'U') {
             op.displaced.ts = read_u64(r);
-            is_valid = read_flags(r, &op.displaced.is_tombstone) && is_valid;
+            is_valid =
+                read_flags(r, &op.displaced.is_tombstone, &op.displaced.is_moved) && is_valid;
             op.displaced.row = read_bytes(r);
             is_valid = is_valid && op.displaced.ts < op.ts; /* I3 */
         }

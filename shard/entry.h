@@ -4,7 +4,7 @@
  *
  *   version u8 = 1 | operation ...
  *
- *   'V' key bytes | ts u64 | flags u8 | row bytes      the first version of a key
+ *   'V' key bytes | ts u64 | flags u8 | row bytes      the first version of a key; flags: mvcc.h
  *   'U' as V, then ts u64 | flags u8 | row bytes       the same, and the version it displaces
  *   'P' state key bytes | value bytes                  put, for keys of the group itself
  *   'D' state key bytes                                delete
@@ -41,8 +41,8 @@ static inline bool txn_id_is_none(struct txn_id a)
 }
 
 void entry_begin(struct buf *out);
-/* displaced: the newest version so far, or NULL. */
-void entry_put_version(struct buf *out, struct slice key, uint64_t ts, bool is_tombstone,
+/* flags: MVCC_TOMBSTONE, MVCC_MOVED. displaced: the newest version so far, or NULL. */
+void entry_put_version(struct buf *out, struct slice key, uint64_t ts, uint8_t flags,
                        struct slice row, const struct mvcc_version *displaced);
 void entry_put(struct buf *out, struct slice state_key, struct slice value);
 void entry_delete(struct buf *out, struct slice state_key);
@@ -57,7 +57,7 @@ struct entry_op {
     struct slice key; /* data key for V and U, else the state key */
     struct slice value;
     uint64_t ts;
-    bool is_tombstone;
+    bool is_tombstone, is_moved;
     struct mvcc_version displaced; /* U */
     struct txn_id id;              /* A, M */
     uint32_t attempt;              /* M: number of parts */

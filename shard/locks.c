@@ -300,33 +300,37 @@ void lock_release(struct lock_table *t, struct lock_hold *h)
     pump(t, l);
 }
 
+void lock_undo_one(struct lock_table *t, struct lock_hold *h, uint64_t to_seq)
+{
+    enum lock_mode mode = LOCK_NONE;
+    for (int m = LOCK_KEY_SHARE; m <= LOCK_UPDATE; m++) {
+        if (h->since[m] > to_seq) {
+            h->since[m] = 0;
+        } else if (h->since[m] != 0) {
+            mode = (enum lock_mode)m;
+        }
+    }
+    if (h->is_write || mode == h->mode) {
+        return;
+    }
+    if (mode == LOCK_NONE) {
+        lock_release(t, h);
+        return;
+    }
+    h->mode = mode;
+    if (mode < LOCK_NO_KEY_UPDATE) { /* the row is kept for writers (judge) */
+        mem_free(h->row);
+        h->row = NULL;
+        h->row_len = 0;
+    }
+    pump(t, h->lock);
+}
+
 void lock_undo(struct lock_table *t, struct lock_owner *o, uint64_t to_seq)
 {
     LIST_FOREACH_SAFE(it, next, &o->holds)
     {
-        struct lock_hold *h = LIST_ITEM(it, struct lock_hold, of_owner);
-        enum lock_mode mode = LOCK_NONE;
-        for (int m = LOCK_KEY_SHARE; m <= LOCK_UPDATE; m++) {
-            if (h->since[m] > to_seq) {
-                h->since[m] = 0;
-            } else if (h->since[m] != 0) {
-                mode = (enum lock_mode)m;
-            }
-        }
-        if (h->is_write || mode == h->mode) {
-            continue;
-        }
-        if (mode == LOCK_NONE) {
-            lock_release(t, h);
-            continue;
-        }
-        h->mode = mode;
-        if (mode < LOCK_NO_KEY_UPDATE) { /* the row is kept for writers (judge) */
-            mem_free(h->row);
-            h->row = NULL;
-            h->row_len = 0;
-        }
-        pump(t, h->lock);
+        lock_undo_one(t, LIST_ITEM(it, struct lock_hold, of_owner), to_seq);
     }
 }
 

@@ -50,6 +50,7 @@ struct lock_hold {
     bool is_write;
     bool is_judged;     /* newest_* are filled: the state of the key under the lock */
     bool newest_live;   /* there is a version and it is no tombstone */
+    bool newest_moved;  /* MVCC_MOVED */
     uint64_t newest_ts; /* 0 = never written */
     uint8_t *row; /* its bytes when live and small: a commit need not read them again; or NULL */
     uint32_t row_len;
@@ -110,6 +111,7 @@ void lock_release(struct lock_table *t, struct lock_hold *h);
 /* W6: what was locked only by requests after to_seq is given back, or back to the weaker mode that
  * it had. Keys that are written stay. */
 void lock_undo(struct lock_table *t, struct lock_owner *o, uint64_t to_seq);
+void lock_undo_one(struct lock_table *t, struct lock_hold *h, uint64_t to_seq);
 /* Ends the owner: fails its waits, hands its locks on, wakes who waits for it. */
 void lock_release_all(struct lock_table *t, struct lock_owner *o);
 

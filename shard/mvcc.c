@@ -46,6 +46,7 @@ static struct status *parse_data(struct slice value, struct mvcc_version *out)
     }
     out->ts = get_u64(value.data);
     out->is_tombstone = (value.data[8] & MVCC_TOMBSTONE) != 0;
+    out->is_moved = (value.data[8] & MVCC_MOVED) != 0;
     out->row = slice_make(value.data + MVCC_HEAD, value.len - MVCC_HEAD);
     return NULL;
 }
@@ -59,6 +60,7 @@ static bool parse_history(struct slice key, struct slice value, struct slice pre
     }
     out->ts = ~get_u64(key.data + prefix.len);
     out->is_tombstone = (value.data[0] & MVCC_TOMBSTONE) != 0;
+    out->is_moved = (value.data[0] & MVCC_MOVED) != 0;
     out->row = slice_make(value.data + 1, value.len - 1);
     return true;
 }
@@ -106,6 +108,31 @@ struct status *mvcc_get(struct store *s, struct slice key, uint64_t ts,
     if (st == NULL) {
         *out_found = found;
     }
+    return st;
+}
+
+struct status *mvcc_moved_since(struct store *s, struct slice key, uint64_t since,
+                                struct mvcc_scratch *scratch, bool *out)
+{
+    bool found = false;
+    struct mvcc_version v;
+    TRY(mvcc_newest(s, key, scratch, &v, &found));
+    *out = found && v.ts > since && v.is_moved;
+    if (!found || v.ts <= since || *out) {
+        return NULL;
+    }
+    struct store_iter *it = store_iter_create(s, NULL);
+    mvcc_history_key(&scratch->key, key, v.ts);
+    struct slice prefix = slice_make(scratch->key.data, scratch->key.len - 8);
+    for (store_iter_seek(it, buf_slice(&scratch->key));
+         store_iter_valid(it) &&
+         parse_history(store_iter_key(it), store_iter_value(it), prefix, &v) && v.ts > since &&
+         !*out;
+         store_iter_next(it)) {
+        *out = v.is_moved;
+    }
+    struct status *st = store_iter_status(it);
+    store_iter_destroy(it);
     return st;
 }
 

@@ -5,6 +5,11 @@
  *   'd' key            u64 ts | u8 flags | row     newest version
  *   'h' key ~ts        u8 flags | row              older ones, newest first
  *
+ * Flags: MVCC_TOMBSTONE: the key has no row. MVCC_MOVED, on a tombstone or a row: the transaction
+ * of this version gave the row that it displaces another key. Who has read that row before and
+ * waited for its lock has to look for it anew (READ COMMITTED). The mark may be there without need
+ * (the row came back, or was deleted after all), but is never missing.
+ *
  * A point read is one lookup; a scan walks 'd' and looks into 'h' for keys newer than its timestamp
  * only. Iterators are for one turn: they do not survive a park of their fiber.
  */
@@ -14,7 +19,7 @@
 #include "base/buf.h"
 #include "base/store.h"
 
-enum { MVCC_TOMBSTONE = 1 };
+enum { MVCC_TOMBSTONE = 1, MVCC_MOVED = 2 };
 enum { MVCC_HEAD = 9 }; /* bytes before the row in a 'd' value */
 
 /* Each clears `out` first. */
@@ -26,8 +31,13 @@ void mvcc_bound(struct buf *out, uint8_t space, struct slice key, bool is_end);
 struct mvcc_version {
     uint64_t ts;
     bool is_tombstone;
+    bool is_moved;
     struct slice row; /* in the scratch */
 };
+static inline uint8_t mvcc_flags(bool is_tombstone, bool is_moved)
+{
+    return (uint8_t)((is_tombstone ? MVCC_TOMBSTONE : 0) | (is_moved ? MVCC_MOVED : 0));
+}
 
 /* Buffers that are reused from call to call; results point into them until the next call. */
 struct mvcc_scratch {
@@ -43,6 +53,9 @@ struct status *mvcc_newest(struct store *s, struct slice key, struct mvcc_scratc
 struct status *mvcc_get(struct store *s, struct slice key, uint64_t ts,
                         struct mvcc_scratch *scratch, struct mvcc_version *out,
                         bool *out_found) STATUS_MUST_CHECK;
+/* Whether a version of the key above `since` is marked MVCC_MOVED. */
+struct status *mvcc_moved_since(struct store *s, struct slice key, uint64_t since,
+                                struct mvcc_scratch *scratch, bool *out) STATUS_MUST_CHECK;
 
 /* Walks [start, end) at a timestamp. with_tombstones: shows deleted keys too (validation,
  * collection). */

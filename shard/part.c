@@ -62,6 +62,7 @@ void part_serve(struct part *p, uint64_t low)
         rtc_raise_floor(&p->rtc, low);
     }
     part_raise_written(p, low); /* all of earlier terms is below it */
+    p->newest_move = low > p->newest_move ? low : p->newest_move;
     p->is_serving = true;
     part_drop_stale(p);
     gate_open(&p->serving);
@@ -459,6 +460,7 @@ static struct status *judge(struct part *p, struct slice key, struct lock_hold *
     TRY(mvcc_newest(p->state->store, key, &p->scratch, &v, &found));
     h->newest_ts = found ? v.ts : 0;
     h->newest_live = found && !v.is_tombstone;
+    h->newest_moved = found && v.is_moved;
     h->is_judged = true;
     mem_free(h->row);
     h->row = NULL;

@@ -70,6 +70,7 @@ struct part {
     uint64_t high;         /* H: highest timestamp of any version or pending lock, or low */
     uint64_t newest_write; /* the same without reads: nothing above it has been written, or is on
                               its way; from low on */
+    uint64_t newest_move;  /* no version above it is marked MVCC_MOVED; from low on */
     uint64_t next_number;
     struct work *by_number, *by_id;
     struct list works;
@@ -212,7 +213,7 @@ struct status *part_move(struct fiber *f, struct part *p, struct work *w, uint64
                          bool *out_ok) STATUS_MUST_CHECK;
 /* Records a write under its lock, within the bounds of a row and of a workspace (54000). */
 struct status *part_put(struct part *p, struct work *w, struct lock_hold *h, uint64_t seq,
-                        bool is_delete, struct slice row) STATUS_MUST_CHECK;
+                        enum work_kind kind, struct slice row) STATUS_MUST_CHECK;
 /* Whether a version of another in (from, to] is in the span. */
 struct status *part_span_changed(struct fiber *f, struct part *p, const struct key_span *span,
                                  uint64_t from, uint64_t to, bool *out_changed) STATUS_MUST_CHECK;

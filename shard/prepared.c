@@ -1,10 +1,11 @@
 /*
  * PREPARED records: a transaction's writes at one shard, durable before its commit is decided.
  *
- *   version u8 = 2 | attempt u32 | commit ts u64 | coordinator node u64 | start ts u64
+ *   version u8 = 3 | attempt u32 | commit ts u64 | coordinator node u64 | start ts u64
  *   handle term u64 | handle number u64 | decision job u64 (from version 2 on)
  *   count varint, participants: shard u64 | term u64 | number u64
- *   count varint, writes: key bytes | flags u8 (1 = delete) | lock mode u8 | row bytes
+ *   count varint, writes: key bytes | flags u8 (mvcc.h) | lock mode u8 | row bytes
+ *                         MVCC_MOVED from version 3 on
  *
  * A new leader reads them all before it answers anything (L1) and has their locks again.
  */
@@ -12,7 +13,7 @@
 #include "base/check.h"
 #include "part.h"
 
-enum { PREPARED_VERSION = 2 };
+enum { PREPARED_VERSION = 3 };
 
 void prepared_encode(struct buf *out, const struct work *w, uint32_t attempt, uint64_t commit)
 {
@@ -35,7 +36,7 @@ void prepared_encode(struct buf *out, const struct work *w, uint32_t attempt, ui
     for (struct keymap_node *n = keymap_first(&w->writes); n != NULL; n = keymap_next(n)) {
         const struct work_write *ww = work_write_of(n);
         buf_put_bytes(out, n->key);
-        buf_put_u8(out, ww->value->is_delete ? 1 : 0);
+        buf_put_u8(out, mvcc_flags(ww->value->is_delete, ww->value->is_moved));
         buf_put_u8(out, (uint8_t)ww->hold->mode);
         buf_put_bytes(out, slice_make(ww->value->row, ww->value->len));
     }
@@ -81,14 +82,18 @@ static struct status *decode(struct part *p, struct txn_id id, struct slice byte
     size_t count = read_count(&r, 4);
     for (size_t i = 0; i < count && is_valid && reader_ok(&r); i++) {
         struct slice key = read_bytes(&r);
-        bool is_delete = read_u8(&r) != 0;
+        uint8_t flags = read_u8(&r);
         uint8_t mode = read_u8(&r);
         struct slice row = read_bytes(&r);
         is_valid = mode >= LOCK_KEY_SHARE && mode <= LOCK_UPDATE;
         if (is_valid && reader_ok(&r)) {
             struct lock_hold *h = lock_try(&p->locks, &w->owner, key, (enum lock_mode)mode);
             ASSERT_MSG(h != NULL, "two prepared transactions lock the same key");
-            work_write_put(w, &p->locks, h, 1, is_delete, row);
+            if ((flags & MVCC_MOVED) != 0) {
+                work_write_put(w, &p->locks, h, 1, WORK_MOVE, slice_make(NULL, 0));
+            }
+            work_write_put(w, &p->locks, h, 1, flags & MVCC_TOMBSTONE ? WORK_DELETE : WORK_PUT,
+                           row);
         }
     }
     struct status *st = reader_finish(&r, "prepared transaction");

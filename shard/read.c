@@ -10,8 +10,10 @@
  *
  * A locking read locks each row that passes the filter and looks at the newest version under the
  * lock (W2): newer than the snapshot is a conflict, at READ COMMITTED the row is judged again as it
- * is now. With ts = 0 nothing of the statement has been seen by anybody, so the snapshot moves up
- * and the page is read again.
+ * is now. But a row that has got another key meanwhile (MVCC_MOVED) is a conflict there, too: it
+ * lives on elsewhere, perhaps in another shard, and the statement runs again with a newer snapshot,
+ * which has it. With ts = 0 nothing of the statement has been seen by anybody, so the snapshot
+ * moves up and the page is read again.
  *
  * A change (UPDATE, DELETE) is a locking read that is part of a Write request: the rows under the
  * locks are computed anew and put into the workspace. It waits for the lock of a single row before
@@ -304,8 +306,19 @@ static struct status *judge_again(struct reading *rd, struct batch *b, int at, b
     return NULL;
 }
 
+/* READ COMMITTED, the key under the lock is newer than the snapshot: what was read under it is not
+ * here any more. The part knows of no such version in most cases (newest_move), without a look. */
+static struct status *has_moved(struct reading *rd, struct slice pk, bool *out)
+{
+    *out = false;
+    return rd->ts < rd->p->newest_move
+               ? mvcc_moved_since(rd->p->state->store, pk, rd->ts, &rd->p->scratch, out)
+               : NULL;
+}
+
 static struct status *lock_rows(struct fiber *f, struct reading *rd, struct batch *b)
 {
+    bool is_committed = rd->work->isolation == SHERD__V1__ISOLATION__READ_COMMITTED;
     int kept = 0;
     for (int i = 0; i < rd->nsel; i++) {
         int at = rd->sel[i];
@@ -313,15 +326,24 @@ static struct status *lock_rows(struct fiber *f, struct reading *rd, struct batc
         uint64_t seq = rd->fr->change != NULL ? rd->seq : rd->work->seq;
         TRY(part_lock(f, rd->p, rd->work, seq, rd->chunk.pks[at], rd->fr->lock, rd->fr->lock_wait,
                       rd->lock_timeout_ms, &h));
+        if (rd->ts < rd->p->state->watermark) { /* what it waited for may be collected */
+            TRY(check_watermark(rd));
+        }
         bool keep = h != NULL; /* NULL: SKIP LOCKED */
         if (keep && work_find(rd->work, rd->chunk.pks[at]) == NULL && h->newest_ts > rd->ts) {
-            if (rd->work->isolation == SHERD__V1__ISOLATION__READ_COMMITTED) {
-                TRY(judge_again(rd, b, at, &keep));
-            } else {
+            bool is_conflict = !is_committed;
+            if (is_committed) {
+                TRY(has_moved(rd, rd->chunk.pks[at], &is_conflict));
+            }
+            if (is_conflict) {
                 rd->newest = h->newest_ts; /* W2 */
-                rd->is_deleted = !h->newest_live;
+                rd->is_deleted = !h->newest_live && !h->newest_moved;
+                if (is_committed) { /* the row is not here: who moves it back is not to wait */
+                    lock_undo_one(&rd->p->locks, h, seq - 1);
+                }
                 return NULL;
             }
+            TRY(judge_again(rd, b, at, &keep));
         }
         if (keep) {
             rd->holds[kept] = h;
@@ -360,7 +382,8 @@ static struct status *change_rows(struct reading *rd, struct batch *in, struct b
             }
             row_encode(&bytes, fr->row_columns, fr->nrow_columns, row);
         }
-        st = part_put(rd->p, w, rd->holds[i], rd->seq, fr->change->is_delete, buf_slice(&bytes));
+        st = part_put(rd->p, w, rd->holds[i], rd->seq,
+                      fr->change->is_delete ? WORK_DELETE : WORK_PUT, buf_slice(&bytes));
     }
     buf_deinit(&bytes);
     if (!fr->change->returns_rows) {

@@ -397,13 +397,13 @@ static void apply_version(struct applying *a, const struct entry_op *op)
     mvcc_data_key(&a->key, op->key);
     buf_clear(&a->value);
     buf_put_u64(&a->value, op->ts);
-    buf_put_u8(&a->value, op->is_tombstone ? MVCC_TOMBSTONE : 0);
+    buf_put_u8(&a->value, mvcc_flags(op->is_tombstone, op->is_moved));
     buf_put_slice(&a->value, op->value);
     store_batch_put(a->batch, buf_slice(&a->key), buf_slice(&a->value));
     if (op->kind == 'U') {
         mvcc_history_key(&a->key, op->key, op->displaced.ts);
         buf_clear(&a->value);
-        buf_put_u8(&a->value, op->displaced.is_tombstone ? MVCC_TOMBSTONE : 0);
+        buf_put_u8(&a->value, mvcc_flags(op->displaced.is_tombstone, op->displaced.is_moved));
         buf_put_slice(&a->value, op->displaced.row);
         store_batch_put(a->batch, buf_slice(&a->key), buf_slice(&a->value));
     }

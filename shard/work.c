@@ -78,7 +78,7 @@ const struct work_value *work_find(const struct work *w, struct slice key)
 }
 
 void work_write_put(struct work *w, struct lock_table *t, struct lock_hold *h, uint64_t seq,
-                    bool is_delete, struct slice row)
+                    enum work_kind kind, struct slice row)
 {
     struct slice key = h->lock->node.key;
     struct work_write *ww = work_write_of(keymap_find(&w->writes, key));
@@ -94,7 +94,9 @@ void work_write_put(struct work *w, struct lock_table *t, struct lock_hold *h, u
     *v = (struct work_value){.before = ww->value,
                              .write = ww,
                              .seq = seq,
-                             .is_delete = is_delete,
+                             .is_delete = kind != WORK_PUT,
+                             .is_moved =
+                                 kind == WORK_MOVE || (ww->value != NULL && ww->value->is_moved),
                              .len = (uint32_t)row.len};
     if (row.len != 0) {
         memcpy(v->row, row.data, row.len);

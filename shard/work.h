@@ -40,6 +40,7 @@ struct work_value {            /* one state of a written key */
     struct list link; /* work.log, oldest first */
     uint64_t seq;
     bool is_delete;
+    bool is_moved; /* the row that others see here has another key now (MVCC_MOVED) */
     uint32_t len;
     uint8_t row[];
 };
@@ -135,9 +136,15 @@ void work_unref(struct work *w);
 
 /* Own value of a key: NULL = not written. */
 const struct work_value *work_find(const struct work *w, struct slice key);
+enum work_kind {
+    WORK_PUT,
+    WORK_DELETE,
+    WORK_MOVE, /* deletes a row that has got another key; what is written later to this key keeps
+                  the mark */
+};
 /* Records a write under its lock. */
 void work_write_put(struct work *w, struct lock_table *t, struct lock_hold *h, uint64_t seq,
-                    bool is_delete, struct slice row);
+                    enum work_kind kind, struct slice row);
 /* Undoes writes with seq > to_seq. The locks stay. */
 void work_undo(struct work *w, struct lock_table *t, uint64_t to_seq);
 void work_read_span(struct work *w, const struct key_span *span, uint64_t from, bool is_always);

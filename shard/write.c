@@ -46,7 +46,7 @@ static void conflict_op(struct writing *wr, uint32_t op, const struct lock_hold 
     wr->answer.conflict = true;
     wr->answer.conflict_op = op;
     wr->answer.newest = h->newest_ts;
-    wr->answer.is_deleted = !h->newest_live;
+    wr->answer.is_deleted = !h->newest_live && !h->newest_moved;
 }
 
 static enum lock_mode op_mode(const Sherd__V1__KeyOp *op)
@@ -61,6 +61,13 @@ static enum lock_mode op_mode(const Sherd__V1__KeyOp *op)
         return op->lock >= LOCK_KEY_SHARE && op->lock <= LOCK_UPDATE ? (enum lock_mode)op->lock
                                                                      : LOCK_NO_KEY_UPDATE;
     }
+}
+
+static enum work_kind write_kind(const Sherd__V1__KeyOp *op)
+{
+    return op->kind != SHERD__V1__OP_KIND__OP_DELETE ? WORK_PUT
+           : op->moved                               ? WORK_MOVE
+                                                     : WORK_DELETE;
 }
 
 static bool is_live(const struct work *w, const struct lock_hold *h)
@@ -155,7 +162,7 @@ static struct status *do_op(struct writing *wr, const Sherd__V1__KeyOp *op, uint
         } else if (part_is_conflict(w, h)) {
             conflict_op(wr, index, h); /* W2: a tombstone newer than the snapshot */
         } else {
-            work_write_put(w, &p->locks, h, wr->seq, false, row);
+            work_write_put(w, &p->locks, h, wr->seq, WORK_PUT, row);
         }
         return NULL;
     case SHERD__V1__OP_KIND__OP_EXISTS:
@@ -169,8 +176,7 @@ static struct status *do_op(struct writing *wr, const Sherd__V1__KeyOp *op, uint
         if (part_is_conflict(w, h)) {
             conflict_op(wr, index, h); /* W2 */
         } else if (op->kind != SHERD__V1__OP_KIND__OP_LOCK) {
-            work_write_put(w, &p->locks, h, wr->seq, op->kind == SHERD__V1__OP_KIND__OP_DELETE,
-                           row);
+            work_write_put(w, &p->locks, h, wr->seq, write_kind(op), row);
         }
         return NULL;
     default:
@@ -196,12 +202,12 @@ static struct status *check_budget(const struct part *p, const struct work *w)
 }
 
 struct status *part_put(struct part *p, struct work *w, struct lock_hold *h, uint64_t seq,
-                        bool is_delete, struct slice row)
+                        enum work_kind kind, struct slice row)
 {
     if (row.len > SHARD_ROW_BYTES_MAX) {
         return row_too_large(row.len);
     }
-    work_write_put(w, &p->locks, h, seq, is_delete, row);
+    work_write_put(w, &p->locks, h, seq, kind, row);
     return check_budget(p, w);
 }
 

@@ -400,8 +400,10 @@ static struct status *update_ops(struct writer *w, struct datum *old, struct dat
     bool moves = !slice_eq(old_pk, pk);
     struct write_op *op;
     if (moves) {
-        writer_add(w, PHASE_DELETE, SHERD__V1__OP_KIND__OP_DELETE, old_pk, slice_make(NULL, 0))
-            ->op.lock = LOCK_UPDATE;
+        op =
+            writer_add(w, PHASE_DELETE, SHERD__V1__OP_KIND__OP_DELETE, old_pk, slice_make(NULL, 0));
+        op->op.lock = LOCK_UPDATE;
+        op->op.is_moved = true;
         op = writer_add(w, PHASE_PUT, SHERD__V1__OP_KIND__OP_INSERT, pk, value);
         op->index = &t->indexes[0];
         op->row = new_row;

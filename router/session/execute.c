@@ -3,9 +3,10 @@
  *
  * A statement that met a conflict is run again by the router as long as nothing of it has reached
  * the client: in an implicit transaction with a new transaction, in a block after a refresh of the
- * snapshot (W4). Results of an implicit writing statement are therefore kept until its commit is
- * done. What is left, in a transaction of several statements, is to run all of it again (replay.c);
- * a statement that has sent rows then leaves out as many, if they are the same.
+ * snapshot (W4; READ COMMITTED: with a new one). Results of an implicit writing statement are
+ * therefore kept until its commit is done, and rows that a block locks until all are locked, if
+ * they are not too many. What is left, in a transaction of several statements, is to run all of it
+ * again (replay.c); a statement that has sent rows then leaves out as many, if they are the same.
  */
 #include "session_internal.h"
 
@@ -22,6 +23,7 @@
 #include <strings.h>
 
 #define RETRIES_MAX 30
+#define KEPT_BYTES ((size_t)1 << 20) /* of locked rows, in a block */
 
 struct status *send_text_row(struct fiber *f, struct sink *sink, const char *column,
                              const char *value)
@@ -145,6 +147,35 @@ static struct status *send_columns(struct fiber *f, struct run *x)
     return NULL;
 }
 
+/* Rows that are not sent yet. */
+struct kept {
+    struct batch **b;
+    int n, cap;
+    size_t bytes;
+};
+
+static void keep_batch(struct kept *k, struct arena *a, const struct batch *b)
+{
+    if (k->n == k->cap) {
+        k->b = arena_grow(a, k->b, sizeof(struct batch *) * (size_t)k->cap,
+                          sizeof(struct batch *) * (size_t)(k->cap * 2 + 8));
+        k->cap = k->cap * 2 + 8;
+    }
+    size_t before = arena_used(a);
+    k->b[k->n++] = copy_batch(a, b);
+    k->bytes += arena_used(a) - before;
+}
+
+static struct status *send_kept(struct fiber *f, struct run *x, struct arena *a, struct kept *k)
+{
+    TRY(send_columns(f, x));
+    for (int i = 0; i < k->n; i++) {
+        TRY(send_batch(f, x, a, k->b[i]));
+    }
+    k->n = 0;
+    return NULL;
+}
+
 /* One attempt. For an implicit writing statement the commit is part of it. */
 static struct status *attempt(struct fiber *f, struct run *x, struct catalog *c, struct arena *a)
 {
@@ -167,9 +198,9 @@ static struct status *attempt(struct fiber *f, struct run *x, struct catalog *c,
         op_close(op);
         return st;
     }
-    bool keep = x->is_only && !plan_is_read_only(x->plan);
-    struct batch **kept = NULL;
-    int nkept = 0, cap = 0;
+    bool is_write = !plan_is_read_only(x->plan);
+    bool keep = is_write && (x->is_only || plan_tag(x->plan) == PLAN_SELECT);
+    struct kept kept = {0};
     while (op != NULL && st == NULL) {
         struct batch *b;
         st = op_next(f, op, &b);
@@ -177,17 +208,17 @@ static struct status *attempt(struct fiber *f, struct run *x, struct catalog *c,
             break;
         }
         if (keep) {
-            if (nkept == cap) {
-                kept = arena_grow(a, kept, sizeof(*kept) * (size_t)cap,
-                                  sizeof(*kept) * (size_t)(cap * 2 + 8));
-                cap = cap * 2 + 8;
+            keep_batch(&kept, a, b);
+            if (x->is_only || kept.bytes < KEPT_BYTES) {
+                continue;
             }
-            kept[nkept++] = copy_batch(a, b);
-            continue;
-        }
-        st = send_columns(f, x);
-        if (st == NULL) {
-            st = send_batch(f, x, a, b);
+            keep = false;
+            st = send_kept(f, x, a, &kept);
+        } else {
+            st = send_columns(f, x);
+            if (st == NULL) {
+                st = send_batch(f, x, a, b);
+            }
         }
         if (st == NULL) {
             st = fiber_check(f);
@@ -199,10 +230,7 @@ static struct status *attempt(struct fiber *f, struct run *x, struct catalog *c,
     if (x->is_only && !s->in_block) {
         TRY(session_end_implicit(f, s));
     }
-    TRY(send_columns(f, x));
-    for (int i = 0; i < nkept; i++) {
-        TRY(send_batch(f, x, a, kept[i]));
-    }
+    TRY(send_kept(f, x, a, &kept));
     if (x->given < x->again) {
         x->is_different = true;
         return replay_differs();

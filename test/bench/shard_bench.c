@@ -138,7 +138,7 @@ static void load(struct bench *b)
         for (int k = i; k < i + 1000; k++) {
             key_of(k, &key);
             row_of(k, &row);
-            entry_put_version(&entry, buf_slice(&key), 5, false, buf_slice(&row), NULL);
+            entry_put_version(&entry, buf_slice(&key), 5, 0, buf_slice(&row), NULL);
         }
         apply(b, buf_slice(&entry));
     }

@@ -21,8 +21,8 @@ static bool write_again(struct slice data, struct buf *out)
         switch (op.kind) {
         case 'V':
         case 'U':
-            entry_put_version(out, op.key, op.ts, op.is_tombstone, op.value,
-                              op.kind == 'U' ? &op.displaced : NULL);
+            entry_put_version(out, op.key, op.ts, mvcc_flags(op.is_tombstone, op.is_moved),
+                              op.value, op.kind == 'U' ? &op.displaced : NULL);
             break;
         case 'P':
             entry_put(out, op.key, op.value);

@@ -205,8 +205,8 @@ static void logs(void)
     struct buf b = {0}, row = {0}, pairs = {0};
     struct mvcc_version old = {.ts = 41, .row = slice_str("old row")};
     entry_begin(&b);
-    entry_put_version(&b, slice_str("key"), 42, false, slice_str("row"), NULL);
-    entry_put_version(&b, slice_str("key2"), 42, true, slice_str(""), &old);
+    entry_put_version(&b, slice_str("key"), 42, 0, slice_str("row"), NULL);
+    entry_put_version(&b, slice_str("key2"), 42, MVCC_TOMBSTONE | MVCC_MOVED, slice_str(""), &old);
     entry_put(&b, slice_str("gstate"), slice_str("value"));
     entry_delete(&b, slice_str("gother"));
     entry_put_outcome(&b, (struct txn_id){7, 8}, 1, 42);

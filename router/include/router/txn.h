@@ -112,6 +112,7 @@ struct txn_write {
     struct slice value;
     enum lock_mode lock;
     bool skip_conflict;
+    bool is_moved; /* OP_DELETE: the row has got another key */
 };
 struct txn_write_result {
     bool failed;     /* an op's condition was not met; nothing of the call was done */
@@ -128,8 +129,9 @@ struct status *txn_write(struct fiber *f, struct txn *t, struct arena *a,
                          struct txn_write_result *out) STATUS_MUST_CHECK;
 
 /* After a CONFLICT in a statement: undoes the statement and moves the snapshot forward if nothing
- * read before has changed (W4). NULL: run the statement again. CONFLICT: only a new transaction
- * helps. */
+ * read before has changed (W4); at READ COMMITTED, where each statement has a snapshot for itself,
+ * whatever has changed. Its locks stay. NULL: run the statement again. CONFLICT: only a new
+ * transaction helps. */
 struct status *txn_refresh(struct fiber *f, struct txn *t) STATUS_MUST_CHECK;
 
 /* The transaction's id in the whole cluster. */

@@ -3,7 +3,7 @@
  * and fragment execution, behind the Shard methods of the rpc node.
  *
  * State store layout (keys of this node's state LevelDB; data key = sql/codec.h bytes):
- *   'd' <data key>                 newest version: u64 commit ts | u8 flags (1 = tombstone) | row
+ *   'd' <data key>                 newest version: u64 commit ts | u8 flags (mvcc.h) | row
  * bytes 'h' <data key> <~ts u64>       older versions, newest first: u8 flags | row bytes 'g' <u64
  * group id> <kind> ...  what belongs to a group itself: PREPARED, COMMITTED, fences, watermark,
  * desc Scans touch only 'd' unless a row is newer than the snapshot. A data key belongs to exactly

@@ -22,7 +22,7 @@ struct fake_store {
     size_t n, cap;
     struct undo *undo;
     size_t nundo, undo_cap;
-    uint64_t scans, entries;
+    uint64_t scans, entries, moves;
 };
 
 struct fake_store *fake_store_create(void)
@@ -171,6 +171,11 @@ uint64_t fake_scans(struct fake_store *s)
     return s->scans;
 }
 
+uint64_t fake_moves(struct fake_store *s)
+{
+    return s->moves;
+}
+
 uint64_t fake_entries(struct fake_store *s)
 {
     return s->entries;
@@ -249,6 +254,8 @@ struct status *txn_write(struct fiber *f, struct txn *t, struct arena *a,
         }
         size_t at = lower(s, op->key);
         remember(s, op->key, is_at(s, at, op->key) ? &s->e[at].value : NULL);
+        s->moves += op->is_moved;
+        ASSERT(!op->is_moved || op->kind == SHERD__V1__OP_KIND__OP_DELETE);
         if (op->kind == SHERD__V1__OP_KIND__OP_DELETE) {
             delete_raw(s, op->key);
         } else {

@@ -346,6 +346,36 @@ static void indexes_follow_their_table(void **state)
     RUN_CASES(w, cases);
 }
 
+/* Who waited for such a row looks for it under its new key; the same key again is no move, and no
+ * entry of an index is one. */
+static void a_new_primary_key_is_a_move(void **state)
+{
+    struct world *w = *state;
+    static const struct {
+        const char *sql;
+        uint64_t moves;
+    } cases[] = {
+        {"UPDATE t SET id = 30 WHERE id = 9", 1},
+        {"UPDATE t SET id = id, a = 5 WHERE id = 30", 0},
+        {"UPDATE t SET id = 30, b = 'x' WHERE id = 30", 0},
+        {"UPDATE t SET a = a + 1, b = 'y'", 0},
+        {"UPDATE h SET v = 1", 0},
+        {"UPDATE h SET id = id + 100 WHERE id BETWEEN 40 AND 42", 3},
+        {"UPDATE t SET id = id + 1 WHERE id BETWEEN 6 AND 8", 3},
+        {"DELETE FROM t WHERE id = 30", 0},
+        {"INSERT INTO h VALUES (50, 0) ON CONFLICT (id) DO UPDATE SET id = 300", 1},
+        {"INSERT INTO h VALUES (49, 0) ON CONFLICT (id) DO UPDATE SET v = 300", 0},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint64_t before = world_moves(w);
+        const struct result *r = world_run(w, cases[i].sql);
+        if (r->failed) {
+            fail_msg("%s: %s", cases[i].sql, r->message);
+        }
+        assert_int_equal(world_moves(w) - before, cases[i].moves);
+    }
+}
+
 static int setup(void **state)
 {
     struct world *w = world_create();
@@ -375,6 +405,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(generated_values, setup, teardown),
         cmocka_unit_test_setup_teardown(constraint_errors_name_the_row, setup, teardown),
         cmocka_unit_test_setup_teardown(indexes_follow_their_table, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_new_primary_key_is_a_move, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,6 +39,11 @@ struct world *world_create(void)
     return w;
 }
 
+uint64_t world_moves(const struct world *w)
+{
+    return fake_moves(w->store);
+}
+
 void world_destroy(struct world *w)
 {
     arena_destroy(w->ra);

@@ -15,6 +15,8 @@ struct world;
 
 struct world *world_create(void);
 void world_destroy(struct world *w);
+/* Keys deleted so far whose row got another one (txn_write.is_moved). */
+uint64_t world_moves(const struct world *w);
 
 struct result {
     bool failed;
@@ -44,6 +46,7 @@ void fake_statement_begin(struct fake_store *s);
 void fake_statement_end(struct fake_store *s, bool failed);
 uint64_t fake_scans(struct fake_store *s);   /* txn_scan() calls so far */
 uint64_t fake_entries(struct fake_store *s); /* entries looked at */
+uint64_t fake_moves(struct fake_store *s);   /* keys deleted whose row got another */
 void fake_delete_prefix(struct fake_store *s, uint32_t table_id);
 
 struct catalog *fake_catalog_create(void);

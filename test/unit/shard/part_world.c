@@ -386,6 +386,10 @@ static void parse_op(struct world *w, const char *s, size_t len, Sherd__V1__KeyO
     case '-':
         op->kind = SHERD__V1__OP_KIND__OP_DELETE;
         break;
+    case '>':
+        op->kind = SHERD__V1__OP_KIND__OP_DELETE;
+        op->moved = true;
+        break;
     case '?':
         op->kind = SHERD__V1__OP_KIND__OP_EXISTS;
         break;

@@ -105,8 +105,8 @@ struct txn {
 };
 
 struct txn txn_new(struct world *w, uint64_t start);
-/* op: "+k=v" insert, "k=v" put, "-k" delete, "?k" exists, "!k" lock for update, "~a..b" absent;
- * several separated by blanks. */
+/* op: "+k=v" insert, "k=v" put, "-k" delete, ">k" delete for another key, "?k" exists, "!k" lock
+ * for update, "~a..b" absent; several separated by blanks. */
 void call_write(struct call *c, struct txn *t, const char *ops, bool commit);
 /* UPDATE of the rows of a span (end "": the point start) to its text || add, CHECK (text <> bad);
  * add NULL: DELETE. */

@@ -7,11 +7,12 @@
 
 static void put_sample(struct buf *b)
 {
-    struct mvcc_version old = {.ts = 7, .is_tombstone = true, .row = slice_str("")};
+    struct mvcc_version old = {
+        .ts = 7, .is_tombstone = true, .is_moved = true, .row = slice_str("")};
     entry_begin(b);
     entry_put_outcome(b, (struct txn_id){3, 4}, 2, 99);
-    entry_put_version(b, slice_str("key1"), 99, false, slice_str("row"), NULL);
-    entry_put_version(b, slice_str("key2"), 99, true, slice_str(""), &old);
+    entry_put_version(b, slice_str("key1"), 99, MVCC_MOVED, slice_str("row"), NULL);
+    entry_put_version(b, slice_str("key2"), 99, MVCC_TOMBSTONE, slice_str(""), &old);
     entry_put(b, slice_str("gstate"), slice_str("value"));
     entry_delete(b, slice_str("gother"));
 }
@@ -44,9 +45,10 @@ static void operations_come_back(void **state)
                 op.attempt == 2);
     assert_null(entry_next(&er, &op, &more));
     assert_true(op.kind == 'V' && op.ts == 99 && slice_eq(op.value, slice_str("row")));
+    assert_true(op.is_moved && !op.is_tombstone);
     assert_null(entry_next(&er, &op, &more));
-    assert_true(op.kind == 'U' && op.is_tombstone && op.displaced.ts == 7 &&
-                op.displaced.is_tombstone);
+    assert_true(op.kind == 'U' && op.is_tombstone && !op.is_moved && op.displaced.ts == 7 &&
+                op.displaced.is_tombstone && op.displaced.is_moved);
     assert_null(entry_next(&er, &op, &more));
     assert_true(op.kind == 'P' && slice_eq(op.key, slice_str("gstate")));
     assert_null(entry_next(&er, &op, &more));
@@ -101,7 +103,7 @@ static void a_version_that_does_not_rise_is_damage(void **state)
     struct buf b = {0};
     struct mvcc_version old = {.ts = 100, .row = slice_str("")};
     entry_begin(&b);
-    entry_put_version(&b, slice_str("k"), 99, false, slice_str("v"), &old); /* I3 */
+    entry_put_version(&b, slice_str("k"), 99, 0, slice_str("v"), &old); /* I3 */
     struct status *st = NULL;
     read_all(buf_slice(&b), &st);
     assert_true(status_is(st, STATUS_CORRUPT));

@@ -132,6 +132,36 @@ static void check_all(struct fixture *x)
     mvcc_scratch_deinit(&scratch);
 }
 
+/* Every third version is marked: a look from any timestamp sees those above it, and no others. */
+static void marks_are_found_in_history(void **state)
+{
+    (void)state;
+    struct fixture x;
+    struct mvcc_scratch scratch = {0};
+    open_fixture(&x, 7);
+    struct buf e = {0};
+    bool out = true;
+    for (uint64_t ts = 1; ts <= 12; ts++) {
+        struct mvcc_version old;
+        bool found = false;
+        assert_null(mvcc_newest(x.store, slice_str("k"), &scratch, &old, &found));
+        entry_begin(&e);
+        entry_put_version(&e, slice_str("k"), ts, mvcc_flags(ts % 2 == 0, ts % 3 == 0),
+                          slice_str("row"), found ? &old : NULL);
+        apply(&x, buf_slice(&e));
+        uint64_t newest = ts / 3 * 3;
+        for (uint64_t since = 0; since <= ts + 1; since++) {
+            assert_null(mvcc_moved_since(x.store, slice_str("k"), since, &scratch, &out));
+            assert_int_equal(out, since < newest);
+        }
+    }
+    assert_null(mvcc_moved_since(x.store, slice_str("k0"), 0, &scratch, &out)); /* never written */
+    assert_false(out);
+    buf_deinit(&e);
+    mvcc_scratch_deinit(&scratch);
+    close_fixture(&x);
+}
+
 static void every_snapshot_is_readable_in_both_directions(void **state)
 {
     (void)state;
@@ -194,7 +224,7 @@ static void many_invisible_keys_pause_a_scan(void **state)
     for (int k = 0; k < 100; k++) {
         char key[16];
         key_of(k, key);
-        entry_put_version(&e, slice_str(key), 50, false, slice_str("x"), NULL);
+        entry_put_version(&e, slice_str(key), 50, 0, slice_str("x"), NULL);
     }
     apply(&x, buf_slice(&e));
     buf_deinit(&e);
@@ -212,6 +242,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_snapshot_is_readable_in_both_directions),
+        cmocka_unit_test(marks_are_found_in_history),
         cmocka_unit_test(applying_again_after_a_crash_gives_the_same_state),
         cmocka_unit_test(a_short_value_is_reported_as_damage),
         cmocka_unit_test(many_invisible_keys_pause_a_scan),

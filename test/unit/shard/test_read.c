@@ -35,8 +35,8 @@ static void fill(struct world *w, int rows)
         struct datum values[] = {datum_int(i), datum_bytes(slice_str(name))};
         row_encode(&row, cols, 2, values);
         entry_begin(&entry);
-        entry_put_version(&entry, slice_str(key), 50, false, buf_slice(&row), NULL);
-        entry_put_version(&entry, slice_str(index_key), 50, false, slice_str(key), NULL);
+        entry_put_version(&entry, slice_str(key), 50, 0, buf_slice(&row), NULL);
+        entry_put_version(&entry, slice_str(index_key), 50, 0, slice_str(key), NULL);
         struct store_batch *b = store_batch_create(w->store);
         assert_null(state_apply(w->state, ++w->index, buf_slice(&entry), b, NULL, NULL));
         assert_null(store_write(w->store, b, false));
