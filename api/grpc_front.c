@@ -81,7 +81,8 @@ struct grpc_stream {
     grpc_call *call;
     struct arena *arena;
     void *request;
-    struct fiber *fiber; /* NULL: the handler has returned, or there is none */
+    const char *authorization; /* the metadata of that name, or NULL */
+    struct fiber *fiber;       /* NULL: the handler has returned, or there is none */
     uint64_t deadline_ns;
     int ops;
 
@@ -670,7 +671,7 @@ static void stream_main(struct fiber *f, void *arg)
 {
     struct grpc_stream *s = arg;
     struct method *m = s->method;
-    struct rpc_context ctx = {.node = NULL, .from_node = 0, .arena = s->arena};
+    struct rpc_context ctx = {.arena = s->arena, .authorization = s->authorization};
     fiber_set_deadline(f, s->deadline_ns);
     struct status *st = fiber_check(f);
     if (st == NULL) {
@@ -708,6 +709,19 @@ static uint64_t deadline_of(struct loop *l, gpr_timespec deadline)
     return loop_clock_ns(l) + (uint64_t)left.tv_sec * 1000000000u + (uint64_t)left.tv_nsec;
 }
 
+/* The first value of the metadata "authorization"; NULL when there is none. */
+static const char *authorization_of(const struct slot *slot, struct arena *a)
+{
+    for (size_t i = 0; i < slot->metadata.count; i++) {
+        const grpc_metadata *m = &slot->metadata.metadata[i];
+        if (slice_eq(grpc_view(&m->key), slice_str("authorization"))) {
+            struct slice value = grpc_view(&m->value);
+            return arena_strndup(a, value.data, value.len);
+        }
+    }
+    return NULL;
+}
+
 /* Moves the slot's call into a stream. */
 static struct grpc_stream *stream_create(struct slot *slot)
 {
@@ -719,6 +733,7 @@ static struct grpc_stream *stream_create(struct slot *slot)
     s->arena = arena;
     s->call = slot->call;
     s->deadline_ns = deadline_of(g->loop, slot->deadline);
+    s->authorization = authorization_of(slot, arena);
     s->flush.run = flush_run;
     list_push_back(&g->streams, &s->link);
     g->calls++;

@@ -23,6 +23,7 @@ struct grpc_sync {
     grpc_channel *channel;
     grpc_completion_queue *queue;
     char address[320];
+    char *authorization; /* the metadata's value, or NULL */
     struct grpc_sync_stream *running;
     pthread_mutex_t lock; /* guards `running` against grpc_sync_cancel() of another thread */
 };
@@ -61,8 +62,37 @@ void grpc_sync_destroy(struct grpc_sync *c)
     grpc_completion_queue_shutdown(c->queue);
     grpc_completion_queue_destroy(c->queue);
     pthread_mutex_destroy(&c->lock);
+    mem_free(c->authorization);
     mem_free(c);
     grpc_library_unref();
+}
+
+/* RFC 4648. */
+static void put_base64(struct buf *out, const char *p, size_t len)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < len; i += 3) {
+        uint32_t three = 0;
+        for (size_t k = 0; k < 3; k++) {
+            three = three << 8 | (i + k < len ? (uint8_t)p[i + k] : 0);
+        }
+        for (size_t k = 0; k < 4; k++) {
+            bool is_padding = i + k > len;
+            buf_put_u8(out, (uint8_t)(is_padding ? '=' : digits[three >> (18 - 6 * k) & 63]));
+        }
+    }
+}
+
+void grpc_sync_authorize(struct grpc_sync *c, const char *user, const char *password)
+{
+    struct buf plain = {0}, value = {0};
+    buf_printf(&plain, "%s:%s", user, password);
+    buf_printf(&value, "Basic ");
+    put_base64(&value, (const char *)plain.data, plain.len);
+    mem_free(c->authorization);
+    c->authorization = mem_strndup((const char *)value.data, value.len);
+    buf_deinit(&plain);
+    buf_deinit(&value);
 }
 
 static gpr_timespec in_ms(uint64_t timeout_ms)
@@ -129,10 +159,20 @@ struct grpc_sync_stream *grpc_sync_open(struct grpc_sync *c, const char *full_me
                       {.op = GRPC_OP_SEND_MESSAGE},
                       {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT},
                       {.op = GRPC_OP_RECV_INITIAL_METADATA}};
+    grpc_metadata authorization;
+    if (c->authorization != NULL) {
+        authorization = (grpc_metadata){.key = grpc_slice_from_static_string("authorization"),
+                                        .value = grpc_slice_from_copied_string(c->authorization)};
+        ops[0].data.send_initial_metadata.count = 1;
+        ops[0].data.send_initial_metadata.metadata = &authorization;
+    }
     ops[1].data.send_message.send_message = s->request;
     ops[3].data.recv_initial_metadata.recv_initial_metadata = &s->initial;
     e = grpc_call_start_batch(s->call, ops, 4, &s->start_tag, NULL);
     ASSERT(e == GRPC_CALL_OK);
+    if (c->authorization != NULL) {
+        grpc_slice_unref(authorization.value); /* the batch has its own reference */
+    }
 
     pthread_mutex_lock(&c->lock);
     c->running = s;

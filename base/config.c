@@ -10,14 +10,18 @@
 #include "conf.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define NAME_BYTES 63
 #define HOST_BYTES 255
 #define PATH_BYTES 1024
+#define PASSWORD_BYTES 1000
 #define DEFAULT_SQL_PORT 7432
 
 static struct status *parse_peers(struct conf *c, struct conf_node *list, const char *where,
@@ -92,6 +96,7 @@ static const struct conf_key sql_keys[] = {
     UINT32("workspace_mb", workspace_mb, 1, 65536),
     UINT32("transaction_locks", transaction_locks, 100, 100000000),
     STRING("auth", auth, 16),
+    STRING("password_file", password_file, PATH_BYTES),
     END,
 };
 static const struct conf_key log_keys[] = {
@@ -217,7 +222,8 @@ static void fill_defaults(struct config *cfg)
     set_default(&cfg->cluster_name, "sherd");
     set_default(&cfg->locality, "");
     set_default(&cfg->listen, cfg->host);
-    set_default(&cfg->auth, is_loopback(cfg->listen) ? "trust" : "scram");
+    bool is_open = is_loopback(cfg->listen) && cfg->password_file == NULL;
+    set_default(&cfg->auth, is_open ? "trust" : "scram");
     if (cfg->log_dir == NULL) {
         cfg->log_dir = mem_printf("%s/log", cfg->data_dir);
     }
@@ -306,6 +312,12 @@ static struct status *check_together(const struct conf *c, const struct config *
                            "Logins without a password are for loopback only: set sql.auth to "
                            "scram.");
     }
+    if (strcmp(cfg->auth, "trust") == 0 && cfg->password_file != NULL) {
+        return status_hint(
+            conf_error(c, NULL, "\"sql.auth\" is trust, but \"sql.password_file\" is given"),
+            "Nobody would be asked for the password: set sql.auth to scram, or leave one of the "
+            "two out.");
+    }
     TRY(check_ports(c, cfg));
     return check_self(c, cfg);
 }
@@ -330,11 +342,95 @@ static struct status *fill(struct conf *c, struct config **out_config)
     return NULL;
 }
 
+/* ---- the superuser's password ---- */
+
+static struct status *password_error(const char *path, const char *what, const char *hint)
+{
+    return status_hint(status_new(INVALID, "\"sql.password_file\": \"%s\" %s", path, what), "%s",
+                       hint);
+}
+
+/* Of a file that everybody may read the password is known to everybody. */
+static struct status *check_password_file(const char *path, int fd)
+{
+    struct stat s;
+    if (fstat(fd, &s) != 0 || !S_ISREG(s.st_mode)) {
+        return password_error(path, "is not a file",
+                              "Name a file with the password in its first line.");
+    }
+    if ((s.st_mode & (S_IRWXO)) != 0) {
+        return password_error(path, "is open to all users of the machine",
+                              "Take their rights away: chmod o-rwx, and choose a new password if "
+                              "somebody may have read it.");
+    }
+    return NULL;
+}
+
+/* What clients and servers prepare alike: RFC 4013 maps other characters, clients do that. */
+static struct status *check_password(const char *path, const char *text, size_t len)
+{
+    static const char hint[] = "Write the password of user sherd, or its SCRAM-SHA-256 verifier, "
+                               "into the first line of the file.";
+    if (len == 0) {
+        return password_error(path, "has an empty first line", hint);
+    }
+    if (len > PASSWORD_BYTES) {
+        return password_error(path, "has a first line of more than 1000 bytes", hint);
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] < ' ' || text[i] > '~') {
+            return password_error(path, "holds a character that is not printable ASCII",
+                                  "Choose a password of ASCII characters, or write its "
+                                  "SCRAM-SHA-256 verifier.");
+        }
+    }
+    return NULL;
+}
+
+static struct status *read_password(const char *path, char **out)
+{
+    static const char hint[] = "The user that the server runs as must be able to read it.";
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0) {
+        char what[160];
+        (void)snprintf(what, sizeof(what), "cannot be read: %s", strerror(errno));
+        return password_error(path, what, hint);
+    }
+    char text[PASSWORD_BYTES + 2];
+    struct status *st = check_password_file(path, fd);
+    ssize_t n = st == NULL ? read(fd, text, sizeof(text)) : 0;
+    if (n < 0) {
+        st = password_error(path, "cannot be read", hint);
+    }
+    close(fd);
+    if (st == NULL) {
+        size_t len = n > 0 ? (size_t)n : 0;
+        const char *end = memchr(text, '\n', len);
+        len = end != NULL ? (size_t)(end - text) : len;
+        len -= len > 0 && text[len - 1] == '\r';
+        st = check_password(path, text, len);
+        if (st == NULL) {
+            *out = mem_strndup(text, len);
+        }
+    }
+    explicit_bzero(text, sizeof(text));
+    return st;
+}
+
 struct status *config_load(const char *path, struct config **out_config)
 {
     struct conf *c = NULL;
+    struct config *cfg = NULL;
     TRY(conf_load(path, &c));
-    return fill(c, out_config);
+    TRY(fill(c, &cfg));
+    struct status *st =
+        cfg->password_file != NULL ? read_password(cfg->password_file, &cfg->password) : NULL;
+    if (st != NULL) {
+        config_free(cfg);
+        return status_wrap(st, "%s", path);
+    }
+    *out_config = cfg;
+    return NULL;
 }
 
 struct status *config_parse(const char *name, struct slice text, struct config **out_config)
@@ -390,5 +486,10 @@ void config_free(struct config *cfg)
     mem_free(cfg->locality);
     mem_free(cfg->join);
     mem_free(cfg->auth);
+    mem_free(cfg->password_file);
+    if (cfg->password != NULL) {
+        explicit_bzero(cfg->password, strlen(cfg->password));
+    }
+    mem_free(cfg->password);
     mem_free(cfg);
 }

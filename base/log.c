@@ -455,6 +455,14 @@ static struct status *settings_load(const char *path, struct log_settings *s)
     return st;
 }
 
+struct status *log_check(const char *path)
+{
+    struct log_settings *s = MEM_NEW(struct log_settings);
+    struct status *st = settings_load(path, s);
+    settings_free(s);
+    return st;
+}
+
 struct status *log_configure(const char *path, const char *dir, const char *node_name)
 {
     struct log_settings *s = MEM_NEW(struct log_settings);

@@ -5,7 +5,7 @@
  * IDLE_MS without a request, or when one of its own idle timeouts has passed (looked at each
  * second). An Execute without a session runs in one of its own.
  */
-#include "router_internal.h"
+#include "grpc_login.h"
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -34,6 +34,7 @@ struct service {
     struct loop *loop;
     struct router **router;
     struct remote_session *sessions;
+    struct grpc_login *login;
     struct timer sweep;
 };
 
@@ -41,7 +42,7 @@ static struct service *service; /* one per process */
 
 static struct status *ready(const struct service *v)
 {
-    return *v->router != NULL
+    return *v->router != NULL && v->login != NULL
                ? NULL
                : status_hint(status_new(UNAVAILABLE, "the node is starting, or has no router role"),
                              "Try again, or another node.");
@@ -49,10 +50,14 @@ static struct status *ready(const struct service *v)
 
 /* ---- sessions ---- */
 
-static struct status *open_session(struct fiber *f, struct service *v, const char *user,
+static struct status *open_session(struct fiber *f, struct service *v,
+                                   const struct rpc_context *ctx, const char *user,
                                    const char *database, struct session **out)
 {
-    struct session_options o = {.user = slice_str(user[0] != '\0' ? user : "sherd"),
+    user = user[0] != '\0' ? user : "sherd";
+    TRY(grpc_login_check(f, v->login, *v->router, user, ctx->authorization));
+    TRY(ready(v)); /* it may have gone meanwhile */
+    struct session_options o = {.user = slice_str(user),
                                 .database = slice_str(database[0] != '\0' ? database : "sherd"),
                                 .application_name = slice_str("grpc"),
                                 .client = "grpc"};
@@ -130,7 +135,7 @@ static struct status *handle_open(struct fiber *f, struct rpc_context *ctx, cons
     const Sherd__V1__OpenSessionRequest *q = request;
     TRY(ready(v));
     struct session *s;
-    TRY(open_session(f, v, q->user, q->database, &s));
+    TRY(open_session(f, v, ctx, q->user, q->database, &s));
     for (size_t i = 0; i < q->n_settings; i++) {
         struct status *st =
             session_set(s, slice_str(q->settings[i]->key), slice_str(q->settings[i]->value));
@@ -383,7 +388,6 @@ static struct status *execute_prepared(struct fiber *f, struct session *s,
 static struct status *handle_execute(struct fiber *f, struct rpc_context *ctx, const void *request,
                                      struct grpc_stream *stream, void *handler_ctx)
 {
-    (void)ctx;
     struct service *v = handler_ctx;
     const Sherd__V1__ExecuteRequest *q = request;
     TRY(ready(v));
@@ -393,7 +397,7 @@ static struct status *handle_execute(struct fiber *f, struct rpc_context *ctx, c
         TRY(acquire(f, v, &q->session, &r));
         s = r->session;
     } else {
-        TRY(open_session(f, v, q->user, q->database, &s));
+        TRY(open_session(f, v, ctx, q->user, q->database, &s));
     }
     struct grpc_sink g = {
         .sink = {.columns = sink_columns,
@@ -439,6 +443,7 @@ void grpc_sql_register(struct grpc_front *front, struct loop *l, struct router *
     service = MEM_NEW(struct service);
     service->loop = l;
     service->router = r;
+    service->login = grpc_login_create(l);
     service->sweep.fire = sweep;
     timer_start(l, &service->sweep, ms_to_ns(SWEEP_MS));
     grpc_front_unary(front, "/sherd.v1.Sql/OpenSession",
@@ -466,4 +471,6 @@ void grpc_sql_shutdown(struct fiber *f)
             remove_session(f, service, r);
         }
     }
+    grpc_login_destroy(service->login);
+    service->login = NULL; /* calls still come: ready() refuses them */
 }

@@ -8,16 +8,62 @@
 #include "base/mem.h"
 #include "ddl/schema_txn.h"
 #include "ddl/schema_waits.h"
+#include "frontend/scram.h"
 #include "session/session_internal.h"
+
+static bool has_passwords(const struct config *c)
+{
+    return c->auth != NULL && strcmp(c->auth, "scram") == 0;
+}
+
+/* A password may well begin like a verifier, but nobody's does by chance. */
+static bool is_verifier(const char *password)
+{
+    static const char prefix[] = "SCRAM-SHA-256$";
+    return strncmp(password, prefix, sizeof(prefix) - 1) == 0;
+}
+
+struct status *router_check_config(const struct config *c)
+{
+    if (c->password == NULL || !is_verifier(c->password) || scram_is_verifier(c->password)) {
+        return NULL;
+    }
+    return status_hint(
+        status_new(INVALID, "\"sql.password_file\": \"%s\" holds a damaged verifier",
+                   c->password_file),
+        "It has the form SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>.");
+}
+
+static void take_password(struct router *r, const struct config *c)
+{
+    if (c->password == NULL) {
+        if (has_passwords(c)) {
+            LOGW("router",
+                 "nobody can log in: sql.auth is scram and no sql.password_file is given: "
+                 "write the password of user sherd into a file and name it there");
+        }
+        return;
+    }
+    if (is_verifier(c->password)) {
+        r->superuser_verifier = mem_strdup(c->password);
+        return;
+    }
+    struct buf b = {0};
+    scram_make_verifier(slice_str(c->password), &b);
+    r->superuser_verifier = mem_strndup((const char *)b.data, b.len);
+    buf_deinit(&b);
+}
 
 struct status *router_create(struct fiber *f, const struct router_options *o, struct router **out)
 {
+    TRY(router_check_config(o->config));
     TRY(meta_wait_ready(f, o->meta));
     struct router *r = MEM_NEW(struct router);
     r->loop = rpc_node_loop(o->rpc);
     r->rpc = o->rpc;
     r->meta = o->meta;
     r->config = o->config;
+    take_password(r, o->config);
     r->node_id = o->node_id;
     r->incarnation = o->incarnation;
     r->catalog = catalog_cache_create(o->meta);
@@ -74,6 +120,7 @@ void router_destroy(struct fiber *f, struct router *r)
     sequence_blocks_free(r);
     shard_terms_free(r);
     catalog_cache_destroy(r->catalog);
+    mem_free(r->superuser_verifier);
     mem_free(r);
 }
 
@@ -100,6 +147,16 @@ struct catalog_cache *router_catalog(struct router *r)
 const struct config *router_config(struct router *r)
 {
     return r->config;
+}
+
+const char *router_verifier(struct router *r, const Sherd__V1__RoleDesc *role)
+{
+    if (role == NULL || !role->login) {
+        return NULL;
+    }
+    bool is_superuser = strcmp(role->name, "sherd") == 0;
+    return is_superuser && r->superuser_verifier != NULL ? r->superuser_verifier
+                                                         : role->scram_verifier;
 }
 
 uint64_t router_node_id(const struct router *r)

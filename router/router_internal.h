@@ -26,6 +26,7 @@ struct router {
     struct meta_client *meta;
     struct catalog_cache *catalog;
     const struct config *config;
+    char *superuser_verifier; /* of sql.password_file; NULL: there is none */
     uint64_t node_id;
     uint64_t incarnation;
     uint64_t txn_counter;

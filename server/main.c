@@ -2,11 +2,12 @@
  * sherdd: the server.
  *
  *   sherdd --config FILE [--log-level LEVEL]
- *   sherdd --dev [--data DIR] [--sql-port PORT]      metadata, shard and router in one process, no
- * config sherdd --version | --help
+ *   sherdd --dev [--data DIR] [--sql-port PORT]      all roles in one process, no config
+ *   sherdd --check-config FILE                       judges the config, starts nothing
+ *   sherdd --version | --help
  *
- * Exit codes: 0 stopped by a signal, 1 could not start (the reason is on standard error), 2 wrong
- * usage.
+ * Exit codes: 0 stopped by a signal (or a sound config), 1 could not start (the reason is on
+ * standard error), 2 wrong usage.
  */
 #include "node.h"
 
@@ -26,9 +27,11 @@
 static const char usage[] =
     "usage: sherdd --config FILE [--log-level debug|info|warn|error]\n"
     "       sherdd --dev [--data DIR] [--sql-port PORT]\n"
+    "       sherdd --check-config FILE\n"
     "       sherdd --version\n"
     "\n"
     "  --config FILE    run the node that FILE describes (see config/sherd.yaml)\n"
+    "  --check-config FILE  judge the config and the files that it names, and end: 0 sound, 1 not\n"
     "  --dev            one node with all roles on loopback: SQL on port 7432, gRPC 7433, HTTP "
     "7435\n"
     "  --data DIR       with --dev: keep the data here (default: a temporary directory)\n"
@@ -114,10 +117,30 @@ static long parse_port(const char *text)
     return *end == '\0' ? port : 0;
 }
 
+static int check_config(const char *path)
+{
+    struct config *c = NULL;
+    struct status *st = config_load(path, &c);
+    if (st == NULL) {
+        st = router_check_config(c);
+    }
+    if (st == NULL) {
+        st = log_check(c->logger);
+    }
+    config_free(c);
+    if (st != NULL) {
+        print_error(st);
+        status_free(st);
+        return 1;
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'},
+        {"check-config", required_argument, NULL, 'k'},
         {"dev", no_argument, NULL, 'd'},
         {"data", required_argument, NULL, 'D'},
         {"sql-port", required_argument, NULL, 'p'},
@@ -126,7 +149,7 @@ int main(int argc, char **argv)
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    const char *config_path = NULL, *data_dir = NULL;
+    const char *config_path = NULL, *checked_path = NULL, *data_dir = NULL;
     enum log_level level = LOG_INFO;
     bool has_level = false, is_dev = false;
     long sql_port = 7432;
@@ -135,6 +158,9 @@ int main(int argc, char **argv)
         switch (o) {
         case 'c':
             config_path = optarg;
+            break;
+        case 'k':
+            checked_path = optarg;
             break;
         case 'd':
             is_dev = true;
@@ -163,9 +189,13 @@ int main(int argc, char **argv)
             return 2;
         }
     }
-    if ((config_path != NULL) == is_dev || optind != argc || sql_port < 1 || sql_port > 65532) {
+    int modes = (config_path != NULL) + (checked_path != NULL) + is_dev;
+    if (modes != 1 || optind != argc || sql_port < 1 || sql_port > 65532) {
         fputs(usage, stderr);
         return 2;
+    }
+    if (checked_path != NULL) {
+        return check_config(checked_path);
     }
     const char *crash = getenv("SHERD_CRASH_AT"); /* tests: base/buggify.h */
     if (crash != NULL && crash[0] != '\0' && !crash_arm(crash)) {

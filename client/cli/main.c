@@ -23,6 +23,7 @@ static const struct {
      "  -p PORT        its gRPC port (default 7433)\n"
      "  -d DATABASE    default sherd\n"
      "  -U USER        default sherd\n"
+     "  -W             ask for the password; without it $SHERD_PASSWORD is sent, if it is set\n"
      "  -c SQL         run this and end; may be repeated\n"
      "  -f FILE        run this file and end (- is standard input); may be repeated\n"
      "  -1             run all of -c and -f as one transaction\n"

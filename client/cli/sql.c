@@ -181,6 +181,7 @@ bool shell_connect(struct shell *sh, const char *database)
     struct sherd_options o = SHERD_OPTIONS_INIT;
     o.endpoints = endpoints == NULL ? "" : endpoints;
     o.user = sh->user;
+    o.password = sh->password;
     o.database = database;
     o.on_notice = on_notice;
     sherd_connection *c = NULL;
@@ -598,10 +599,12 @@ int command_sql(int argc, char **argv)
     const char *database = SHERD_DEFAULT_DATABASE;
     struct action actions[ACTIONS_MAX];
     int count = 0;
-    bool is_one = false;
+    bool is_one = false, is_asking = false;
+    char *typed = NULL;
     sh.user = SHERD_DEFAULT_USER;
+    sh.password = getenv("SHERD_PASSWORD");
     int c;
-    while ((c = getopt(argc, argv, "h:p:d:U:c:f:v:F:1Atxq")) != -1) {
+    while ((c = getopt(argc, argv, "h:p:d:U:Wc:f:v:F:1Atxq")) != -1) {
         switch (c) {
         case 'h':
             sh.host = optarg;
@@ -616,6 +619,9 @@ int command_sql(int argc, char **argv)
             break;
         case 'U':
             sh.user = optarg;
+            break;
+        case 'W':
+            is_asking = true;
             break;
         case 'c':
         case 'f':
@@ -654,13 +660,19 @@ int command_sql(int argc, char **argv)
     if (optind < argc) {
         return usage_error("sql", "unexpected argument \"%s\"", argv[optind]);
     }
+    if (is_asking && (typed = password_ask(sh.user)) == NULL) {
+        return usage_error("sql", "-W needs a terminal; without one set SHERD_PASSWORD");
+    }
+    sh.password = is_asking ? typed : sh.password;
     signals_init();
     if (!shell_connect(&sh, database)) {
+        password_forget(typed);
         return EXIT_USAGE;
     }
     int code = count > 0 ? run_actions(&sh, actions, count, is_one) : run_input(&sh);
     sherd_disconnect(sh.connection);
     mem_free(sh.database);
+    password_forget(typed);
     buf_deinit(&sh.buffer);
     (void)fflush(stdout);
     return code;

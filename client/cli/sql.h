@@ -23,6 +23,7 @@ struct shell {
     const char *host;
     uint16_t port;
     const char *user;
+    const char *password; /* or NULL */
     char *database;
     sherd_connection *connection;
     struct table_format format;
@@ -45,6 +46,9 @@ bool shell_connect(struct shell *sh, const char *database);
 /* Runs and prints; false when it failed (which has been printed and counted). */
 bool shell_run(struct shell *sh, const char *sql);
 bool shell_include(struct shell *sh, const char *path);
+/* password.c. From the terminal, for password_forget(); NULL: there is none. */
+char *password_ask(const char *user);
+void password_forget(char *password); /* NULL is fine */
 /* A line that begins with a backslash. False: it failed. */
 bool shell_command(struct shell *sh, const char *line);
 

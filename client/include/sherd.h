@@ -100,10 +100,12 @@ struct sherd_options {
      */
     void (*on_notice)(void *ctx, const sherd_error *notice);
     void *notice_ctx;
+    const char *password; /* asked for by servers beyond loopback; NULL = none. It travels as it is:
+                             there is no TLS yet */
 };
 #define SHERD_OPTIONS_INIT                                                                         \
     {                                                                                              \
-        sizeof(struct sherd_options), NULL, NULL, NULL, 0, NULL, NULL, NULL                        \
+        sizeof(struct sherd_options), NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL                  \
     }
 
 /* Everything that the options point at is copied. */

@@ -164,6 +164,9 @@ static struct status *connect_to(sherd_connection *c, const struct endpoint *e)
 {
     struct grpc_sync *rpc = grpc_sync_create(e->host, e->port);
     struct arena *a = arena_create(0);
+    if (c->password != NULL) {
+        grpc_sync_authorize(rpc, c->user, c->password);
+    }
     struct status *st = grpc_sync_connect(rpc, c->connect_timeout_ms);
     if (st == NULL) {
         st = open_session(c, rpc, a);
@@ -248,6 +251,10 @@ static void connection_free(sherd_connection *c)
         mem_free(p);
     }
     mem_free(c->user);
+    if (c->password != NULL) {
+        explicit_bzero(c->password, strlen(c->password));
+    }
+    mem_free(c->password);
     mem_free(c->database);
     mem_free(c->server_version);
     pthread_mutex_destroy(&c->lock);
@@ -279,6 +286,7 @@ sherd_error *sherd_connect(const struct sherd_options *options, sherd_connection
     list_head_init(&c->prepared);
     c->transaction = SHERD_IDLE;
     c->user = dup_or(o.user, SHERD_DEFAULT_USER);
+    c->password = o.password != NULL ? mem_strdup(o.password) : NULL;
     c->database = dup_or(o.database, SHERD_DEFAULT_DATABASE);
     c->connect_timeout_ms = o.connect_timeout_ms == 0 ? CONNECT_TIMEOUT_MS : o.connect_timeout_ms;
     c->on_notice = o.on_notice;

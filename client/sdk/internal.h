@@ -33,6 +33,7 @@ struct sherd_connection {
     int endpoint_count;
     int endpoint; /* the one in use, or the last one */
     char *user;
+    char *password; /* or NULL */
     char *database;
     uint32_t connect_timeout_ms;
     char **settings; /* name, value, ... */

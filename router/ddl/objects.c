@@ -356,7 +356,8 @@ struct status *ddl_create_role(struct ddl *d, const PgQuery__CreateRoleStmt *s)
             r->login = on;
         } else if (strcmp(e->defname, "password") == 0) {
             return status_hint(status_new(UNSUPPORTED, "passwords are not supported yet"),
-                               "Roles log in without one, on loopback only.");
+                               "The superuser sherd has one (sql.password_file); other roles log "
+                               "in without, on loopback only.");
         }
     }
     struct slice key = slice_str(arena_printf(d->a, "role/%s", s->role));

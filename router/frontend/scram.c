@@ -136,6 +136,23 @@ static bool parse_verifier(struct scram *s, const char *verifier)
     return true;
 }
 
+bool scram_is_verifier(const char *text)
+{
+    struct scram s = {0};
+    return parse_verifier(&s, text);
+}
+
+bool scram_check_password(const char *verifier, struct slice password)
+{
+    struct scram s = {0};
+    uint8_t stored_key[KEY_LEN], server_key[KEY_LEN];
+    if (!parse_verifier(&s, verifier)) {
+        return false;
+    }
+    derive(password, s.salt, s.salt_len, s.iterations, stored_key, server_key);
+    return CRYPTO_memcmp(stored_key, s.stored_key, KEY_LEN) == 0;
+}
+
 struct scram *scram_create(const char *verifier, struct slice user)
 {
     struct scram *s = MEM_NEW(struct scram);

@@ -25,5 +25,8 @@ struct status *scram_final(struct scram *s, struct slice message, struct buf *ou
                            bool *out_ok) STATUS_MUST_CHECK;
 /* The verifier of a password, with a fresh salt: for CREATE ROLE ... PASSWORD. */
 void scram_make_verifier(struct slice password, struct buf *out);
+bool scram_is_verifier(const char *text);
+/* Whether the verifier is this password's. Costs its thousands of hashes: not on a loop. */
+bool scram_check_password(const char *verifier, struct slice password);
 
 #endif

@@ -212,8 +212,8 @@ static void ask_password(struct conn *c)
 {
     struct catalog *cat = catalog_current(router_catalog(c->pg->router));
     const Sherd__V1__RoleDesc *role = catalog_role(cat, slice_str(c->startup->user));
-    c->startup->scram = scram_create(role != NULL && role->login ? role->scram_verifier : NULL,
-                                     slice_str(c->startup->user));
+    c->startup->scram =
+        scram_create(router_verifier(c->pg->router, role), slice_str(c->startup->user));
     catalog_unref(cat);
     static const char mechanisms[] = "SCRAM-SHA-256\0";
     put_auth(&c->out, AUTH_SASL, slice_make(mechanisms, sizeof mechanisms));

@@ -353,7 +353,7 @@ def main():
     ]
     cases += [(f"logger: {n}", logger_case(text, parts)) for n, text, parts in LOGGERS]
     cases += [(f"usage: {' '.join(a) or 'nothing'}", usage(*a)) for a in
-              [(), ("--config",), ("--nonsense",), ("--dev", "--config", "x"), ("--dev", "extra"),
+              [(), ("--config",), ("--check-config",), ("--check-config", "x", "--dev"), ("--nonsense",), ("--dev", "--config", "x"), ("--dev", "extra"),
                ("--dev", "--sql-port", "99999"), ("--dev", "--sql-port", "12x"), ("--dev", "--log-level", "loud")]]
     cases += [(f"port in use: {kind}", port_case(kind)) for kind in ("sql", "grpc", "raft", "http")]
     cases += [

@@ -26,6 +26,9 @@ struct grpc_sync *grpc_sync_create(const char *host, uint16_t port);
 /* No stream may be open; NULL is fine. */
 void grpc_sync_destroy(struct grpc_sync *c);
 
+/* All calls from here on carry the metadata "authorization: Basic base64(user:password)". */
+void grpc_sync_authorize(struct grpc_sync *c, const char *user, const char *password);
+
 /* Waits until connected; the other calls connect by themselves too. timeout_ms 0 = 10 s. */
 struct status *grpc_sync_connect(struct grpc_sync *c, uint64_t timeout_ms) STATUS_MUST_CHECK;
 

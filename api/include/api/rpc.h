@@ -81,6 +81,7 @@ struct rpc_context {
     struct rpc_node *node;
     uint64_t from_node; /* = own id for a local call */
     struct arena *arena;
+    const char *authorization; /* gRPC metadata of that name, of a caller outside; or NULL */
 };
 typedef struct status *(*rpc_handler)(struct fiber *f, struct rpc_context *ctx, const void *request,
                                       void **out_reply, void *handler_ctx);

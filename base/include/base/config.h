@@ -34,8 +34,10 @@ struct config {
     struct config_peer
         peers[CONFIG_PEERS_MAX]; /* cluster.initial: forms the cluster at first start */
     int peer_count;
-    char *join; /* host:grpc_port of any node: join an existing cluster instead; or NULL */
-    char *auth; /* "trust" (loopback only) or "scram" */
+    char *join;          /* host:grpc_port of any node: join an existing cluster instead; or NULL */
+    char *auth;          /* "trust" (loopback only) or "scram" */
+    char *password_file; /* sql.password_file or NULL */
+    char *password; /* its first line: the superuser's password, or a SCRAM verifier; or NULL */
     uint32_t heartbeat_ms, election_ms;
     uint32_t gc_ttl_s;
     uint32_t shard_max_mb; /* split above this size */
@@ -48,7 +50,8 @@ struct config {
 };
 
 struct status *config_load(const char *path, struct config **out_config) STATUS_MUST_CHECK;
-/* The same from memory; errors call it `name`. For tests and fuzzing. */
+/* The same from memory, and without reading sql.password_file; errors call it `name`. For tests and
+ * fuzzing. */
 struct status *config_parse(const char *name, struct slice text,
                             struct config **out_config) STATUS_MUST_CHECK;
 /* --dev: all roles, one node, loopback. data_dir NULL: a temporary directory. */

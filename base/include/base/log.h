@@ -15,6 +15,8 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 /* path NULL: built-in settings. dir: where system.log and error.log go; NULL: stderr. */
 struct status *log_configure(const char *path, const char *dir,
                              const char *node_name) STATUS_MUST_CHECK;
+/* Whether log_configure() would take the file. */
+struct status *log_check(const char *path) STATUS_MUST_CHECK;
 void log_shutdown(void);
 /* False: not one of debug, info, warn, error. */
 bool log_level_parse(const char *text, enum log_level *out_level);

@@ -19,6 +19,9 @@ struct router_options {
 };
 struct status *router_create(struct fiber *f, const struct router_options *o,
                              struct router **out) STATUS_MUST_CHECK;
+/* What the router asks of a configuration beyond what config_load() knows: router_create() makes
+ * the same check. */
+struct status *router_check_config(const struct config *c) STATUS_MUST_CHECK;
 /* Ends sessions and transactions. */
 void router_destroy(struct fiber *f, struct router *r);
 
@@ -39,6 +42,9 @@ struct rpc_node *router_rpc(struct router *r);
 struct meta_client *router_meta(struct router *r);
 struct catalog_cache *router_catalog(struct router *r);
 const struct config *router_config(struct router *r);
+/* What the role's password is checked against: sql.password_file's for the superuser, else the
+ * role's own; NULL: it cannot log in. role NULL is fine. */
+const char *router_verifier(struct router *r, const Sherd__V1__RoleDesc *role);
 uint64_t router_node_id(const struct router *r);
 /* Smallest snapshot in use here, for the heartbeat; 0 = none. */
 uint64_t router_oldest_snapshot(const struct router *r);

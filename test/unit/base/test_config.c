@@ -4,7 +4,10 @@
 
 #include "cmocka_all.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define HEAD "node: {id: 1, host: 127.0.0.1}\nstorage: {data_dir: /d}\n"
@@ -68,16 +71,17 @@ static void the_documented_sample_is_accepted_and_says_the_defaults(void **state
 static void every_key_arrives_in_its_field(void **state)
 {
     (void)state;
-    struct config *c = accept_text("cluster: {name: prod, join: 'db1:99'}\n"
-                                   "node: {id: 7, host: db7, listen: 0.0.0.0, roles: [router],\n"
-                                   "       locality: 'region=eu'}\n"
-                                   "ports: {sql: 1, grpc: 2, raft: 3, http: 4}\n"
-                                   "storage: {data_dir: d, cache_mb: 5, write_buffer_mb: 6,\n"
-                                   "          gc_ttl: 2d, shard_max_mb: 8}\n"
-                                   "raft: {heartbeat_ms: 50, election_ms: 300}\n"
-                                   "sql: {connections_max: 9, statement_mb: 10, workspace_mb: 11,\n"
-                                   "      transaction_locks: 12345, auth: scram}\n"
-                                   "log: {dir: l, config: lc}\n");
+    struct config *c =
+        accept_text("cluster: {name: prod, join: 'db1:99'}\n"
+                    "node: {id: 7, host: db7, listen: 0.0.0.0, roles: [router],\n"
+                    "       locality: 'region=eu'}\n"
+                    "ports: {sql: 1, grpc: 2, raft: 3, http: 4}\n"
+                    "storage: {data_dir: d, cache_mb: 5, write_buffer_mb: 6,\n"
+                    "          gc_ttl: 2d, shard_max_mb: 8}\n"
+                    "raft: {heartbeat_ms: 50, election_ms: 300}\n"
+                    "sql: {connections_max: 9, statement_mb: 10, workspace_mb: 11,\n"
+                    "      transaction_locks: 12345, auth: scram, password_file: pf}\n"
+                    "log: {dir: l, config: lc}\n");
     assert_string_equal(c->cluster_name, "prod");
     assert_string_equal(c->join, "db1:99");
     assert_int_equal(c->node_id, 7);
@@ -99,6 +103,8 @@ static void every_key_arrives_in_its_field(void **state)
     assert_int_equal(c->workspace_mb, 11);
     assert_int_equal(c->transaction_locks, 12345);
     assert_string_equal(c->auth, "scram");
+    assert_string_equal(c->password_file, "pf");
+    assert_null(c->password); /* only config_load() reads it */
     assert_string_equal(c->log_dir, "l");
     assert_string_equal(c->logger, "lc");
     config_free(c);
@@ -159,6 +165,8 @@ static void what_is_missing_or_does_not_fit_is_named(void **state)
     refuse(HEAD PEER "sql: {auth: open}\n", "test.yaml: \"sql.auth\" must be trust or scram");
     refuse("node: {id: 1, host: 10.0.0.1}\nstorage: {data_dir: d}\nsql: {auth: trust}\n" PEER,
            "test.yaml: \"sql.auth\" is trust, but the node listens on \"10.0.0.1\"");
+    refuse(HEAD PEER "sql: {auth: trust, password_file: p}\n",
+           "test.yaml: \"sql.auth\" is trust, but \"sql.password_file\" is given");
     struct config *c = NULL;
     struct status *st = config_load("/no/such/file.yaml", &c);
     assert_non_null(strstr(st->message, "/no/such/file.yaml"));
@@ -174,6 +182,62 @@ static void a_name_that_is_not_loopback_logs_in_by_password(void **state)
     c = accept_text(HEAD PEER);
     assert_string_equal(c->auth, "trust");
     config_free(c);
+    c = accept_text(HEAD PEER "sql: {password_file: p}\n");
+    assert_string_equal(c->auth, "scram");
+    config_free(c);
+}
+
+static void write_file(const char *path, const char *text, mode_t mode)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0 && fchmod(fileno(f), mode) == 0 && fclose(f) == 0);
+}
+
+/* Its first line, without what ends it; a file that others may read is no secret. */
+static void the_password_is_read_from_its_file(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        mode_t mode;
+        const char *password, *refusal;
+    } cases[] = {
+        {"secret", 0600, "secret", NULL},
+        {" a b%s \r\nmore\n", 0640, " a b%s ", NULL},
+        {"secret\n", 0604, NULL, "is open to all users of the machine"},
+        {"secret\n", 0602, NULL, "is open to all users of the machine"},
+        {"", 0600, NULL, "has an empty first line"},
+        {"\r\nsecret", 0600, NULL, "has an empty first line"},
+        {"a\tb", 0600, NULL, "holds a character that is not printable ASCII"},
+    };
+    char dir[] = "/tmp/sherd-test-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    char *config = mem_printf("%s/sherd.yaml", dir), *file = mem_printf("%s/password", dir);
+    char *text = mem_printf(HEAD PEER "sql: {password_file: %s}\n", file);
+    write_file(config, text, 0644);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        write_file(file, cases[i].text, cases[i].mode);
+        struct config *c = NULL;
+        struct status *st = config_load(config, &c);
+        if (cases[i].password != NULL) {
+            assert_null(st);
+            assert_string_equal(c->password, cases[i].password);
+        } else {
+            assert_null(c);
+            assert_non_null(strstr(st->message, cases[i].refusal));
+            assert_non_null(strstr(st->message, file));
+            assert_non_null(st->hint);
+        }
+        status_free(st);
+        config_free(c);
+        unlink(file);
+    }
+    unlink(config);
+    assert_int_equal(rmdir(dir), 0);
+    mem_free(text);
+    mem_free(file);
+    mem_free(config);
 }
 
 static void dev_is_one_node_with_all_roles(void **state)
@@ -227,6 +291,7 @@ int main(void)
         cmocka_unit_test(a_bad_file_is_refused_with_its_line),
         cmocka_unit_test(what_is_missing_or_does_not_fit_is_named),
         cmocka_unit_test(a_name_that_is_not_loopback_logs_in_by_password),
+        cmocka_unit_test(the_password_is_read_from_its_file),
         cmocka_unit_test(dev_is_one_node_with_all_roles),
         cmocka_unit_test(damaged_files_never_crash),
     };

@@ -97,6 +97,12 @@ const Sherd__V1__RoleDesc *catalog_role(const struct catalog *c, struct slice na
     return &role;
 }
 
+const char *router_verifier(struct router *r, const Sherd__V1__RoleDesc *role)
+{
+    (void)r;
+    return role != NULL ? role->scram_verifier : NULL;
+}
+
 /* ---- session ---- */
 
 struct status *session_open(struct fiber *f, struct router *r, const struct session_options *o,

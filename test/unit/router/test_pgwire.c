@@ -980,6 +980,28 @@ static void scram_verifier_of_the_rfc_is_understood(void **state)
     scram_destroy(s);
 }
 
+/* The same verifier against a password in clear. */
+static void a_verifier_knows_its_password(void **state)
+{
+    (void)state;
+    static const char verifier[] = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$"
+                                   "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:"
+                                   "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
+    assert_true(scram_is_verifier(verifier));
+    assert_true(scram_check_password(verifier, slice_str("pencil")));
+    assert_false(scram_check_password(verifier, slice_str("pencils")));
+    assert_false(scram_check_password(verifier, slice_str("")));
+    assert_false(scram_check_password(verifier, slice_str(verifier)));
+    assert_false(scram_check_password("", slice_str("")));
+    char cut[sizeof(verifier)];
+    for (size_t n = 0; n < sizeof(verifier) - 1; n++) {
+        memcpy(cut, verifier, n);
+        cut[n] = '\0';
+        assert_false(scram_is_verifier(cut));
+        assert_false(scram_check_password(cut, slice_str("pencil")));
+    }
+}
+
 /* ---- framing ---- */
 
 static void frames_come_out_whole_however_they_are_cut(void **state)
@@ -1066,6 +1088,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_come_out_whole_however_they_are_cut),
         cmocka_unit_test(scram_verifier_of_the_rfc_is_understood),
+        cmocka_unit_test(a_verifier_knows_its_password),
         cmocka_unit_test(login_refuses_ssl_and_gss_then_goes_on),
         cmocka_unit_test(bytes_sent_behind_an_ssl_request_are_refused),
         cmocka_unit_test(newer_minor_version_is_negotiated),
