@@ -136,6 +136,20 @@ static struct { /* what each one does, for messages */
 } doing[512];
 static int doing_count;
 
+static void act(struct fiber *f, struct client *c, const struct workload *w)
+{
+    int count = 0, total = 0;
+    for (; w->actions[count].run != NULL; count++) {
+        total += w->actions[count].weight;
+    }
+    uint64_t at = count > 1 ? below((uint64_t)total) : 0;
+    const struct workload_action *a = w->actions;
+    while (at >= (uint64_t)a->weight) {
+        at -= (uint64_t)(a++)->weight;
+    }
+    a->run(f, c);
+}
+
 static void client_fiber(struct fiber *f, struct cluster_node *n, void *arg)
 {
     (void)arg;
@@ -148,7 +162,7 @@ static void client_fiber(struct fiber *f, struct cluster_node *n, void *arg)
         const struct workload *w = draw_one();
         doing[me].since_ns = now();
         doing[me].what = w->name;
-        w->step(f, &c);
+        act(f, &c, w);
         doing[me].what = "sleep";
         if (status_consume(fiber_sleep(f, 1000000 + below(30) * 1000000))) {
             break;

@@ -121,21 +121,6 @@ static void long_reader(struct fiber *f, struct client *c)
     sql_end(f, c, st);
 }
 
-static void step(struct fiber *f, struct client *c)
-{
-    switch (below(8)) {
-    case 0:
-    case 1:
-        audit(f, c);
-        break;
-    case 2:
-        long_reader(f, c);
-        break;
-    default:
-        transfer(f, c);
-    }
-}
-
 static void finish(struct fiber *f, struct client *c)
 {
     struct sql_result accounts, journal;
@@ -164,4 +149,5 @@ static void finish(struct fiber *f, struct client *c)
     }
 }
 
-const struct workload workload_bank = {"bank", 4, setup, step, finish};
+const struct workload workload_bank = {
+    "bank", 4, setup, {{2, audit}, {1, long_reader}, {5, transfer}}, finish};

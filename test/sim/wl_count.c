@@ -88,15 +88,6 @@ static void look(struct fiber *f, struct client *c)
     }
 }
 
-static void step(struct fiber *f, struct client *c)
-{
-    if (below(3) == 0) {
-        look(f, c);
-    } else {
-        increment(f, c);
-    }
-}
-
 static void finish(struct fiber *f, struct client *c)
 {
     struct sql_result r;
@@ -111,4 +102,4 @@ static void finish(struct fiber *f, struct client *c)
     }
 }
 
-const struct workload workload_count = {"count", 3, setup, step, finish};
+const struct workload workload_count = {"count", 3, setup, {{1, look}, {2, increment}}, finish};

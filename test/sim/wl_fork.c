@@ -47,8 +47,9 @@ static uint32_t mask_of(const struct sql_result *r)
     return mask;
 }
 
-static void read_group(struct fiber *f, struct client *c, int group)
+static void read_group(struct fiber *f, struct client *c)
 {
+    int group = current;
     struct sql_result r;
     uint32_t mask = 0;
     client_begin(f, c);
@@ -75,13 +76,9 @@ static void read_group(struct fiber *f, struct client *c, int group)
     }
 }
 
-static void step(struct fiber *f, struct client *c)
+static void write_one(struct fiber *f, struct client *c)
 {
     int group = current;
-    if (below(3) != 0) {
-        read_group(f, c, group);
-        return;
-    }
     client_begin(f, c);
     struct status *st = sql(f, c, NULL, "INSERT INTO fork VALUES (%d, %d) ON CONFLICT DO NOTHING",
                             (int)below(MEMBERS), group);
@@ -100,4 +97,4 @@ static void finish(struct fiber *f, struct client *c)
     }
 }
 
-const struct workload workload_fork = {"fork", 2, setup, step, finish};
+const struct workload workload_fork = {"fork", 2, setup, {{1, write_one}, {2, read_group}}, finish};

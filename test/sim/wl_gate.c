@@ -77,15 +77,6 @@ static void open_next(struct fiber *f, struct client *c)
     sql_end(f, c, st);
 }
 
-static void step(struct fiber *f, struct client *c)
-{
-    if (below(3) == 0) {
-        open_next(f, c);
-    } else {
-        visit(f, c);
-    }
-}
-
 static void finish(struct fiber *f, struct client *c)
 {
     struct sql_result r;
@@ -101,4 +92,4 @@ static void finish(struct fiber *f, struct client *c)
     }
 }
 
-const struct workload workload_gate = {"gate", 3, setup, step, finish};
+const struct workload workload_gate = {"gate", 3, setup, {{1, open_next}, {2, visit}}, finish};

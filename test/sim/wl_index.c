@@ -111,4 +111,4 @@ static void finish(struct fiber *f, struct client *c)
     }
 }
 
-const struct workload workload_index = {"index", 3, setup, step, finish};
+const struct workload workload_index = {"index", 3, setup, {{1, step}}, finish};

@@ -87,4 +87,4 @@ static void finish(struct fiber *f, struct client *c)
     }
 }
 
-const struct workload workload_insert = {"insert", 2, setup, step, finish};
+const struct workload workload_insert = {"insert", 2, setup, {{1, step}}, finish};

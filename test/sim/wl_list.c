@@ -209,4 +209,4 @@ static void finish(struct fiber *f, struct client *c)
     }
 }
 
-const struct workload workload_list = {"list", 5, setup, step, finish};
+const struct workload workload_list = {"list", 5, setup, {{1, step}}, finish};

@@ -71,15 +71,6 @@ static void take(struct fiber *f, struct client *c)
     takes[me].outcome = sql_end(f, c, st);
 }
 
-static void step(struct fiber *f, struct client *c)
-{
-    if (below(4) == 0) {
-        put(f, c);
-    } else {
-        take(f, c);
-    }
-}
-
 static void finish(struct fiber *f, struct client *c)
 {
     struct sql_result r;
@@ -101,4 +92,4 @@ static void finish(struct fiber *f, struct client *c)
     }
 }
 
-const struct workload workload_queue = {"queue", 2, setup, step, finish};
+const struct workload workload_queue = {"queue", 2, setup, {{1, put}, {3, take}}, finish};

@@ -577,21 +577,12 @@ static void check_an_index(struct fiber *f, struct client *c)
     status_free(index_check(f, c, name, 0));
 }
 
-static void step(struct fiber *f, struct client *c)
+static void change_or_look(struct fiber *f, struct client *c)
 {
-    uint64_t what = below(16);
-    if (what < 3 && world_may(change_count, CHANGES_MAX)) {
+    if (world_may(change_count, CHANGES_MAX)) {
         change_something(f, c);
-    } else if (what < 5) {
-        read_together(f, c);
-    } else if (what < 7) {
-        read_one(f, c);
-    } else if (what < 8) {
-        check_an_index(f, c);
-    } else if (what < 11) {
-        change_other(f, c);
     } else {
-        change_rows(f, c);
+        read_together(f, c);
     }
 }
 
@@ -741,4 +732,13 @@ static void finish(struct fiber *f, struct client *c)
     check_sum("other", sql_int(&r, 0, 1), others, maybe_others);
 }
 
-const struct workload workload_schema = {"schema", 4, setup, step, finish};
+const struct workload workload_schema = {"schema",
+                                         4,
+                                         setup,
+                                         {{3, change_or_look},
+                                          {2, read_together},
+                                          {2, read_one},
+                                          {1, check_an_index},
+                                          {3, change_other},
+                                          {5, change_rows}},
+                                         finish};

@@ -71,15 +71,6 @@ static void book(struct fiber *f, struct client *c)
     sql_end(f, c, st);
 }
 
-static void step(struct fiber *f, struct client *c)
-{
-    if (below(2) == 0) {
-        leave(f, c);
-    } else {
-        book(f, c);
-    }
-}
-
 static void finish(struct fiber *f, struct client *c)
 {
     struct sql_result r;
@@ -95,4 +86,4 @@ static void finish(struct fiber *f, struct client *c)
     }
 }
 
-const struct workload workload_skew = {"skew", 3, setup, step, finish};
+const struct workload workload_skew = {"skew", 3, setup, {{1, leave}, {1, book}}, finish};

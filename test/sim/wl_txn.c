@@ -602,4 +602,4 @@ static void step(struct fiber *f, struct client *c)
     }
 }
 
-const struct workload workload_txn = {"txn", 14, setup, step, finish};
+const struct workload workload_txn = {"txn", 14, setup, {{1, step}}, finish};

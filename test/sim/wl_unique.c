@@ -90,15 +90,6 @@ static void move(struct fiber *f, struct client *c)
     t->move = world_outcome(st);
 }
 
-static void step(struct fiber *f, struct client *c)
-{
-    if (below(5) == 0) {
-        move(f, c);
-    } else {
-        race(f, c);
-    }
-}
-
 static bool may_own(const struct token *t, uint32_t value)
 {
     if (t->outcome == TOLD_ABORTED) {
@@ -150,4 +141,4 @@ static void finish(struct fiber *f, struct client *c)
     }
 }
 
-const struct workload workload_unique = {"unique", 2, setup, step, finish};
+const struct workload workload_unique = {"unique", 2, setup, {{1, move}, {4, race}}, finish};

@@ -9,13 +9,19 @@
 #include "client.h"
 #include "world.h"
 
+struct workload_action {
+    int weight;
+    void (*run)(struct fiber *f, struct client *c);
+};
+
 struct workload {
     const char *name;
     int weight; /* how often a client chooses it */
     /* Before the faults, on a fiber of node 1: tables and first rows. May be NULL. */
     void (*setup)(struct fiber *f, struct client *c);
-    /* One transaction, or what belongs together. Anything may fail. */
-    void (*step)(struct fiber *f, struct client *c);
+    /* What a client does, one of them at a time, by weight; ends with an empty one. Each is one
+     * transaction, or what belongs together, and anything in it may fail. */
+    struct workload_action actions[8];
     /* After the faults, on a fiber of node 1: last reads, and what they must show. */
     void (*finish)(struct fiber *f, struct client *c);
 };
