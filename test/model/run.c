@@ -1,11 +1,12 @@
 /* See run.h. */
 #include "run.h"
 
+#include "../sim/rows.h"
+
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "rpc_wire.h"
-#include "sql/codec.h"
 #include "wire.h"
 
 #include <stdio.h>
@@ -203,7 +204,7 @@ static const void *fence_request(uint64_t shard)
     static Sherd__V1__FenceRequest q;
     sherd__v1__fence_request__init(&q);
     q.shard_id = shard;
-    q.table_id = MODEL_TABLE;
+    q.table_id = ROWS_TABLE;
     q.version = 1;
     return &q;
 }
@@ -248,17 +249,15 @@ static void fence(void *ctx)
 static void split(void *ctx)
 {
     (void)ctx;
-    struct buf b = {0};
-    key_prefix(&b, MODEL_TABLE, 1);
-    buf_put_u8(&b, 0);
-    buf_put_u8(&b, 'o');
+    struct arena *a = arena_create(0);
+    struct slice key = row_key(a, 0, slice_str("o"));
     for (int i = 1; i <= NODES; i++) {
         if (run.cluster.nodes[i].is_booted) {
-            cluster_split_later(&run.cluster.nodes[i], buf_slice(&b));
+            cluster_split_later(&run.cluster.nodes[i], key);
             break;
         }
     }
-    buf_deinit(&b);
+    arena_destroy(a);
 }
 
 /* Returns whether the message is lost. Not within a node's turn: what ends a node waits for its

@@ -1,11 +1,9 @@
 /* See scenario.h. */
 #include "scenario.h"
 
-#include "base/check.h"
-#include "base/mem.h"
-#include "sql/codec.h"
+#include "../sim/rows.h"
 
-#include <stdlib.h>
+#include "base/check.h"
 #include <string.h>
 
 #define STATEMENT_TRIES 3
@@ -131,143 +129,69 @@ static int key_of(char name)
     return (int)(at - names);
 }
 
-static struct slice shard_prefix(struct arena *a, int shard, const char *rest)
-{
-    struct buf b = {0};
-    key_prefix(&b, MODEL_TABLE, 1);
-    buf_put_u8(&b, (uint8_t)shard);
-    buf_put_slice(&b, slice_str(rest));
-    struct slice s = arena_copy(a, buf_slice(&b));
-    buf_deinit(&b);
-    return s;
-}
-
 static struct slice key_bytes(struct arena *a, int key)
 {
-    char text[2] = {names[key], '\0'};
-    return shard_prefix(a, names[key] == 'y' || names[key] == 'm' ? 1 : 0, text);
+    return row_key(a, names[key] == 'y' || names[key] == 'm' ? 1 : 0, slice_make(names + key, 1));
 }
 
 struct slice scenario_cut(struct arena *a, int shard)
 {
-    return shard_prefix(a, shard, "");
+    return row_key(a, (uint8_t)shard, slice_str(""));
 }
 
-static const struct row_column layout = {.type = TYPE_BYTEA, .typmod = -1};
-
-/* Reads the spans into ops of the transaction, one for each key of `keys` (absent: empty list). */
-static struct status *read_spans(struct fiber *f, struct arena *a, struct txn *t,
-                                 struct key_span *spans, int nspans, const int *keys, int nkeys,
-                                 enum lock_mode lock, uint64_t schema_version,
-                                 struct history_txn *h, struct slice *out_value)
+/* Notes what the scan sees of each key (absent: an empty list). */
+static struct status *read_noted(struct fiber *f, struct arena *a, struct txn *t,
+                                 struct read_many *m, const int *keys, enum lock_mode lock,
+                                 struct history_txn *h)
 {
-    int column = 0;
-    struct fragment fr = {.table_id = MODEL_TABLE,
-                          .index_id = 1,
-                          .schema_version = schema_version,
-                          .nrow_columns = 1,
-                          .row_columns = (struct row_column *)(uintptr_t)&layout,
-                          .ncolumns = 1,
-                          .columns = &column,
-                          .with_key = true,
-                          .limit = -1,
-                          .lock = lock,
-                          .nspans = nspans,
-                          .spans = spans};
-    struct history_op *ops = &h->ops[h->op_count];
-    ASSERT(h->op_count + nkeys <= HISTORY_OPS_MAX);
-    for (int i = 0; i < nkeys; i++) {
-        ops[i].key = keys[i];
-        ops[i].seen = mem_alloc(4);
+    ASSERT(h->op_count + m->count <= HISTORY_OPS_MAX);
+    for (int i = 0; i < m->count; i++) {
+        m->keys[i] = key_bytes(a, keys[i]);
     }
-    *out_value = (struct slice){0};
-    struct op *op = txn_scan(a, t, &fr, false);
-    struct status *st;
-    for (;;) {
-        struct batch *b;
-        st = op_next(f, op, &b);
-        if (st != NULL || b == NULL) {
-            break;
-        }
-        for (int row = 0; row < b->nrows; row++) {
-            for (int i = 0; i < nkeys; i++) {
-                if (!slice_eq(key_bytes(a, keys[i]), datum_slice(&b->cols[1][row]))) {
-                    continue;
-                }
-                struct slice v = arena_copy(a, datum_slice(&b->cols[0][row]));
-                ops[i].seen_count = (int)(v.len / 4);
-                ops[i].seen = mem_realloc(ops[i].seen, v.len + 4);
-                for (int k = 0; k < ops[i].seen_count; k++) {
-                    ops[i].seen[k] = get_u32(v.data + 4 * k);
-                }
-                *out_value = v;
-            }
-        }
+    TRY(read_keys(f, a, t, m, lock));
+    for (int i = 0; i < m->count; i++) {
+        struct history_op *op = &h->ops[h->op_count++];
+        op->key = keys[i];
+        history_see(op, m->values[i].data, m->values[i].len);
     }
-    op_close(op);
-    h->op_count += nkeys; /* also after an error: its caller forgets them */
-    return st;
+    return NULL;
 }
 
 static struct status *read_key(struct fiber *f, struct arena *a, struct txn *t, int key,
                                enum lock_mode lock, uint64_t schema_version, struct history_txn *h,
                                struct slice *out_value)
 {
-    struct slice k = key_bytes(a, key);
-    uint8_t *end = arena_alloc(a, k.len + 1);
-    memcpy(end, k.data, k.len);
-    end[k.len] = 0;
-    struct key_span span = {k, slice_make(end, k.len + 1), true};
-    return read_spans(f, a, t, &span, 1, &key, 1, lock, schema_version, h, out_value);
+    struct read_many m = {.count = 1, .schema_version = schema_version};
+    TRY(read_noted(f, a, t, &m, &key, lock, h));
+    *out_value = m.values[0];
+    return NULL;
 }
 
 static struct status *read_gaps(struct fiber *f, struct arena *a, struct txn *t,
                                 struct history_txn *h)
 {
-    struct key_span spans[2] = {{shard_prefix(a, 0, "n"), shard_prefix(a, 0, "o"), false},
-                                {shard_prefix(a, 1, "m"), shard_prefix(a, 1, "n"), false}};
+    struct key_span spans[2] = {
+        {row_key(a, 0, slice_str("n")), row_key(a, 0, slice_str("o")), false},
+        {row_key(a, 1, slice_str("m")), row_key(a, 1, slice_str("n")), false}};
     int keys[2] = {key_of('n'), key_of('m')};
-    struct slice ignored;
-    return read_spans(f, a, t, spans, 2, keys, 2, LOCK_NONE, 0, h, &ignored);
+    struct read_many m = {.count = 2, .spans = spans, .nspans = 2};
+    return read_noted(f, a, t, &m, keys, LOCK_NONE, h);
 }
 
 static uint32_t next_element;
 
 static struct status *append(struct fiber *f, struct arena *a, struct txn *t, int key,
-                             struct slice old, bool must_be_absent, bool is_last,
-                             struct history_txn *h)
+                             struct slice old, bool is_last, struct history_txn *h)
 {
     struct history_op *w = &h->ops[h->op_count++];
     ASSERT(h->op_count <= HISTORY_OPS_MAX);
     w->key = key;
     w->is_append = true;
     w->element = ++next_element;
-    struct buf bytes = {0}, row = {0};
-    buf_put_slice(&bytes, old);
-    buf_put_u32(&bytes, w->element);
-    struct datum d = datum_bytes(buf_slice(&bytes));
-    row_encode(&row, &layout, 1, &d);
-    struct txn_write x = {.kind = must_be_absent || old.data == NULL ? SHERD__V1__OP_KIND__OP_INSERT
-                                                                     : SHERD__V1__OP_KIND__OP_PUT,
-                          .key = key_bytes(a, key),
-                          .value = arena_copy(a, buf_slice(&row))};
-    struct txn_write_result res = {0};
-    struct status *st = txn_write(f, t, a, &x, 1, MODEL_TABLE, 0, is_last, &res);
-    buf_deinit(&bytes);
-    buf_deinit(&row);
-    return st == NULL && res.failed ? status_new(CONSTRAINT, "duplicate key") : st;
+    return append_to_read(f, a, t, key_bytes(a, key), old, w->element, is_last);
 }
 
 /* ---- programs ---- */
-
-static void forget_ops(struct history_txn *h, int count)
-{
-    while (h->op_count > count) {
-        h->op_count--;
-        mem_free(h->ops[h->op_count].seen);
-        memset(&h->ops[h->op_count], 0, sizeof(h->ops[0]));
-    }
-}
 
 static struct status *step(struct fiber *f, struct arena *a, struct txn *t, char what, char name,
                            bool is_implicit, struct history_txn *h)
@@ -285,9 +209,9 @@ static struct status *step(struct fiber *f, struct arena *a, struct txn *t, char
     case 'A':
     case 'U':
         TRY(read_key(f, a, t, key, what == 'U' ? LOCK_UPDATE : LOCK_NONE, 0, h, &value));
-        return append(f, a, t, key, value, false, is_implicit, h);
+        return append(f, a, t, key, value, is_implicit, h);
     case 'I':
-        return append(f, a, t, key, (struct slice){0}, true, is_implicit, h);
+        return append(f, a, t, key, (struct slice){0}, is_implicit, h);
     case 'G':
         return read_gaps(f, a, t, h);
     default:
@@ -316,7 +240,7 @@ static struct status *statement(struct fiber *f, struct arena *a, struct txn *t,
             status_free(refused);
             return st;
         }
-        forget_ops(h, before);
+        history_forget(h, before);
     }
     return st;
 }
@@ -354,19 +278,14 @@ void program_run(struct fiber *f, struct cluster_node *n, const struct program *
             ops_at_savepoint = h->op_count;
         } else if (*s == ')') {
             st = txn_rollback_to(f, t, savepoint);
-            forget_ops(h, ops_at_savepoint);
+            history_forget(h, ops_at_savepoint);
         } else {
             st = statement(f, a, t, s[0], s[0] == 'G' ? '\0' : s[1], p->implicit, h);
             s += s[0] == 'G' ? 0 : 1;
         }
     }
-    if (st == NULL) {
-        st = txn_commit(f, t);
-    } else {
-        txn_rollback(f, t);
-    }
-    h->outcome = outcome_of(st);
-    h->end_ns = h->outcome == TOLD_UNKNOWN ? UINT64_MAX : sim_now_ns(sim);
+    st = commit_or_undo(f, t, st);
+    history_end(h, outcome_of(st), sim_now_ns(sim));
     arena_destroy(a);
 }
 
@@ -378,16 +297,11 @@ struct status *scenario_prepare(struct fiber *f, struct cluster_node *n, struct 
     struct arena *a = arena_create(0);
     struct status *st = txn_statement_begin(f, t);
     for (const char *k = "xyz"; *k != '\0' && st == NULL; k++) {
-        st = append(f, a, t, key_of(*k), (struct slice){0}, true, false, h);
+        st = append(f, a, t, key_of(*k), (struct slice){0}, false, h);
     }
-    if (st == NULL) {
-        st = txn_commit(f, t);
-    } else {
-        txn_rollback(f, t);
-    }
+    st = commit_or_undo(f, t, st);
     arena_destroy(a);
-    h->outcome = st == NULL ? TOLD_COMMITTED : TOLD_ABORTED;
-    h->end_ns = sim_now_ns(n->cluster->sim);
+    history_end(h, st == NULL ? TOLD_COMMITTED : TOLD_ABORTED, sim_now_ns(n->cluster->sim));
     return st;
 }
 
@@ -403,16 +317,11 @@ struct status *scenario_look(struct fiber *f, struct cluster_node *n, struct his
     for (int k = 0; k < MODEL_KEYS && st == NULL; k++) {
         st = read_key(f, a, t, k, LOCK_NONE, schema_version, h, &ignored);
     }
-    if (st == NULL) {
-        st = txn_commit(f, t);
-    } else {
-        txn_rollback(f, t);
-    }
+    st = commit_or_undo(f, t, st);
     arena_destroy(a);
-    h->outcome = st == NULL ? TOLD_COMMITTED : TOLD_ABORTED;
-    h->end_ns = sim_now_ns(n->cluster->sim);
+    history_end(h, st == NULL ? TOLD_COMMITTED : TOLD_ABORTED, sim_now_ns(n->cluster->sim));
     if (st != NULL) {
-        forget_ops(h, 0);
+        history_forget(h, 0);
     }
     return st;
 }

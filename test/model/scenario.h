@@ -20,7 +20,6 @@
 
 #include "router/txn.h"
 
-#define MODEL_TABLE 30000u
 #define MODEL_KEYS 5
 #define MODEL_PROGRAMS_MAX 4
 

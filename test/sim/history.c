@@ -22,6 +22,30 @@ struct history_txn *history_begin(struct history *h, uint64_t now_ns, char label
     return t;
 }
 
+void history_see(struct history_op *op, const uint8_t *list, size_t len)
+{
+    op->seen_count = (int)(len / 4);
+    op->seen = mem_alloc(len + 4);
+    for (int i = 0; i < op->seen_count; i++) {
+        op->seen[i] = get_u32(list + 4 * i);
+    }
+}
+
+void history_forget(struct history_txn *t, int count)
+{
+    while (t->op_count > count) {
+        t->op_count--;
+        mem_free(t->ops[t->op_count].seen);
+        memset(&t->ops[t->op_count], 0, sizeof(t->ops[0]));
+    }
+}
+
+void history_end(struct history_txn *t, enum told outcome, uint64_t now_ns)
+{
+    t->outcome = outcome;
+    t->end_ns = outcome == TOLD_UNKNOWN ? UINT64_MAX : now_ns;
+}
+
 void history_free(struct history *h)
 {
     for (int i = 0; i < h->count; i++) {

@@ -45,6 +45,11 @@ struct history {
 };
 
 struct history_txn *history_begin(struct history *h, uint64_t now_ns, char label);
+/* A list was read: elements of 4 bytes each. */
+void history_see(struct history_op *op, const uint8_t *list, size_t len);
+/* The operations from number `count` on: undone, or not done. */
+void history_forget(struct history_txn *t, int count);
+void history_end(struct history_txn *t, enum told outcome, uint64_t now_ns);
 /* What is promised: COMMITTED forbids G0, G1a-c and lost appends (READ COMMITTED that locks before
  * it appends, and above), and G-single to those that have a snapshot; STRICT every cycle, real time
  * included. */

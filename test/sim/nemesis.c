@@ -134,7 +134,7 @@ static bool choose_table(void *ctx, const Sherd__V1__TableDesc *d)
 static void split_somewhere(struct cluster_node *n)
 {
     struct arena *a = arena_create(0);
-    struct slice key = make_key(a, "lawiu"[below(5)], (uint32_t)below(8));
+    struct slice key = world_row_key(a, "lawiu"[below(5)], (uint32_t)below(8));
     struct choice x = {0};
     struct catalog *c = catalog_current(router_catalog(n->router));
     catalog_each_table(c, choose_table, &x);

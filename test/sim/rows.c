@@ -1,4 +1,4 @@
-/* See rows.h. Rows have one column of bytes. */
+/* See rows.h. */
 #include "rows.h"
 
 #include "sql/codec.h"
@@ -6,13 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct slice make_key(struct arena *a, char kind, uint32_t number)
+struct slice row_key(struct arena *a, uint8_t shard, struct slice rest)
 {
     struct buf b = {0};
-    key_prefix(&b, TABLE, 1);
-    buf_put_u8(&b, (uint8_t)(number % SHARDS));
-    buf_put_u8(&b, (uint8_t)kind);
-    buf_put_u32(&b, number);
+    key_prefix(&b, ROWS_TABLE, 1);
+    buf_put_u8(&b, shard);
+    buf_put_slice(&b, rest);
     struct slice s = arena_copy(a, buf_slice(&b));
     buf_deinit(&b);
     return s;
@@ -35,29 +34,45 @@ static int compare_key_spans(const void *a, const void *b)
     return slice_cmp(((const struct key_span *)a)->start, ((const struct key_span *)b)->start);
 }
 
+static struct key_span point(struct arena *a, struct slice key)
+{
+    uint8_t *end = arena_alloc(a, key.len + 1);
+    memcpy(end, key.data, key.len);
+    end[key.len] = 0;
+    return (struct key_span){key, slice_make(end, key.len + 1), true};
+}
+
+/* The bytes of the rows in the spans. */
+static struct fragment fragment_of(struct key_span *spans, int nspans, enum lock_mode lock)
+{
+    static int column = 0;
+    return (struct fragment){.table_id = ROWS_TABLE,
+                             .index_id = 1,
+                             .nspans = nspans,
+                             .spans = spans,
+                             .nrow_columns = 1,
+                             .row_columns = (struct row_column *)(uintptr_t)&layout,
+                             .ncolumns = 1,
+                             .columns = &column,
+                             .limit = -1,
+                             .lock = lock};
+}
+
 struct status *read_keys(struct fiber *f, struct arena *a, struct txn *t, struct read_many *r,
                          enum lock_mode lock)
 {
-    struct fragment fr = {.table_id = TABLE,
-                          .index_id = 1,
-                          .nrow_columns = 1,
-                          .row_columns = (struct row_column *)(uintptr_t)&layout,
-                          .ncolumns = 1,
-                          .with_key = true,
-                          .limit = -1,
-                          .lock = lock};
-    int column = 0;
-    fr.columns = &column;
-    fr.nspans = r->count;
-    fr.spans = ARENA_ARRAY(a, struct key_span, r->count);
-    for (int i = 0; i < r->count; i++) {
-        uint8_t *end = arena_alloc(a, r->keys[i].len + 1);
-        memcpy(end, r->keys[i].data, r->keys[i].len);
-        end[r->keys[i].len] = 0;
-        fr.spans[i] = (struct key_span){r->keys[i], slice_make(end, r->keys[i].len + 1), true};
-        r->values[i] = (struct slice){0};
+    struct key_span *spans = r->spans;
+    if (spans == NULL) {
+        spans = ARENA_ARRAY(a, struct key_span, r->count);
+        for (int i = 0; i < r->count; i++) {
+            spans[i] = point(a, r->keys[i]);
+        }
+        qsort(spans, (size_t)r->count, sizeof(*spans), compare_key_spans);
     }
-    qsort(fr.spans, (size_t)r->count, sizeof(*fr.spans), compare_key_spans);
+    struct fragment fr = fragment_of(spans, r->spans == NULL ? r->count : r->nspans, lock);
+    fr.schema_version = r->schema_version;
+    fr.with_key = true;
+    memset(r->values, 0, sizeof(r->values));
     struct op *op = txn_scan(a, t, &fr, false);
     struct status *st;
     for (;;) {
@@ -86,28 +101,16 @@ struct status *append_in_shard(struct fiber *f, struct arena *a, struct txn *t, 
     type_oid args[2], result;
     TRY(func_resolve_op(slice_str("||"), TYPE_BYTEA, TYPE_BYTEA, &concat, &args[0], &args[1],
                         &result));
-    uint8_t *bytes = arena_alloc(a, 4), *end = arena_alloc(a, key.len + 1);
+    uint8_t *bytes = arena_alloc(a, 4);
     set_u32(bytes, element);
-    memcpy(end, key.data, key.len);
-    end[key.len] = 0;
     struct expr **list = ARENA_ARRAY(a, struct expr *, 2);
     list[0] = expr_column(a, TYPE_BYTEA, -1, 0);
     list[1] = expr_const(a, TYPE_BYTEA, datum_bytes(slice_make(bytes, 4)));
     struct fragment_set set = {.ordinal = 0, .value = expr_call(a, concat, result, 2, list)};
     struct fragment_change change = {.nsets = 1, .sets = &set, .returns_rows = !is_last};
-    struct key_span span = {key, slice_make(end, key.len + 1), true};
-    int column = 0;
-    struct fragment fr = {.table_id = TABLE,
-                          .index_id = 1,
-                          .nspans = 1,
-                          .spans = &span,
-                          .nrow_columns = 1,
-                          .row_columns = (struct row_column *)(uintptr_t)&layout,
-                          .ncolumns = 1,
-                          .columns = &column,
-                          .limit = -1,
-                          .lock = LOCK_NO_KEY_UPDATE,
-                          .change = &change};
+    struct key_span span = point(a, key);
+    struct fragment fr = fragment_of(&span, 1, LOCK_NO_KEY_UPDATE);
+    fr.change = &change;
     *out_row = (struct slice){0};
     *out_changed = false;
     struct op *op = txn_change(a, t, &fr, is_last);
@@ -132,5 +135,28 @@ struct status *write_one(struct fiber *f, struct arena *a, struct txn *t, struct
                          struct txn_write_result *out)
 {
     struct txn_write w = {.kind = kind, .key = key, .value = make_value(a, bytes)};
-    return txn_write(f, t, a, &w, 1, TABLE, 0, is_last, out);
+    return txn_write(f, t, a, &w, 1, ROWS_TABLE, 0, is_last, out);
+}
+
+struct status *append_to_read(struct fiber *f, struct arena *a, struct txn *t, struct slice key,
+                              struct slice list, uint32_t element, bool is_last)
+{
+    struct buf b = {0};
+    buf_put_slice(&b, list);
+    buf_put_u32(&b, element);
+    Sherd__V1__OpKind kind =
+        list.data == NULL ? SHERD__V1__OP_KIND__OP_INSERT : SHERD__V1__OP_KIND__OP_PUT;
+    struct txn_write_result res = {0};
+    struct status *st = write_one(f, a, t, key, buf_slice(&b), kind, is_last, &res);
+    buf_deinit(&b);
+    return st == NULL && res.failed ? status_new(CONSTRAINT, "duplicate key") : st;
+}
+
+struct status *commit_or_undo(struct fiber *f, struct txn *t, struct status *st)
+{
+    if (st == NULL) {
+        return txn_commit(f, t);
+    }
+    txn_rollback(f, t);
+    return st;
 }

@@ -115,6 +115,13 @@ enum told world_outcome(struct status *st)
     return o;
 }
 
+struct slice world_row_key(struct arena *a, char kind, uint32_t number)
+{
+    uint8_t rest[5] = {(uint8_t)kind};
+    set_u32(rest + 1, number);
+    return row_key(a, (uint8_t)(number % WORLD_SHARDS), slice_make(rest, sizeof(rest)));
+}
+
 struct slice world_table_key(struct arena *a, uint32_t table_id, int id)
 {
     struct buf b = {0};
@@ -249,12 +256,8 @@ static void cut_shards(void)
     struct catalog *cat = catalog_current(router_catalog(c->nodes[1].router));
     catalog_each_table(cat, cut_table, &x);
     catalog_unref(cat);
-    for (int i = 1; i < SHARDS && chosen[0] == &workload_txn; i++) {
-        struct buf b = {0};
-        key_prefix(&b, TABLE, 1);
-        buf_put_u8(&b, (uint8_t)i);
-        x.keys[x.count++] = arena_copy(x.arena, buf_slice(&b));
-        buf_deinit(&b);
+    for (int i = 1; i < WORLD_SHARDS && chosen[0] == &workload_txn; i++) {
+        x.keys[x.count++] = row_key(x.arena, (uint8_t)i, slice_str(""));
     }
     world.shards = 1 + (uint64_t)x.count;
     if (!cluster_split(c, x.keys, x.count, 30 * SECOND)) {
@@ -341,7 +344,7 @@ static void look_for_leftovers(const struct shard_info *s, uint8_t space)
         struct slice k = store_iter_key(it);
         ASSERT(k.len >= 9);
         uint32_t table_id = get_u32(k.data + 1), index_id = get_u32(k.data + 5);
-        if (table_id != TABLE && !has_index(catalog_table_by_id(cat, table_id), index_id)) {
+        if (table_id != ROWS_TABLE && !has_index(catalog_table_by_id(cat, table_id), index_id)) {
             print_key((int)s->replicas[0].node_id, true, it);
             cluster_fail(c, "shard %d has keys of index %u of table %u, which is not there",
                          (int)s->shard_id, index_id, table_id);

@@ -46,15 +46,6 @@ static void note_read(struct history_txn *h, int key, const char *text)
     op->seen = elements(text, &op->seen_count);
 }
 
-static void forget_ops(struct history_txn *h, int count)
-{
-    while (h->op_count > count) {
-        h->op_count--;
-        mem_free(h->ops[h->op_count].seen);
-        memset(&h->ops[h->op_count], 0, sizeof(h->ops[0]));
-    }
-}
-
 static struct status *read_list(struct fiber *f, struct client *c, struct history_txn *h, int key,
                                 const char *lock)
 {
@@ -143,14 +134,14 @@ static void block(struct fiber *f, struct client *c, enum txn_isolation level, b
         }
         if (st == NULL && is_undone) {
             st = sql(f, c, NULL, "ROLLBACK TO s");
-            forget_ops(h, before);
+            history_forget(h, before);
         }
         if (st == NULL && below(3) == 0) {
             st = fiber_sleep(f, below(20) * 1000000);
         }
     }
-    h->outcome = sql_end(f, c, st);
-    h->end_ns = h->outcome == TOLD_UNKNOWN ? UINT64_MAX : now();
+    enum told told = sql_end(f, c, st);
+    history_end(h, told, now());
 }
 
 static void single(struct fiber *f, struct client *c)
@@ -162,8 +153,8 @@ static void single(struct fiber *f, struct client *c)
     client_begin(f, c);
     struct status *st = statement(f, c, h, below(2) == 0, 0);
     /* An append may be two statements; the second is told alone. */
-    h->outcome = world_outcome(st);
-    h->end_ns = h->outcome == TOLD_UNKNOWN ? UINT64_MAX : now();
+    enum told told = world_outcome(st);
+    history_end(h, told, now());
 }
 
 static void step(struct fiber *f, struct client *c)
@@ -200,8 +191,7 @@ static void finish(struct fiber *f, struct client *c)
             }
             note_read(h, k + i * KEYS, text);
         }
-        h->outcome = TOLD_COMMITTED;
-        h->end_ns = now();
+        history_end(h, TOLD_COMMITTED, now());
         char *anomaly = history_check(history, i == 0 ? HISTORY_STRICT : HISTORY_COMMITTED);
         if (anomaly != NULL) {
             cluster_fail(&world.cluster, "SQL lists: %s", anomaly);

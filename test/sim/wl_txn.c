@@ -19,6 +19,7 @@
 #include <string.h>
 
 #define LIST_KEYS 6
+#define ACCOUNTS 8
 #define ACCOUNT_START 100
 #define TXNS_MAX 700
 #define RACES_MAX 2048
@@ -40,23 +41,23 @@ static uint32_t insert_count;
 
 /* ---- transactions ---- */
 
-static uint32_t *copy_seen(struct slice value, int *out_count)
+/* COMMIT or ROLLBACK, as told, also in the history. */
+static enum told end(struct fiber *f, struct txn *t, struct status *st, struct history_txn *h)
 {
-    *out_count = (int)(value.len / 4);
-    uint32_t *out = mem_alloc(value.len + 4);
-    for (int i = 0; i < *out_count; i++) {
-        out[i] = get_u32(value.data + 4 * i);
+    enum told told = world_outcome(commit_or_undo(f, t, st));
+    if (h != NULL) {
+        history_end(h, told, now());
     }
-    return out;
+    return told;
 }
 
-static void forget_ops(struct history_txn *h, int count)
+/* One statement that reads. */
+static struct status *read_statement(struct fiber *f, struct arena *a, struct txn *t,
+                                     struct read_many *m, enum lock_mode lock)
 {
-    while (h->op_count > count) {
-        h->op_count--;
-        mem_free(h->ops[h->op_count].seen);
-        memset(&h->ops[h->op_count], 0, sizeof(h->ops[0]));
-    }
+    TRY(txn_statement_begin(f, t));
+    txn_hint_single_scan(t); /* as the planner does: it matters to implicit ones only */
+    return read_keys(f, a, t, m, lock);
 }
 
 struct list_client {
@@ -74,7 +75,7 @@ static struct status *list_statement(struct fiber *f, struct arena *a, struct tx
     struct history_op *op = &h->ops[h->op_count];
     struct read_many m = {.count = 1};
     op->key = (int)below(LIST_KEYS);
-    m.keys[0] = make_key(a, c->kind, (uint32_t)op->key);
+    m.keys[0] = world_row_key(a, c->kind, (uint32_t)op->key);
     bool append = !read_only && h->op_count + 1 < HISTORY_OPS_MAX && below(2) == 0;
     enum lock_mode lock = LOCK_NONE;
     if (append && (c->locks || below(2) == 0)) {
@@ -88,7 +89,7 @@ static struct status *list_statement(struct fiber *f, struct arena *a, struct tx
         uint32_t element = ++next_element;
         TRY(append_in_shard(f, a, t, m.keys[0], element, false, &row, &changed));
         if (changed) {
-            op->seen = copy_seen(slice_make(row.data, row.len - 4), &op->seen_count);
+            history_see(op, row.data, row.len - 4);
             h->op_count += 2;
             h->ops[h->op_count - 1] =
                 (struct history_op){.key = op->key, .is_append = true, .element = element};
@@ -99,7 +100,7 @@ static struct status *list_statement(struct fiber *f, struct arena *a, struct tx
         txn_hint_single_scan(t); /* as the planner does: it matters to implicit ones only */
     }
     TRY(read_keys(f, a, t, &m, lock));
-    op->seen = copy_seen(m.values[0], &op->seen_count);
+    history_see(op, m.values[0].data, m.values[0].len);
     h->op_count++;
     if (!append) {
         return NULL;
@@ -108,16 +109,7 @@ static struct status *list_statement(struct fiber *f, struct arena *a, struct tx
     w->key = op->key;
     w->is_append = true;
     w->element = ++next_element;
-    struct buf b = {0};
-    buf_put_slice(&b, m.values[0]);
-    buf_put_u32(&b, w->element);
-    /* As INSERT and UPDATE do: a row that is not there cannot be locked by the read. */
-    Sherd__V1__OpKind kind =
-        m.values[0].data == NULL ? SHERD__V1__OP_KIND__OP_INSERT : SHERD__V1__OP_KIND__OP_PUT;
-    struct txn_write_result res;
-    struct status *st = write_one(f, a, t, m.keys[0], buf_slice(&b), kind, false, &res);
-    buf_deinit(&b);
-    return st == NULL && res.failed ? status_new(CONSTRAINT, "duplicate key") : st;
+    return append_to_read(f, a, t, m.keys[0], m.values[0], w->element, false);
 }
 
 /* Reads and appends, interactive. */
@@ -144,27 +136,20 @@ static void list_txn(struct fiber *f, struct router *r, const struct list_client
             if (refused == NULL) { /* run the statement again */
                 status_free(st);
                 st = NULL;
-                forget_ops(h, before);
+                history_forget(h, before);
             } else {
                 status_free(refused);
             }
         } else if (st == NULL && savepoint != 0) {
             st = txn_rollback_to(
                 f, t, savepoint); /* what was read stays read, what was written is gone (W6) */
-            forget_ops(h, before + 1);
+            history_forget(h, before + 1);
         }
         if (st == NULL && below(3) == 0) {
             st = fiber_sleep(f, below(20) * 1000000);
         }
     }
-    if (st == NULL) {
-        st = txn_commit(f, t);
-    } else {
-        txn_rollback(f, t);
-    }
-    enum told out = world_outcome(st);
-    h->outcome = out;
-    h->end_ns = out == TOLD_UNKNOWN ? UINT64_MAX : now();
+    end(f, t, st, h);
     arena_destroy(a);
 }
 
@@ -183,18 +168,13 @@ static void auto_append(struct fiber *f, struct router *r)
     h->ops[0] = (struct history_op){.key = key, .is_append = true, .element = element};
     struct status *st = txn_statement_begin(f, t);
     if (st == NULL) {
-        st = append_in_shard(f, a, t, make_key(a, 'l', (uint32_t)key), element, true, &row,
+        st = append_in_shard(f, a, t, world_row_key(a, 'l', (uint32_t)key), element, true, &row,
                              &changed);
     }
     if (st == NULL) {
         h->op_count = changed ? 1 : 0;
-        st = txn_commit(f, t);
-    } else {
-        txn_rollback(f, t);
     }
-    enum told out = world_outcome(st);
-    h->outcome = out;
-    h->end_ns = out == TOLD_UNKNOWN ? UINT64_MAX : now();
+    end(f, t, st, h);
     arena_destroy(a);
 }
 
@@ -208,21 +188,13 @@ static void latest_read(struct fiber *f, struct router *r)
     struct history_op *op = &h->ops[0];
     struct read_many m = {.count = 1};
     op->key = (int)below(LIST_KEYS);
-    m.keys[0] = make_key(a, 'l', (uint32_t)op->key);
-    struct status *st = txn_statement_begin(f, t);
-    txn_hint_single_scan(t);
+    m.keys[0] = world_row_key(a, 'l', (uint32_t)op->key);
+    struct status *st = read_statement(f, a, t, &m, LOCK_NONE);
     if (st == NULL) {
-        st = read_keys(f, a, t, &m, LOCK_NONE);
-    }
-    if (st == NULL) {
-        op->seen = copy_seen(m.values[0], &op->seen_count);
+        history_see(op, m.values[0].data, m.values[0].len);
         h->op_count = 1;
-        st = txn_commit(f, t);
-    } else {
-        txn_rollback(f, t);
     }
-    h->outcome = world_outcome(st);
-    h->end_ns = now();
+    end(f, t, st, h);
     arena_destroy(a);
 }
 
@@ -239,18 +211,13 @@ static void insert_txn(struct fiber *f, struct router *r)
     struct txn_write_result res = {0};
     struct status *st = txn_statement_begin(f, t);
     if (st == NULL) {
-        st = write_one(f, a, t, make_key(a, 'i', number), slice_str("x"),
+        st = write_one(f, a, t, world_row_key(a, 'i', number), slice_str("x"),
                        SHERD__V1__OP_KIND__OP_INSERT, true, &res);
     }
     if (st == NULL && res.failed) {
         cluster_fail(&world.cluster, "insert %u met an existing row: it was done twice", number);
     }
-    if (st == NULL) {
-        st = txn_commit(f, t);
-    } else {
-        txn_rollback(f, t);
-    }
-    inserts[number] = world_outcome(st);
+    inserts[number] = end(f, t, st, NULL);
     arena_destroy(a);
 }
 
@@ -273,7 +240,7 @@ static void race_txn(struct fiber *f, struct router *r)
     struct txn_write_result res = {0};
     struct status *st = txn_statement_begin(f, t);
     for (uint32_t i = 0; i < (race->is_pair ? 2u : 1u) && st == NULL && !res.failed; i++) {
-        st = write_one(f, a, t, make_key(a, i == 0 ? 'u' : 'v', race->number + i),
+        st = write_one(f, a, t, world_row_key(a, i == 0 ? 'u' : 'v', race->number + i),
                        slice_make(bytes, 4), SHERD__V1__OP_KIND__OP_INSERT, !race->is_pair, &res);
     }
     race->met_other = st == NULL && res.failed;
@@ -301,12 +268,9 @@ static void transfer_txn(struct fiber *f, struct router *r)
     uint32_t from = (uint32_t)below(ACCOUNTS),
              to = (from + 1 + (uint32_t)below(ACCOUNTS - 1)) % ACCOUNTS;
     int64_t amount = (int64_t)below(10);
-    m.keys[0] = make_key(a, 'a', from);
-    m.keys[1] = make_key(a, 'a', to);
-    struct status *st = txn_statement_begin(f, t);
-    if (st == NULL) {
-        st = read_keys(f, a, t, &m, LOCK_UPDATE);
-    }
+    m.keys[0] = world_row_key(a, 'a', from);
+    m.keys[1] = world_row_key(a, 'a', to);
+    struct status *st = read_statement(f, a, t, &m, LOCK_UPDATE);
     for (int i = 0; i < 2 && st == NULL; i++) {
         uint8_t bytes[8];
         set_u64(bytes, (uint64_t)(balance_of(m.values[i]) + (i == 0 ? -amount : amount)));
@@ -314,13 +278,29 @@ static void transfer_txn(struct fiber *f, struct router *r)
         st = write_one(f, a, t, m.keys[i], slice_make(bytes, 8), SHERD__V1__OP_KIND__OP_PUT, false,
                        &res);
     }
-    if (st == NULL) {
-        st = txn_commit(f, t);
-    } else {
-        txn_rollback(f, t);
-    }
-    world_outcome(st);
+    end(f, t, st, NULL);
     arena_destroy(a);
+}
+
+static struct read_many all_accounts(struct arena *a)
+{
+    struct read_many m = {.count = ACCOUNTS};
+    for (uint32_t i = 0; i < ACCOUNTS; i++) {
+        m.keys[i] = world_row_key(a, 'a', i);
+    }
+    return m;
+}
+
+static void must_be_whole(const struct read_many *m, const char *what)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < ACCOUNTS; i++) {
+        sum += balance_of(m->values[i]);
+    }
+    if (sum != (int64_t)ACCOUNTS * ACCOUNT_START) {
+        cluster_fail(&world.cluster, "%s sums to %lld, not %d", what, (long long)sum,
+                     ACCOUNTS * ACCOUNT_START);
+    }
 }
 
 static void audit_txn(struct fiber *f, struct router *r)
@@ -328,28 +308,12 @@ static void audit_txn(struct fiber *f, struct router *r)
     struct txn_options o = {.isolation = TXN_SERIALIZABLE, .read_only = true};
     struct txn *t = txn_begin(r, &o);
     struct arena *a = arena_create(0);
-    struct read_many m = {.count = ACCOUNTS};
-    for (uint32_t i = 0; i < ACCOUNTS; i++) {
-        m.keys[i] = make_key(a, 'a', i);
-    }
-    struct status *st = txn_statement_begin(f, t);
+    struct read_many m = all_accounts(a);
+    struct status *st = read_statement(f, a, t, &m, LOCK_NONE);
     if (st == NULL) {
-        st = read_keys(f, a, t, &m, LOCK_NONE);
+        must_be_whole(&m, "money: a snapshot");
     }
-    if (st == NULL) {
-        int64_t sum = 0;
-        for (int i = 0; i < ACCOUNTS; i++) {
-            sum += balance_of(m.values[i]);
-        }
-        if (sum != (int64_t)ACCOUNTS * ACCOUNT_START) {
-            cluster_fail(&world.cluster, "money: a snapshot sums to %lld, not %d", (long long)sum,
-                         ACCOUNTS * ACCOUNT_START);
-        }
-        st = txn_commit(f, t);
-    } else {
-        txn_rollback(f, t);
-    }
-    world_outcome(st);
+    end(f, t, st, NULL);
     arena_destroy(a);
 }
 
@@ -378,34 +342,22 @@ static void past_txn(struct fiber *f, struct router *r)
                             .read_only = true,
                             .as_of = now_ts > back ? now_ts - back : 1};
     struct arena *a = arena_create(0);
-    struct read_many m[2] = {{.count = ACCOUNTS}, {.count = ACCOUNTS}};
+    struct read_many m[2];
     struct status *st = NULL;
     uint64_t first = below(2);
     for (uint64_t k = 0; k < 2 && st == NULL; k++) {
-        struct read_many *x = &m[k];
-        for (uint32_t i = 0; i < ACCOUNTS; i++) {
-            x->keys[i] = make_key(a, 'a', i);
-        }
+        m[k] = all_accounts(a);
         o.may_follow = k == first;
         struct txn *t = txn_begin(r, &o);
-        st = txn_statement_begin(f, t);
-        if (st == NULL) {
-            st = read_keys(f, a, t, x, LOCK_NONE);
-        }
+        st = read_statement(f, a, t, &m[k], LOCK_NONE);
         txn_rollback(f, t);
         if (st == NULL) {
             st = fiber_sleep(f, below(50) * 1000000);
         }
     }
     if (st == NULL) {
-        int64_t sum = 0;
-        for (int i = 0; i < ACCOUNTS; i++) {
-            sum += balance_of(m[0].values[i]);
-        }
-        if (sum != (int64_t)ACCOUNTS * ACCOUNT_START) {
-            cluster_fail(&world.cluster, "past: the money as of %llu sums to %lld, not %d",
-                         (unsigned long long)o.as_of, (long long)sum, ACCOUNTS * ACCOUNT_START);
-        }
+        must_be_whole(&m[0],
+                      arena_printf(a, "past: the money as of %llu", (unsigned long long)o.as_of));
         if (!same_values(&m[0], &m[1])) {
             cluster_fail(&world.cluster, "past: a follower read as of %llu what the leader did not",
                          (unsigned long long)o.as_of);
@@ -426,27 +378,20 @@ static struct status *read_lists(struct fiber *f, struct cluster_node *n, struct
     struct txn *t = txn_begin(n->router, &o);
     struct history_txn *h = history_begin(history, now(), 'F');
     struct read_many m = {.count = LIST_KEYS};
-    static_assert(LIST_KEYS <= HISTORY_OPS_MAX && LIST_KEYS <= ACCOUNTS,
+    static_assert(ACCOUNTS <= ROWS_READ_MAX, "one transaction reads all accounts");
+    static_assert(LIST_KEYS <= HISTORY_OPS_MAX && LIST_KEYS <= ROWS_READ_MAX,
                   "one transaction reads all lists");
     for (uint32_t i = 0; i < LIST_KEYS; i++) {
-        m.keys[i] = make_key(a, kind, i);
+        m.keys[i] = world_row_key(a, kind, i);
     }
-    struct status *st = txn_statement_begin(f, t);
-    if (st == NULL) {
-        st = read_keys(f, a, t, &m, LOCK_NONE);
-    }
+    struct status *st = read_statement(f, a, t, &m, LOCK_NONE);
     for (int i = 0; i < LIST_KEYS && st == NULL; i++) {
         h->ops[i].key = i;
-        h->ops[i].seen = copy_seen(m.values[i], &h->ops[i].seen_count);
+        history_see(&h->ops[i], m.values[i].data, m.values[i].len);
         h->op_count = i + 1;
     }
-    if (st == NULL) {
-        st = txn_commit(f, t);
-    } else {
-        txn_rollback(f, t);
-    }
-    h->outcome = st == NULL ? TOLD_COMMITTED : TOLD_ABORTED;
-    h->end_ns = now();
+    st = commit_or_undo(f, t, st);
+    history_end(h, st == NULL ? TOLD_COMMITTED : TOLD_ABORTED, now());
     arena_destroy(a);
     return st;
 }
@@ -471,11 +416,8 @@ static struct slice last_value(struct fiber *f, struct cluster_node *n, struct a
     struct txn_options o = {.isolation = TXN_SERIALIZABLE, .read_only = true};
     struct txn *t = txn_begin(n->router, &o);
     struct read_many m = {.count = 1};
-    m.keys[0] = make_key(a, kind, number);
-    struct status *st = txn_statement_begin(f, t);
-    if (st == NULL) {
-        st = read_keys(f, a, t, &m, LOCK_NONE);
-    }
+    m.keys[0] = world_row_key(a, kind, number);
+    struct status *st = read_statement(f, a, t, &m, LOCK_NONE);
     txn_rollback(f, t);
     if (st != NULL) {
         cluster_stuck(&world.cluster, "last reads: %s", st->message);

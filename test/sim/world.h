@@ -52,6 +52,10 @@ static inline bool world_may(int count, int max)
 /* What the end of a transaction (or of a statement without one) tells its client. Takes st. */
 enum told world_outcome(struct status *st);
 
+/* Rows of wl_txn.c (rows.h), of kind 'l' lists, 'w' lists of the weak levels, 'a' accounts, 'i'
+ * inserts, 'u' and 'v' races: spread over the shards by their number. */
+#define WORLD_SHARDS 3
+struct slice world_row_key(struct arena *a, char kind, uint32_t number);
 /* The key of a row by its integer primary key. */
 struct slice world_table_key(struct arena *a, uint32_t table_id, int id);
 #endif
