@@ -311,7 +311,7 @@ static struct status *judge_again(struct reading *rd, struct batch *b, int at, b
 static struct status *has_moved(struct reading *rd, struct slice pk, bool *out)
 {
     *out = false;
-    return rd->ts < rd->p->newest_move
+    return rd->ts < rd->p->newest_move && !bug_on(BUG_TXN_MOVED_UNSEEN)
                ? mvcc_moved_since(rd->p->state->store, pk, rd->ts, &rd->p->scratch, out)
                : NULL;
 }

@@ -2,7 +2,9 @@
  * Counters that only rise: each increment returns its value. No value is returned twice, what is
  * read or returned after another was acknowledged is not below it (real time), and at the end the
  * counter is what was acknowledged plus at most what is unknown. Single statements, which the
- * server runs again by itself, and blocks, at every level: an UPDATE counts under its lock.
+ * server runs again by itself, and blocks, at every level: an UPDATE counts under its lock. The
+ * rows move about, also between shards, by changes of their primary key: each is found all the
+ * same, by who waited for it, too.
  */
 #include "workload.h"
 
@@ -17,8 +19,12 @@ static struct {
 
 static void setup(struct fiber *f, struct client *c)
 {
-    sql_must(f, c, NULL, "CREATE TABLE counter (id int PRIMARY KEY, v int NOT NULL)");
-    sql_must(f, c, NULL, "INSERT INTO counter VALUES (0, 0), (1, 0), (2, 0)");
+    sql_must(f, c, NULL,
+             "CREATE TABLE counter (place int PRIMARY KEY, id int NOT NULL, v int NOT NULL)");
+    if (below(2) == 0) {
+        sql_must(f, c, NULL, "CREATE INDEX counter_id ON counter (id)");
+    }
+    sql_must(f, c, NULL, "INSERT INTO counter VALUES (0, 0, 0), (1, 1, 0), (2, 2, 0)");
 }
 
 static void must_not_be_below(int id, int64_t v, int64_t floor)
@@ -64,6 +70,34 @@ static void increment(struct fiber *f, struct client *c)
     }
 }
 
+static void move(struct fiber *f, struct client *c)
+{
+    struct sql_result r = {0};
+    int id = (int)below(COUNTERS);
+    bool is_block = below(2) == 0;
+    client_begin(f, c);
+    struct status *st = NULL;
+    if (is_block) {
+        st = sql(f, c, NULL, "BEGIN %s", sql_level((enum txn_isolation)below(3)));
+    }
+    int places = below(2) == 0 ? 4 : 1000000 / COUNTERS;
+    for (uint64_t n = 1 + below(2); st == NULL && n > 0; n--) {
+        st = sql(f, c, &r, "UPDATE counter SET place = %d WHERE id = %d",
+                 id + COUNTERS * (int)below((uint64_t)places), id);
+        if (st == NULL && sql_affected(&r) != 1) {
+            cluster_fail(&world.cluster, "counter %d is not there to be moved", id);
+        }
+        if (!is_block) {
+            break;
+        }
+    }
+    if (is_block) {
+        sql_end(f, c, st);
+    } else {
+        world_outcome(st);
+    }
+}
+
 static void look(struct fiber *f, struct client *c)
 {
     struct sql_result r;
@@ -102,4 +136,5 @@ static void finish(struct fiber *f, struct client *c)
     }
 }
 
-const struct workload workload_count = {"count", 3, setup, {{1, look}, {2, increment}}, finish};
+const struct workload workload_count = {
+    "count", 3, setup, {{2, look}, {1, move}, {3, increment}}, finish};

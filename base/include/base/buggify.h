@@ -27,6 +27,7 @@
     X(FOLLOWER_EARLY, "a follower serves a closed timestamp before it has applied what it needs")  \
     X(CLOSE_NO_FLOOR, "a closed timestamp does not bind the leader's own commits")                 \
     X(CLOSE_NO_WAIT, "a timestamp is closed over what is in flight or prepared")                   \
+    X(TXN_MOVED_UNSEEN, "a row that has got another key is taken for deleted")                     \
     X(TXN_GAPS_UNSEEN, "of what was read, ranges are not validated, only keys")                    \
     X(TXN_LOCK_ONLY_UNCHECKED, "keys that were only locked are not validated at commit")           \
     X(TXN_KEEP_UNDONE, "rolling back to a savepoint leaves its writes")                            \
