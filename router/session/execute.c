@@ -690,10 +690,20 @@ void execute_enter(struct fiber *f, struct session *s, struct sink *sink)
     datetime_set_now(s->txn != NULL ? s->txn_now_us : session_wall_us(s)); /* 'now' in literals */
     fiber_cancel_clear(f);
     uint64_t ms = settings_values(s)->statement_timeout_ms;
-    uint64_t at = ms > 0 ? loop_clock_ns(s->router->loop) + ms_to_ns(ms) : 0;
-    at = earlier(at, session_txn_deadline(s));
+    s->statement_deadline = ms > 0 ? loop_clock_ns(s->router->loop) + ms_to_ns(ms) : 0;
     s->outer_deadline = fiber_deadline(f);
-    fiber_set_deadline(f, earlier(at, s->outer_deadline));
+    execute_txn_begins(s);
+}
+
+void execute_txn_begins(struct session *s)
+{
+    if (s->running == NULL) {
+        return;
+    }
+    uint64_t others = earlier(s->statement_deadline, s->outer_deadline);
+    uint64_t at = earlier(session_txn_deadline(s), others);
+    s->txn_ends_first = at != others;
+    fiber_set_deadline(s->running, at);
 }
 
 struct status *execute_leave(struct fiber *f, struct session *s, struct status *st)
@@ -711,8 +721,7 @@ struct status *execute_leave(struct fiber *f, struct session *s, struct status *
     if (status_is(st, STATUS_TIMEOUT) &&
         strcmp(st->sqlstate, "57014") == 0) { /* lock_timeout is 55P03 */
         status_free(st);
-        uint64_t end = session_txn_deadline(s);
-        return end != 0 && loop_clock_ns(s->router->loop) >= end
+        return s->txn_ends_first
                    ? status_sql(TIMEOUT, "25P04", "canceling statement due to transaction timeout")
                    : status_sql(TIMEOUT, "57014", "canceling statement due to statement timeout");
     }

@@ -154,6 +154,13 @@ uint64_t session_txn_deadline(struct session *s)
     return ms != 0 ? since + ms_to_ns(ms) : 0;
 }
 
+static void txn_clock_starts(struct session *s)
+{
+    s->txn_now_us = session_wall_us(s);
+    s->txn_since_ns = loop_clock_ns(s->router->loop);
+    execute_txn_begins(s);
+}
+
 uint64_t session_idle_ms(struct session *s, struct status **out)
 {
     *out = NULL;
@@ -274,8 +281,10 @@ struct status *session_need_txn(struct session *s, bool is_single_statement, boo
         txn_cannot_rerun(s->txn);
     }
     if (!s->in_block) { /* of a block: BEGIN's */
-        s->txn_now_us = session_wall_us(s);
-        s->txn_since_ns = loop_clock_ns(s->router->loop);
+        if (s->txn_since_ns == 0) {
+            txn_clock_starts(s);
+        }
+        s->txn_now_us = session_wall_us(s); /* anew also when it is run again */
     }
     return NULL;
 }
@@ -494,8 +503,7 @@ static struct status *begin_block(struct session *s, const PgQuery__TransactionS
     s->in_block = true;
     s->is_implicit_block = false;
     if (s->txn == NULL) {
-        s->txn_now_us = session_wall_us(s);
-        s->txn_since_ns = loop_clock_ns(s->router->loop);
+        txn_clock_starts(s);
     }
     return NULL;
 }
@@ -532,8 +540,7 @@ static struct status *end_block(struct fiber *f, struct session *s, bool is_comm
         s->in_block = true;
         s->modes = modes;
         s->has_modes = true;
-        s->txn_now_us = session_wall_us(s);
-        s->txn_since_ns = loop_clock_ns(s->router->loop);
+        txn_clock_starts(s);
     }
     return NULL;
 }

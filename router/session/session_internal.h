@@ -195,8 +195,10 @@ struct session {
     struct replay replay;
     struct admission_ticket ticket;
 
-    struct fiber *running;   /* what a cancel ends */
-    uint64_t outer_deadline; /* of the front end's call, kept during a statement */
+    struct fiber *running;       /* what a cancel ends */
+    uint64_t outer_deadline;     /* of the front end's call, kept during a statement */
+    uint64_t statement_deadline; /* by statement_timeout; 0 = none */
+    bool txn_ends_first;         /* the deadline that holds now is transaction_timeout's */
     struct arena *bind_arena;
     struct sink *sink; /* of the call under way: notices go there */
 };
@@ -330,6 +332,8 @@ struct status *execute_failed_block(void);
 struct status *execute_may_write(struct session *s, const struct plan *p) STATUS_MUST_CHECK;
 bool execute_ends_block(const struct parsed *p, int i);
 void execute_enter(struct fiber *f, struct session *s, struct sink *sink);
+/* A transaction of the running statement begins: so does its transaction_timeout. */
+void execute_txn_begins(struct session *s);
 struct status *execute_leave(struct fiber *f, struct session *s,
                              struct status *st) STATUS_MUST_CHECK;
 /* Makes or renews the plan of a prepared statement. */

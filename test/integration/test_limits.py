@@ -83,12 +83,13 @@ def statement_and_lock_timeouts(c):
     conn.close()
 
 
-def ended(port, setup, sqlstate, seconds):
-    """The server ends the silent session by itself with that FATAL error."""
-    w = Wire(port, timeout=seconds + 5)
-    for sql in setup:
-        w.rows(sql)
+def ended(port, setup, sqlstate, timeout):
+    """The server ends the session that was silent since the setup by itself, with that FATAL error, when its time is
+    over and not before. The setup is one message: on a slow machine the time between two would be silence too."""
+    w = Wire(port, timeout=30)
     begin = time.monotonic()
+    w.rows(setup)
+    silent = time.monotonic()
     kind, body = w.message()
     f = fields(body)
     check((kind, f["S"], f["C"]), (b"E", "FATAL", sqlstate), "what a silent client is told")
@@ -97,22 +98,31 @@ def ended(port, setup, sqlstate, seconds):
         raise RuntimeError("the connection goes on")
     except Lost:
         pass
-    if time.monotonic() - begin > seconds:
-        raise RuntimeError(f"{sqlstate} took {time.monotonic() - begin:.1f} s")
+    end = time.monotonic()
+    if end - begin < timeout or end - silent > timeout + 5:
+        raise RuntimeError(f"{sqlstate} came {end - begin:.1f} s after the session's last message, {end - silent:.1f} s after the "
+                           f"answer to it, and its timeout is {timeout} s")
     w.close()
 
 
 def idle_timeouts(c):
     table(c)
-    write = "UPDATE t SET v = -1 WHERE id = 2"
-    ended(c.port, ["SET idle_session_timeout = '200ms'"], "57P05", 2)
-    ended(c.port, ["SET idle_in_transaction_session_timeout = '200ms'", "BEGIN", write], "25P03", 2)
-    ended(c.port, ["SET transaction_timeout = '400ms'", "BEGIN", write], "25P04", 2)
-    ended(c.port, ["SET transaction_timeout = '300ms'", "SET idle_in_transaction_session_timeout = '1h'", "BEGIN", write], "25P04", 2)
+    # What begins with the transaction leaves time for the UPDATE, which another error would end.
+    write = "BEGIN; UPDATE t SET v = -1 WHERE id = 2"
+    ended(c.port, "SET idle_session_timeout = '200ms'", "57P05", 0.2)
+    ended(c.port, f"SET idle_in_transaction_session_timeout = '200ms'; {write}", "25P03", 0.2)
+    ended(c.port, f"SET transaction_timeout = '1500ms'; {write}", "25P04", 1.5)
+    ended(c.port, f"SET transaction_timeout = '1500ms'; SET idle_in_transaction_session_timeout = '1h'; {write}", "25P04", 1.5)
     conn = c.connect()
     query(conn, "SET transaction_timeout = '300ms'")
     took(2, "25P04", lambda: query(conn, "SELECT pg_sleep(10)"))
     query(conn, "SELECT 1")
+    # Each transaction has its time, also in one string; nothing of it is statement_timeout's.
+    begin = time.monotonic()
+    took(2, "25P04", lambda: query(conn, "SELECT pg_sleep(0.2); COMMIT; SELECT pg_sleep(0.2); COMMIT; BEGIN; SELECT pg_sleep(10)"))
+    if time.monotonic() - begin < 0.7:
+        raise RuntimeError("the time of a transaction was counted from the one before it")
+    query(conn, "ROLLBACK")
     check(query(conn, "SELECT v FROM t WHERE id = 2"), [(2,)], "what the ended sessions wrote")
     until_free(c, 5, "after idle timeouts")
 
