@@ -265,6 +265,8 @@ static void make_metrics(struct shard_server *s)
                                     "orphaned prepared transactions decided");
     s->m_deadlocks =
         metric_counter("sherd_shard_deadlocks_total", NULL, "deadlocks across shards found");
+    s->m_deadlock_searches = metric_counter("sherd_shard_deadlock_searches_total", NULL,
+                                            "searches for deadlocks across shards by this node");
     s->m_prepared = metric_gauge("sherd_shard_prepared", NULL,
                                  "prepared, undecided transactions of led shards");
     s->gauges = (struct part_gauges){

@@ -87,7 +87,7 @@ struct shard_server {
     uint64_t searched_to_ns; /* waits that began until then have been looked at */
     struct silent_node *silent;
     struct metric *m_reads, *m_writes, *m_commits, *m_conflicts, *m_recovered, *m_deadlocks,
-        *m_prepared;
+        *m_deadlock_searches, *m_prepared;
     struct part_gauges gauges;
     struct metric *m_replicas, *m_follower_reads, *m_closes;
     uint64_t low_nodes[SHARD_LOW_NODES_MAX];

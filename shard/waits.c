@@ -396,6 +396,7 @@ static struct status *search_once(struct fiber *f, struct shard_server *s, bool 
     if (*out_found) {
         kill_wait(f, s, &victim);
     }
+    metric_add(s->m_deadlock_searches, st == NULL ? 1 : 0);
     return st;
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Reads in the past: sherd.as_of and sherd.read_staleness, their bounds, and replicas that serve them without leading,
 also while the leader is gone."""
+import contextlib
 import sys
 import threading
 import time
@@ -8,12 +9,16 @@ import time
 import psycopg2
 
 from cluster import Cluster, query
-from server import Server
+from server import Server, await_that
 from test_replay import check, expect, fresh, metric
 
 
 def snapshot(conn):
     return query(conn, "SELECT sherd_snapshot()")[0][0]
+
+
+def age_ms(conn, when):
+    return query(conn, "SELECT (extract(epoch FROM clock_timestamp() - %s) * 1000)::int", (when,))[0][0]
 
 
 def forms(c):
@@ -45,15 +50,22 @@ def forms(c):
     check(query(tx, "SELECT sum(v) FROM t"), [(100,)], "after the block")
     tx.rollback()
     # A time of the clock: the very same state comes back by it and by the age.
+    gap = 500  # ms
     query(conn, "INSERT INTO t VALUES (60, 1000)")
     when = query(conn, "SELECT clock_timestamp()")[0][0]
-    check(query(conn, "SELECT pg_sleep(1.2)"), [("",)], "sleep")
+    check(query(conn, f"SELECT pg_sleep({gap / 1000})"), [("",)], "sleep")
     query(conn, "UPDATE t SET v = 0")
     query(conn, f"SET sherd.as_of = '{when}'")
     check(query(conn, "SELECT sum(v) FROM t"), [(1100,)], "by the clock")
-    query(conn, "SET sherd.as_of = '-600ms'")
-    check(query(conn, "SELECT sum(v) FROM t"), [(1100,)], "by age")
-    query(conn, "RESET sherd.as_of")
+
+    def by_age():
+        age = age_ms(conn, when)
+        query(conn, f"SET sherd.as_of = '-{age}ms'")
+        rows = query(conn, "SELECT sum(v) FROM t")
+        query(conn, "RESET sherd.as_of")
+        return rows if age_ms(conn, when) - age < gap else None  # else it may have been read as of the UPDATE
+
+    check(await_that(by_age, "a read that takes less than the gap"), [(1100,)], "by age")
 
     # Bounds.
     for value in ("tomorrow's", "0", "-5 parsecs", "12:"):
@@ -76,15 +88,25 @@ def forms(c):
     expect("0A000", lambda: query(conn, "SELECT id FROM t WHERE v = 0"))
 
 
+def has_rows(conn):
+    """False: as of so long ago the table was not there (0A000), or empty."""
+    try:
+        return len(query(conn, "SELECT v FROM pair")) == 2
+    except psycopg2.errors.FeatureNotSupported:
+        return False
+
+
 def staleness(c):
     """Every node reads as of two seconds ago while one writes: by its own replica, and never a torn state."""
     conn = c.connect(c.shard_leader() or 1)
     query(conn, "CREATE TABLE pair (id int PRIMARY KEY, v int)")
     query(conn, "INSERT INTO pair VALUES (1, 0), (2, 0)")
-    stop, failed, seen = threading.Event(), [], [0] * 4
+    stop, start, failed, seen = threading.Event(), threading.Barrier(4), [], [0] * 4
 
     def write():
         n = 0
+        with contextlib.suppress(threading.BrokenBarrierError):  # a reader has failed
+            start.wait()
         w = c.connect(c.shard_leader() or 1)
         while not stop.is_set():
             n += 1
@@ -95,20 +117,19 @@ def staleness(c):
         query(r, "SET sherd.read_staleness = '300ms'")
         last = -1
         try:
+            await_that(lambda: has_rows(r), "the table and its rows are older than the staleness")
+            start.wait()
             end = time.monotonic() + 5
             while time.monotonic() < end:
                 rows = query(r, "SELECT v FROM pair")
-                if len(rows) == 0 and last < 0:
-                    continue  # older than the rows
                 if rows[0] != rows[1] or rows[0][0] < last:
                     raise RuntimeError(f"node {node} read {rows} after {last}")
                 last = rows[0][0]
                 seen[node] += 1
         except Exception as e:  # noqa: BLE001 - told by the main thread
-            if "made or changed after" not in str(e):
-                failed.append(e)
+            failed.append(e)
+            start.abort()
 
-    time.sleep(0.5)  # the table is to be older than the staleness
     before = [metric(c, "sherd_shard_follower_reads_total", n) for n in (1, 2, 3)]
     readers = [threading.Thread(target=read, args=(n,)) for n in (1, 2, 3)]
     writer = threading.Thread(target=write)
@@ -147,15 +168,7 @@ def leader_gone(c):
     r = c.connect(node)
     query(r, "SET sherd.read_staleness = '5s'")
     query(r, "SET statement_timeout = '20s'")
-    end = time.monotonic() + 15
-    while True:  # the table has to be old enough
-        try:
-            query(r, "SELECT count(*) FROM pair")
-            break
-        except Exception:  # noqa: BLE001
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.2)
+    await_that(lambda: has_rows(r), "the table and its rows are older than the staleness")
     longest, count = 0.0, 0
     for step in range(2):
         if step == 1:

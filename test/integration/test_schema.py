@@ -223,6 +223,10 @@ DEADLOCKS = [
 ]
 
 
+def searches_done(c):
+    return sum(metric(c.sql_port(n) + 3, "sherd_shard_deadlock_searches_total") for n in (1, 2, 3))
+
+
 def deadlocks(c):
     """Transactions that wait for each other's tables, or tables and rows: one gets 40P01 soon, the other goes on."""
     a = c.connect(1)
@@ -274,7 +278,9 @@ def deadlocks(c):
     t = threading.Thread(target=lambda: ended.update(state=state_of(lambda: query(x, "SELECT * FROM d1, d2"))))
     t.start()
     wait_for("it waits for the other", lambda: waits(a) == 2)
-    time.sleep(0.3)  # longer than a search takes
+    # One search may have begun before it; of the next ones each has seen it.
+    searches = searches_done(c)
+    wait_for("searches for deadlocks", lambda: searches_done(c) >= searches + 3)
     check("no deadlock with itself", not ended, str(ended))
     query(y, "ROLLBACK")
     t.join(30)
