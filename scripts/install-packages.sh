@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that sherd needs. With --tests also those of the test clients, with --lint and
-# --fuzz those of scripts/lint.sh and scripts/fuzz.sh, with --chaos those of test/chaos (docs/CHAOS.md).
+# --fuzz those of scripts/lint.sh and scripts/fuzz.sh, with --chaos those of test/chaos (docs/CHAOS.md), with
+# --hosts those of test/hosts.
 # Needs root, or a user with sudo. Does nothing when all are there.
 set -euo pipefail
 
@@ -13,6 +14,7 @@ tests=(iproute2 nftables postgresql-client-15 postgresql-contrib postgresql-15 p
 lint=(clang-format clang-tidy cppcheck)
 fuzz=(clang libclang-rt-14-dev)
 chaos=(e2fsprogs util-linux fiu-utils faketime)
+hosts=(ansible-core systemd-container debootstrap openssh-client iproute2 nftables python3-psycopg2 postgresql-client-15)
 
 want=("${build[@]}")
 for arg in "$@"; do
@@ -21,7 +23,8 @@ for arg in "$@"; do
     --lint) want+=("${lint[@]}") ;;
     --fuzz) want+=("${fuzz[@]}") ;;
     --chaos) want+=("${chaos[@]}") ;;
-    *) echo "usage: $0 [--tests] [--lint] [--fuzz] [--chaos]" >&2; exit 2 ;;
+    --hosts) want+=("${hosts[@]}") ;;
+    *) echo "usage: $0 [--tests] [--lint] [--fuzz] [--chaos] [--hosts]" >&2; exit 2 ;;
     esac
 done
 

@@ -33,8 +33,8 @@ MAY_INCLUDE = {
 }
 GENERATED = {"sherd/v1": "api", "grpc": "api"}
 # Folders whose README tells of the folders below them too.
-README = list(MAY_INCLUDE) + ["config", "docs", "scripts", "router/frontend"] + ["test/" + name for name in (
-    "bench", "chaos", "clients", "fuzz", "integration", "isolation", "lib", "model", "sim", "sql", "tidy", "unit")]
+README = list(MAY_INCLUDE) + ["ansible", "config", "docs", "scripts", "router/frontend"] + ["test/" + name for name in (
+    "bench", "chaos", "clients", "fuzz", "hosts", "integration", "isolation", "lib", "model", "sim", "sql", "tidy", "unit")]
 LINES_MAX = 1200
 # Text that is not ours to cut, or tables of rows.
 LONG_IS_FINE = {"test/data/music.sql"}
