@@ -42,7 +42,7 @@ struct txn *txn_begin(struct router *r, const struct txn_options *options)
     t->router = r;
     t->options = *options;
     t->counter = ++r->txn_counter;
-    t->start = options->as_of;
+    t->start = options->as_of != 0 ? options->as_of : options->snapshot;
     t->refs = 1;
     list_push_back(&r->txns, &t->link);
     metric_add(r->m_open, 1);
@@ -1061,6 +1061,21 @@ void txn_rollback(struct fiber *f, struct txn *t)
         finalize_later(t, 1, true, false);
     }
     txn_end(t);
+}
+
+bool txn_rollback_lost(struct fiber *f, struct txn *t)
+{
+    bool is_lost = false;
+    if (t->state == TXN_ACTIVE || t->state == TXN_FAILED) {
+        struct status *st = broadcast(f, t, TO_ALL, RPC_SHARD_ROLLBACK, 1, 0, true, NULL);
+        is_lost = any_answer(t, TO_ALL, ANSWER(NEVER));
+        for (int i = 0; st == NULL && i < t->part_count; i++) {
+            t->parts[i].has_handle = false; /* nothing of it is there any more */
+        }
+        status_free(st);
+    }
+    txn_rollback(f, t);
+    return is_lost;
 }
 
 /* ---- what became of a transaction: asked by recoverers (section 5, step 1) ---- */

@@ -12,6 +12,11 @@
  * each transaction). Not the same: random() and other volatile functions; where their values were
  * sent the digests differ.
  *
+ * At REPEATABLE READ a transaction that was lost with a workspace (another leader, silence) has met
+ * nobody: it is run again in the snapshot that it had, so that also what was not sent, as the rows
+ * of INSERT ... SELECT, is what it was. Should that not do, because somebody has changed since what
+ * it has written or locked, or the history is collected, then in a new snapshot like the others.
+ *
  * Never replayed: what has effects outside of the transaction (setval, set_config), statements that
  * are not plans (COPY TO, schema changes), plans of a schema that has changed since, and whatever
  * is beyond the bounds below (COPY FROM: sql.statement_mb of data in a transaction). An unknown
@@ -374,10 +379,29 @@ static struct status *run_all(struct fiber *f, struct session *s, bool *out_diff
     return NULL;
 }
 
+/* Of a transaction at REPEATABLE READ that was lost; else 0. */
+static uint64_t lost_snapshot(struct fiber *f, struct session *s)
+{
+    struct txn *t = s->txn;
+    if (t == NULL || s->schema != NULL || txn_isolation(t) != TXN_REPEATABLE_READ) {
+        return 0;
+    }
+    uint64_t snapshot = txn_start(t);
+    s->txn = NULL;
+    return txn_rollback_lost(f, t) ? snapshot : 0;
+}
+
+static bool is_over(const struct status *st)
+{
+    return st == NULL || st->code == STATUS_CANCELLED || st->code == STATUS_TIMEOUT;
+}
+
 struct status *replay_run(struct fiber *f, struct session *s, struct status *cause)
 {
     struct replay *r = &s->replay;
     struct status *st = NULL;
+    uint64_t snapshot = r->snapshot; /* of the commit that failed */
+    r->snapshot = 0;
     if (cause->code == STATUS_CONFLICT) {
         admission_conflict(&s->ticket);
     }
@@ -385,8 +409,9 @@ struct status *replay_run(struct fiber *f, struct session *s, struct status *cau
         return cause;
     }
     int64_t now_us = s->txn_now_us;
-    bool differs = false;
+    bool differs = false, is_again;
     r->is_running = true;
+    r->snapshot = snapshot != 0 ? snapshot : lost_snapshot(f, s);
     do {
         session_drop_txn(f, s);
         status_free(st);
@@ -396,7 +421,10 @@ struct status *replay_run(struct fiber *f, struct session *s, struct status *cau
             st = run_all(f, s, &differs);
         }
         s->txn_now_us = now_us;
-    } while (st != NULL && is_conflict(st) && !differs && r->attempts < ATTEMPTS_MAX);
+        is_again =
+            !is_over(st) && !r->is_given_up && (r->snapshot != 0 || (is_conflict(st) && !differs));
+        r->snapshot = 0;
+    } while (is_again && r->attempts < ATTEMPTS_MAX);
     r->is_running = false;
     if (st == NULL) {
         metric_add(s->router->m_replays, 1);
@@ -407,7 +435,7 @@ struct status *replay_run(struct fiber *f, struct session *s, struct status *cau
     session_drop_txn(f, s);
     s->is_doomed = s->in_block;
     replay_give_up(s);
-    if (st->code == STATUS_CANCELLED || st->code == STATUS_TIMEOUT) {
+    if (is_over(st)) {
         status_free(cause);
         return st;
     }

@@ -82,6 +82,7 @@ struct replay {
     bool is_given_up;  /* something of it cannot be run again */
     bool is_running;
     bool has_set;                  /* a setting was changed in the transaction */
+    uint64_t snapshot;             /* to be read again by the new transaction; 0 = one of its own */
     struct replay_step *under_way; /* the statement that runs for the client now */
     struct replay_step *drawing;   /* the one that nextval() belongs to */
     int drawn_at;

@@ -342,6 +342,40 @@ def leader_lost():
         other.close()
 
 
+def snapshot_kept():
+    """REPEATABLE READ: what is lost with a leader is run again in the snapshot that it had, at the commit and at a statement;
+    in a new one where others have changed meanwhile what it had locked."""
+    with Cluster(3) as c:
+        fresh(c).close()
+        leader = c.shard_leader(2)
+        node = next(n for n in (1, 2, 3) if n != leader)
+        other = c.connect(node)
+
+        def block(*statements):
+            conn = c.connect(node, autocommit=False)
+            query(conn, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            for sql in statements:
+                query(conn, sql)
+            return conn
+
+        def copy_of(row):
+            return f"INSERT INTO t SELECT id + 100, v FROM t WHERE id = {row}"
+
+        at_commit, at_statement = block(copy_of(1)), block(copy_of(2))
+        locked, mixed = block("UPDATE t SET v = v + 10 WHERE id = 3"), block(copy_of(4), "UPDATE t SET v = v + 10 WHERE id = 5")
+        query(other, "UPDATE t SET v = v + 50 WHERE id IN (1, 2, 4)")
+        c.kill(leader)
+        query(other, "UPDATE t SET v = v + 50 WHERE id IN (3, 5)")
+        at_commit.commit()
+        check(query(at_statement, "SELECT id, v FROM t WHERE id IN (2, 101, 102) ORDER BY id"), [(2, 2), (102, 2)], "the old snapshot")
+        at_statement.commit()
+        locked.commit()
+        mixed.commit()
+        check(query(other, "SELECT id, v FROM t WHERE id IN (3, 5) OR id > 100 ORDER BY id"),
+              [(3, 63), (5, 65), (101, 1), (102, 2), (104, 54)], "old and new snapshots")
+        check(metric(c, "sherd_txn_replays_total", node), 4.0, "replays")
+
+
 def leader_lost_in_copy():
     """COPY by itself: it is read again from what the router has kept."""
     with Cluster(3) as c:
@@ -359,7 +393,7 @@ def main():
         for test in (same_results, other_results, switched_off, savepoints, sequences, own_effects, copies, portals, cursors, over_grpc):
             test(c)
             print(f"{test.__name__}: ok", flush=True)
-    for test in (leader_lost, leader_lost_in_copy):
+    for test in (leader_lost, snapshot_kept, leader_lost_in_copy):
         test()
         print(f"{test.__name__}: ok", flush=True)
 

@@ -26,10 +26,11 @@ struct txn_options {
     enum txn_isolation isolation;
     bool read_only;
     bool deferrable;
-    bool implicit;   /* one statement: ends with it; a single-shard read needs no timestamp (R2), a
-                      * single-shard  write commits in the same call */
-    uint64_t as_of;  /* read at this past timestamp; 0 = now */
-    bool may_follow; /* as_of: replicas on this node may serve it that do not lead */
+    bool implicit;  /* one statement: ends with it; a single-shard read needs no timestamp (R2), a
+                     * single-shard  write commits in the same call */
+    uint64_t as_of; /* read at this past timestamp; 0 = now */
+    uint64_t snapshot; /* not 0: that of a transaction that was lost, and is run again */
+    bool may_follow;   /* as_of: replicas on this node may serve it that do not lead */
     uint64_t lock_timeout_ms;
 };
 
@@ -37,6 +38,9 @@ struct txn *txn_begin(struct router *r, const struct txn_options *options);
 /* Ends and frees. After an error only txn_rollback() is allowed; it never fails for the caller. */
 struct status *txn_commit(struct fiber *f, struct txn *t) STATUS_MUST_CHECK;
 void txn_rollback(struct fiber *f, struct txn *t);
+/* The same, and waits for the participants. True: one of them had lost its workspace before;
+ * nothing else need have been in the transaction's way. */
+bool txn_rollback_lost(struct fiber *f, struct txn *t);
 enum txn_isolation txn_isolation(const struct txn *t);
 bool txn_has_writes(const struct txn *t);
 uint64_t txn_as_of(const struct txn *t); /* 0 = reads at the present */
