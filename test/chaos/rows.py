@@ -32,7 +32,8 @@ class Row:
     def prepare(self, cluster):
         if self.disk_mb:
             for n in cluster.storage:
-                d = cluster.disks[n.number] = Disk(n.dir, self.disk_mb)
+                os.makedirs(n.dir, exist_ok=True)
+                d = cluster.disks[n.number] = Disk(os.path.join(n.dir, "disk"), os.path.join(n.dir, "disk.img"), self.disk_mb)
                 n.data_dir = os.path.join(d.path, "data")
         if self.more is not None:
             os.makedirs(cluster.dir, exist_ok=True)

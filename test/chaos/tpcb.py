@@ -13,6 +13,7 @@ At the end: accounts, tellers, branches and history have one sum, also each bran
 transactions are there once, refused ones are not, unknown ones are there once or not at all. Exit code 1 if not.
 """
 import argparse
+import collections
 import os
 import random
 import re
@@ -20,11 +21,11 @@ import statistics
 import sys
 import threading
 import time
-
-import psycopg2
+import types
 
 import client
 from nodes import Cluster
+from workloads.base import Workload
 
 ACCOUNTS, TELLERS = 100000, 10  # of a branch
 DEADLINE = 10.0
@@ -38,81 +39,65 @@ TABLES = (
 )
 
 
-def load(session, scale):
-    for text in TABLES:
-        session.sql(text)
-    for b in range(1, scale + 1):
-        session.sql("INSERT INTO pgbench_branches VALUES (%s, 0)", (b,))
-        session.sql("INSERT INTO pgbench_tellers SELECT i, %s, 0 FROM generate_series(%s, %s) i",
-                    (b, b * TELLERS - TELLERS + 1, b * TELLERS))
-        session.sql("INSERT INTO pgbench_accounts SELECT i, %s, 0, '' FROM generate_series(%s, %s) i",
-                    (b, b * ACCOUNTS - ACCOUNTS + 1, b * ACCOUNTS))
+class TpcB(Workload):
+    """Transactions that move money, each with a label in its history row."""
 
+    name = "tpcb"
 
-class Teller(threading.Thread):
-    """One client: transaction after transaction at one node, after a broken connection at the next one."""
+    def __init__(self, scale):
+        super().__init__()
+        self.scale = scale
 
-    def __init__(self, cluster, number, scale, seed):
-        super().__init__(daemon=True)
-        self.cluster, self.number, self.scale = cluster, number, scale
-        self.rng = random.Random(seed)
-        self.stop = threading.Event()
-        self.done = []  # (begin, end, label) of acknowledged ones
-        self.unknown, self.refused = set(), {}  # labels; label -> SQLSTATE or text
-        self.failure = None
+    def setup(self, s):
+        for text in TABLES:
+            s.sql(text)
+        for b in range(1, self.scale + 1):
+            s.sql("INSERT INTO pgbench_branches VALUES (%s, 0)", (b,))
+            s.sql("INSERT INTO pgbench_tellers SELECT i, %s, 0 FROM generate_series(%s, %s) i",
+                  (b, b * TELLERS - TELLERS + 1, b * TELLERS))
+            s.sql("INSERT INTO pgbench_accounts SELECT i, %s, 0, '' FROM generate_series(%s, %s) i",
+                  (b, b * ACCOUNTS - ACCOUNTS + 1, b * ACCOUNTS))
 
-    def run(self):
-        try:
-            self.work()
-        except Exception as e:  # pylint: disable=broad-except
-            self.failure = e
-            raise
+    def next(self, rng):
+        return {"f": "transfer", "value": str(self.draw()), "aid": rng.randint(1, ACCOUNTS * self.scale),
+                "tid": rng.randint(1, TELLERS * self.scale), "bid": rng.randint(1, self.scale), "delta": rng.randint(-5000, 5000)}
 
-    def work(self):
-        at, session, n = self.number, None, 0
-        while not self.stop.is_set():
-            if session is None:
-                session = client.Session(self.cluster.storage[at % len(self.cluster.storage)], DEADLINE)
-                try:
-                    session.connect()
-                except (psycopg2.Error, client.Timeout):
-                    session.close()
-                    session, at = None, at + 1
-                    self.stop.wait(0.02)
-                    continue
-            n += 1
-            label = f"{self.number}.{n}"
-            begin = time.monotonic()
-            session.is_unsure = False
-            try:
-                self.transaction(session, label)
-                self.done.append((begin, time.monotonic(), label))
-            except (psycopg2.Error, client.Timeout) as e:
-                kind, text = client.outcome(session, e)
-                if kind == "info":
-                    self.unknown.add(label)
-                else:
-                    self.refused[label] = text
-                session.recover()
-                if getattr(e, "pgcode", None) is None:
-                    session.close()
-                if session.conn is None:
-                    session, at = None, at + 1
-        if session is not None:
-            session.close()
+    def apply(self, s, op):
+        aid, tid, bid, delta = op["aid"], op["tid"], op["bid"], op["delta"]
+        s.begin()
+        s.sql("UPDATE pgbench_accounts SET abalance = abalance + %s WHERE aid = %s", (delta, aid))
+        s.sql("SELECT abalance FROM pgbench_accounts WHERE aid = %s", (aid,))
+        s.sql("UPDATE pgbench_tellers SET tbalance = tbalance + %s WHERE tid = %s", (delta, tid))
+        s.sql("UPDATE pgbench_branches SET bbalance = bbalance + %s WHERE bid = %s", (delta, bid))
+        s.sql("INSERT INTO pgbench_history VALUES (%s, %s, %s, %s, CURRENT_TIMESTAMP, %s)", (tid, bid, aid, delta, op["value"]))
+        s.commit()
 
-    def transaction(self, session, label):
-        r = self.rng
-        aid, tid = r.randint(1, ACCOUNTS * self.scale), r.randint(1, TELLERS * self.scale)
-        bid, delta = r.randint(1, self.scale), r.randint(-5000, 5000)
-        session.begin()
-        session.sql("UPDATE pgbench_accounts SET abalance = abalance + %s WHERE aid = %s", (delta, aid))
-        session.sql("SELECT abalance FROM pgbench_accounts WHERE aid = %s", (aid,))
-        session.sql("UPDATE pgbench_tellers SET tbalance = tbalance + %s WHERE tid = %s", (delta, tid))
-        session.sql("UPDATE pgbench_branches SET bbalance = bbalance + %s WHERE bid = %s", (delta, bid))
-        session.sql("INSERT INTO pgbench_history VALUES (%s, %s, %s, %s, CURRENT_TIMESTAMP, %s)",
-                    (tid, bid, aid, delta, label))
-        session.commit()
+    def final(self, s):
+        sums = {t: s.sql(f"SELECT coalesce(sum({c}), 0) FROM pgbench_{t}")[0][0] for t, c in (
+            ("accounts", "abalance"), ("tellers", "tbalance"), ("branches", "bbalance"), ("history", "delta"))}
+        return {"sums": sums, "history": s.sql("SELECT filler, tid, bid, delta FROM pgbench_history"),
+                "branches": s.sql("SELECT bid, bbalance FROM pgbench_branches"),
+                "tellers": s.sql("SELECT tid, tbalance FROM pgbench_tellers")}
+
+    @staticmethod
+    def check(ops, final):
+        wrong = []
+        if len(set(final["sums"].values())) != 1:
+            wrong.append(("money", f"{final['sums']}"))
+        for table, at in (("tellers", 1), ("branches", 2)):
+            want = collections.Counter()
+            for row in final["history"]:
+                want[row[at]] += row[3]
+            wrong += [("money", f"{table} {key} has {has}, its history says {want[key]}")
+                      for key, has in final[table] if has != want[key]]
+        times = collections.Counter(row[0].strip() for row in final["history"])
+        outcome = {o["value"]: o["type"] for o in ops}
+        for what, labels in (("acknowledged and missing", [x for x, kind in outcome.items() if kind == "ok" and x not in times]),
+                             ("there twice", [x for x, n in times.items() if n > 1]),
+                             ("refused and there", [x for x in times if outcome.get(x, "fail") == "fail"])):
+            if labels:
+                wrong.append((what, f"{len(labels)}, such as {labels[:3]}"))
+        return wrong
 
 
 def wait_for(what, seconds, probe):
@@ -136,7 +121,7 @@ def leader_of(cluster, shard):
     return next((x["leader"] for x in s["shards"] if x["shard"] == shard and x.get("leader")), None)
 
 
-def kill_once(cluster, tellers, shard):
+def kill_once(cluster, history, shard):
     """Gap of one kill, in seconds. The node is ready again when this returns."""
     number = wait_for("a leader", GIVE_UP, lambda: leader_of(cluster, shard))
     node = cluster.node(number)
@@ -144,43 +129,13 @@ def kill_once(cluster, tellers, shard):
     killed = time.monotonic()
 
     def first_since():
-        return min((e for t in tellers for b, e, _ in t.done[-50:] if b > killed), default=None)
+        return min((o["t1"] for o in history.ops[-1000:] if o["type"] == "ok" and o["t0"] > killed), default=None)
 
     after = wait_for("a commit after the kill", GIVE_UP, first_since)
-    before = max(e for t in tellers for b, e, _ in t.done if b <= killed and e <= killed)
+    before = max(o["t1"] for o in list(history.ops) if o["type"] == "ok" and o["t1"] <= killed)
     node.start()
     cluster.wait_ready(GIVE_UP, [node])
     return after - before
-
-
-def audit(session, tellers):
-    """What is wrong, as a list of texts, and the number of acknowledged transactions."""
-    wrong = []
-    sums = {t: session.sql(f"SELECT coalesce(sum({c}), 0) FROM pgbench_{t}")[0][0] for t, c in (
-        ("accounts", "abalance"), ("tellers", "tbalance"), ("branches", "bbalance"), ("history", "delta"))}
-    if len(set(sums.values())) != 1:
-        wrong.append(f"money: {sums}")
-    history = session.sql("SELECT filler, tid, bid, delta FROM pgbench_history")
-    for table, column, balance in (("branches", "bid", "bbalance"), ("tellers", "tid", "tbalance")):
-        want = {}
-        for _, tid, bid, delta in history:
-            key = bid if column == "bid" else tid
-            want[key] = want.get(key, 0) + delta
-        for key, has in session.sql(f"SELECT {column}, {balance} FROM pgbench_{table}"):
-            if has != want.get(key, 0):
-                wrong.append(f"{table} {key} has {has}, its history says {want.get(key, 0)}")
-    times = {}
-    for filler, *_ in history:
-        times[filler.strip()] = times.get(filler.strip(), 0) + 1
-    acknowledged = [label for t in tellers for _, _, label in t.done]
-    allowed = set(acknowledged).union(*(t.unknown for t in tellers))
-    missing = [x for x in acknowledged if x not in times]
-    doubled = [x for x, n in times.items() if n > 1]
-    ghosts = [x for x in times if x not in allowed]
-    for what, labels in (("acknowledged and missing", missing), ("there twice", doubled), ("refused and there", ghosts)):
-        if labels:
-            wrong.append(f"{what}: {len(labels)}, such as {labels[:3]}")
-    return wrong, len(acknowledged)
 
 
 def main():
@@ -195,45 +150,46 @@ def main():
         cluster.start()
         session = client.Session(cluster.storage[0], 300)
         session.connect()
-        load(session, args.scale)
+        work = TpcB(args.scale)
+        work.setup(session)
         plan = session.sql("EXPLAIN SELECT bbalance FROM pgbench_branches WHERE bid = 1")
         shard = int(re.search(r"Shards: (\d+)", "\n".join(r[0] for r in plan)).group(1))
         session.close()
-        tellers = [Teller(cluster, i, args.scale, rng.random()) for i in range(args.clients)]
+        run = types.SimpleNamespace(cluster=cluster, stop=threading.Event(), deadline=DEADLINE, isolation=None,
+                                    history=client.History())
+        ops = run.history.ops
+        workers = [client.Worker(run, work, i, rng.random()) for i in range(args.clients)]
         begin = time.monotonic()
-        for t in tellers:
-            t.start()
-        wait_for("every client at work", GIVE_UP, lambda: all(len(t.done) >= 20 for t in tellers))
+        for w in workers:
+            w.start()
+        wait_for("every client at work", GIVE_UP, lambda: all(
+            sum(o["p"] == w.number and o["type"] == "ok" for o in ops[-10000:]) >= 20 for w in workers))
         gaps = {"shard": [], "metadata": []}
         for k in range(args.kills):
             kind = "metadata" if k % 2 else "shard"
-            gaps[kind].append(kill_once(cluster, tellers, None if k % 2 else shard))
+            gaps[kind].append(kill_once(cluster, run.history, None if k % 2 else shard))
             time.sleep(rng.uniform(0.5, 1.5))
-        for t in tellers:
-            t.stop.set()
-        for t in tellers:
-            t.join(DEADLINE * 3)
+        run.stop.set()
+        for w in workers:
+            w.join(DEADLINE * 3)
         took = time.monotonic() - begin
-        wrong = [f"client {t.number}: {t.failure!r}" for t in tellers if t.failure is not None]
-        wrong += [f"client {t.number} hangs" for t in tellers if t.is_alive()]
+        wrong = [f"client {w.number}: {w.failure!r}" for w in workers if w.failure is not None]
+        wrong += [f"client {w.number} hangs" for w in workers if w.is_alive()]
+        wrong += [f"never expected: {code} {text}" for text, code in run.history.unexpected.items()]
         session = client.Session(cluster.storage[0], 120)
         session.connect()
-        found, acknowledged = audit(session, tellers)
-        wrong += found
+        wrong += [f"{kind}: {text}" for kind, text in work.check(ops, work.final(session))]
         session.close()
-    states = {}
-    for t in tellers:
-        for text in t.refused.values():
-            states[text] = states.get(text, 0) + 1
+    kinds = collections.Counter(o["type"] for o in ops)
+    states = collections.Counter(o["error"] for o in ops if o["type"] == "fail")
     both = gaps["shard"] + gaps["metadata"]
     print(f"TPC-B, scale {args.scale}, {args.clients} clients, {args.kills} kills of leaders, seed {args.seed}, "
           f"load average {os.getloadavg()[0]:.1f}")
     for kind, g in (("shard", gaps["shard"]), ("metadata", gaps["metadata"]), ("both", both)):
         if g:
             print(f"    gap, {kind}: median {statistics.median(g):.2f} s, worst {max(g):.2f} s ({len(g)} kills)")
-    print(f"    {acknowledged} acknowledged ({acknowledged / took:.0f}/s), "
-          f"{sum(len(t.unknown) for t in tellers)} unknown, refused: "
-          + (", ".join(f"{k} x{v}" for k, v in sorted(states.items(), key=lambda e: -e[1])) or "none"))
+    print(f"    {kinds['ok']} acknowledged ({kinds['ok'] / took:.0f}/s), {kinds['info']} unknown, refused: "
+          + (", ".join(f"{k} x{v}" for k, v in states.most_common()) or "none"))
     for text in wrong:
         print(f"  FAILED {text}")
     print("FAIL" if wrong else "PASS: money conserved, all acknowledged there once")

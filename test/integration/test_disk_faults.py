@@ -9,13 +9,10 @@ Full and failing disks need root, to mount; as another user those cases are skip
 usage: test_disk_faults.py [part of the names of the cases]
 """
 import contextlib
-import fcntl
 import os
 import random
 import shutil
 import signal
-import struct
-import subprocess
 import sys
 import tempfile
 import threading
@@ -24,73 +21,15 @@ import time
 import grpc
 import psycopg2
 
-from cluster import Cluster, query
-from server import await_that, expect, expect_text, metric, run_cases
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "chaos"))
+from disk import Disk  # noqa: E402
 
-EXT4_IOC_SHUTDOWN = 0x8004587D
-EXT4_NO_FLUSH = 2
+from cluster import Cluster, query  # noqa: E402
+from server import await_that, expect, expect_text, metric, run_cases  # noqa: E402
+
 DISK_MB = 320
 RESERVE_MB = 128  # storage.reserve_mb's default
 RNG = random.Random(6)
-
-
-def sh(*args):
-    r = subprocess.run(args, capture_output=True, text=True)
-    if r.returncode != 0:
-        raise RuntimeError(f"{' '.join(args)}: {r.stderr.strip()}")
-    return r.stdout.strip()
-
-
-class Disk:
-    """A file system of its own at path: tmpfs, or ext4 on a loop device."""
-
-    def __init__(self, path, image=None):
-        self.path, self.image, self.loop = path, image, None
-        self.filler = os.path.join(path, "filler")
-        os.makedirs(path, exist_ok=True)
-        if image:
-            with open(image, "wb") as f:
-                f.truncate(DISK_MB << 20)
-            sh("mkfs.ext4", "-q", "-F", "-m", "0", image)
-            self.loop = sh("losetup", "--find", "--show", image)
-        self.mount()
-
-    def mount(self):
-        if self.loop:
-            sh("mount", "-t", "ext4", self.loop, self.path)
-        else:
-            sh("mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "none", self.path)
-
-    def free_bytes(self):
-        s = os.statvfs(self.path)
-        return s.f_bavail * s.f_frsize
-
-    def fill(self, leave_bytes):
-        size = self.free_bytes() - leave_bytes
-        if size > 0:
-            with open(self.filler, "ab") as f, contextlib.suppress(OSError):
-                os.posix_fallocate(f.fileno(), os.path.getsize(self.filler), size)
-
-    def free(self):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.filler)
-
-    def power_cut(self):
-        """What is not synced is gone, and every later write fails."""
-        fd = os.open(self.path, os.O_RDONLY)
-        try:
-            fcntl.ioctl(fd, EXT4_IOC_SHUTDOWN, struct.pack("I", EXT4_NO_FLUSH))
-        finally:
-            os.close(fd)
-
-    def power_on(self):
-        sh("umount", self.path)
-        self.mount()
-
-    def destroy(self):
-        subprocess.run(["umount", "-l", self.path], capture_output=True, check=False)
-        if self.loop:
-            subprocess.run(["losetup", "--detach", self.loop], capture_output=True, check=False)
 
 
 class Disks(Cluster):
@@ -106,7 +45,7 @@ class Disks(Cluster):
                 node = os.path.join(self.dir, f"node{n}")
                 os.makedirs(node)
                 image = os.path.join(self.dir, f"disk{n}") if self.kind == "ext4" else None
-                self.disks[n] = Disk(os.path.join(node, "data"), image)
+                self.disks[n] = Disk(os.path.join(node, "data"), image, DISK_MB)
         except Exception:
             self.__exit__(None, None, None)
             raise
@@ -117,10 +56,6 @@ class Disks(Cluster):
         for d in self.disks.values():
             d.destroy()
         super().__exit__(kind, value, trace)
-
-    def pid(self, node):
-        with open(os.path.join(self.dir, f"node{node}", "pid")) as f:
-            return int(f.read().split()[0])
 
 
 class Writer(threading.Thread):
