@@ -86,30 +86,29 @@ struct type_facts {
     struct io_function io[4]; /* input, output, receive, send */
 };
 
+/* The last one is of all arrays. */
 static const struct type_facts facts[] = {
 #define X(type, opclass, opclass_name, family, storage, a, an, b, bn, c, cn, d, dn)                \
     {TYPE_##type, opclass, opclass_name, family, storage, {{a, an}, {b, bn}, {c, cn}, {d, dn}}},
     TYPE_FACTS(X)
 #undef X
+        {TYPE_ANYARRAY,
+         10000,
+         "array_ops",
+         397,
+         'x',
+         {{750, "array_in"}, {751, "array_out"}, {2400, "array_recv"}, {2401, "array_send"}}},
 };
 
-/* Arrays have all the same. */
-static const struct type_facts array_facts = {
-    0,
-    10000,
-    "array_ops",
-    397,
-    'x',
-    {{750, "array_in"}, {751, "array_out"}, {2400, "array_recv"}, {2401, "array_send"}}};
+#define FACTS (sizeof(facts) / sizeof(facts[0]))
 
 static const struct type_facts *facts_of(type_oid type)
 {
-    for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
-        if (facts[i].type == type) {
-            return &facts[i];
-        }
+    size_t i = 0;
+    while (i < FACTS - 1 && facts[i].type != type) {
+        i++;
     }
-    return &array_facts;
+    return &facts[i];
 }
 
 uint32_t type_opclass(type_oid type)
@@ -133,16 +132,11 @@ uint32_t type_collation(type_oid type)
 
 const char *type_function_name(uint32_t oid)
 {
-    for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
+    for (size_t i = 0; i < FACTS; i++) {
         for (int k = 0; k < 4; k++) {
             if (facts[i].io[k].oid == oid) {
                 return facts[i].io[k].name;
             }
-        }
-    }
-    for (int k = 0; k < 4; k++) {
-        if (array_facts.io[k].oid == oid) {
-            return array_facts.io[k].name;
         }
     }
     return NULL;
@@ -150,16 +144,28 @@ const char *type_function_name(uint32_t oid)
 
 uint32_t type_function_oid(const char *name)
 {
-    for (size_t i = 0; i <= sizeof(facts) / sizeof(facts[0]); i++) {
-        const struct type_facts *t =
-            i < sizeof(facts) / sizeof(facts[0]) ? &facts[i] : &array_facts;
+    for (size_t i = 0; i < FACTS; i++) {
         for (int k = 0; k < 4; k++) {
-            if (strcmp(t->io[k].name, name) == 0) {
-                return t->io[k].oid;
+            if (strcmp(facts[i].io[k].name, name) == 0) {
+                return facts[i].io[k].oid;
             }
         }
     }
     return 0;
+}
+
+/* Its schema and its owner. */
+static void put_system(struct row_maker *m)
+{
+    put_oid(m, SCHEMA_OID_PG_CATALOG);
+    put_oid(m, ROLE_OID_BOOTSTRAP);
+}
+
+static void put_zeros(struct row_maker *m, int n)
+{
+    for (int i = 0; i < n; i++) {
+        put_int(m, 0);
+    }
 }
 
 /* ---- pg_type ---- */
@@ -176,8 +182,7 @@ FILL(pg_type)
         const struct type_facts *k = facts_of(t->oid);
         put_oid(&m, t->oid);
         put_text(&m, t->name);
-        put_oid(&m, SCHEMA_OID_PG_CATALOG);
-        put_oid(&m, ROLE_OID_BOOTSTRAP);
+        put_system(&m);
         put_int(&m, t->len);
         put_bool(&m, t->len > 0 && t->len <= 8);
         put_char(&m, t->category == 'P' || t->category == 'X' ? 'p' : 'b');
@@ -194,9 +199,7 @@ FILL(pg_type)
         for (int io = 0; io < 4; io++) {
             put_int(&m, k->io[io].oid);
         }
-        put_int(&m, 0); /* typmodin, typmodout, typanalyze */
-        put_int(&m, 0);
-        put_int(&m, 0);
+        put_zeros(&m, 3); /* typmodin, typmodout, typanalyze */
         put_char(&m, t->align);
         put_char(&m, k->storage);
         put_bool(&m, false);
@@ -231,8 +234,7 @@ static void proc_row(struct row_maker *m, const struct proc_row *p)
     }
     put_oid(m, p->oid);
     put_text(m, p->name);
-    put_oid(m, SCHEMA_OID_PG_CATALOG);
-    put_oid(m, ROLE_OID_BOOTSTRAP);
+    put_system(m);
     put_oid(m, 12); /* internal */
     put_float(m, 1);
     put_float(m, p->is_set ? 1000 : 0);
@@ -280,20 +282,18 @@ FILL(pg_proc)
                              .nargs = fn->nargs};
         proc_row(&m, &p);
     }
-    for (size_t i = 0; i <= sizeof(facts) / sizeof(facts[0]); i++) {
-        const struct type_facts *t =
-            i < sizeof(facts) / sizeof(facts[0]) ? &facts[i] : &array_facts;
+    for (size_t i = 0; i < FACTS; i++) {
+        const struct type_facts *t = &facts[i];
         for (int k = 0; k < 4; k++) {
             if (func_by_id(t->io[k].oid) == NULL) {
-                struct proc_row p = {
-                    .oid = t->io[k].oid,
-                    .name = t->io[k].name,
-                    .kind = 'f',
-                    .volatility = 'i',
-                    .is_strict = true,
-                    .result = k == 0 || k == 2 ? (t->type != 0 ? t->type : (type_oid)TYPE_ANYARRAY)
-                              : k == 1         ? (type_oid)TYPE_UNKNOWN
-                                               : (type_oid)TYPE_BYTEA};
+                struct proc_row p = {.oid = t->io[k].oid,
+                                     .name = t->io[k].name,
+                                     .kind = 'f',
+                                     .volatility = 'i',
+                                     .is_strict = true,
+                                     .result = k == 0 || k == 2 ? t->type
+                                               : k == 1         ? (type_oid)TYPE_UNKNOWN
+                                                                : (type_oid)TYPE_BYTEA};
                 proc_row(&m, &p);
             }
         }
@@ -315,36 +315,19 @@ FILL(pg_operator)
         bool is_equal = strcmp(fn->op, "=") == 0;
         put_oid(&m, fn->id);
         put_text(&m, fn->op);
-        put_oid(&m, SCHEMA_OID_PG_CATALOG);
-        put_oid(&m, ROLE_OID_BOOTSTRAP);
+        put_system(&m);
         put_char(&m, fn->nargs == 1 ? 'l' : 'b');
         put_bool(&m, is_equal);
         put_bool(&m, is_equal);
         put_oid(&m, fn->nargs == 1 ? 0 : fn->args[0]);
         put_oid(&m, fn->args[fn->nargs - 1]);
         put_oid(&m, fn->result);
-        put_oid(&m, 0);
-        put_oid(&m, 0);
+        put_zeros(&m, 2);
         put_int(&m, fn->id);
-        put_int(&m, 0);
-        put_int(&m, 0);
+        put_zeros(&m, 2);
         row_end(&m);
     }
     return NULL;
-}
-
-static void opclass_row(struct row_maker *m, const struct type_facts *t, type_oid type)
-{
-    put_oid(m, t->opclass);
-    put_oid(m, AM_BTREE);
-    put_text(m, t->opclass_name);
-    put_oid(m, SCHEMA_OID_PG_CATALOG);
-    put_oid(m, ROLE_OID_BOOTSTRAP);
-    put_oid(m, t->family);
-    put_oid(m, type);
-    put_bool(m, true);
-    put_oid(m, 0);
-    row_end(m);
 }
 
 FILL(pg_opclass)
@@ -352,12 +335,21 @@ FILL(pg_opclass)
     FILL_UNUSED(f);
     struct row_maker m;
     rows_begin(&m, x, rows, "pg_catalog", "pg_opclass");
-    for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
-        if (facts[i].opclass != 0) {
-            opclass_row(&m, &facts[i], facts[i].type);
+    for (size_t i = 0; i < FACTS; i++) {
+        const struct type_facts *t = &facts[i];
+        if (t->opclass == 0) {
+            continue;
         }
+        put_oid(&m, t->opclass);
+        put_oid(&m, AM_BTREE);
+        put_text(&m, t->opclass_name);
+        put_system(&m);
+        put_oid(&m, t->family);
+        put_oid(&m, t->type);
+        put_bool(&m, true);
+        put_oid(&m, 0);
+        row_end(&m);
     }
-    opclass_row(&m, &array_facts, TYPE_ANYARRAY);
     return NULL;
 }
 
@@ -399,8 +391,7 @@ FILL(pg_collation)
     for (int i = 0; i < 3; i++) {
         put_oid(&m, all[i].oid);
         put_text(&m, all[i].name);
-        put_oid(&m, SCHEMA_OID_PG_CATALOG);
-        put_oid(&m, ROLE_OID_BOOTSTRAP);
+        put_system(&m);
         put_char(&m, all[i].provider);
         put_bool(&m, true);
         put_int(&m, -1);
@@ -422,9 +413,7 @@ FILL(pg_language)
     put_oid(&m, ROLE_OID_BOOTSTRAP);
     put_bool(&m, false);
     put_bool(&m, false);
-    put_oid(&m, 0);
-    put_oid(&m, 0);
-    put_oid(&m, 0);
+    put_zeros(&m, 3);
     put_null(&m);
     row_end(&m);
     return NULL;
