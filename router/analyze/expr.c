@@ -34,7 +34,9 @@ static int name_parts(struct slice text, char parts[2][64])
     bool quoted = false;
     for (size_t i = 0; i < text.len; i++) {
         char c = (char)text.data[i];
-        if (c == '"') {
+        bool is_doubled = quoted && c == '"' && i + 1 < text.len && text.data[i + 1] == '"';
+        i += is_doubled ? 1 : 0;
+        if (c == '"' && !is_doubled) {
             quoted = !quoted;
         } else if (c == '.' && !quoted && n == 0) {
             parts[n++][len] = '\0';

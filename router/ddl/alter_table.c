@@ -19,15 +19,19 @@ static struct status *commit_table(struct ddl *d, Sherd__V1__TableDesc *t)
     return ddl_apply(d);
 }
 
-static const char *quoted(struct ddl *d, const char *name)
-{
-    return arena_printf(d->a, "\"%s\"", name);
-}
-
 static const char *table_ref(struct ddl *d, const Sherd__V1__TableDesc *t)
 {
-    const Sherd__V1__SchemaDesc *s = catalog_schema_by_id(d->catalog, t->schema_id);
-    return arena_printf(d->a, "\"%s\".\"%s\"", s != NULL ? s->name : "public", t->name);
+    return qualified(d, t->schema_id, t->name);
+}
+
+/* The relation of the statement is not there. */
+static struct status *missing(struct ddl *d, const char *name, bool is_ok)
+{
+    if (!is_ok) {
+        return status_sql(NOT_FOUND, "42P01", "relation \"%s\" does not exist", name);
+    }
+    ddl_notice(d, "relation \"%s\" does not exist, skipping", name);
+    return NULL;
 }
 
 static struct status *no_column(const Sherd__V1__TableDesc *t, const char *name)
@@ -279,22 +283,46 @@ static struct status *not_null_command(struct ddl *d, const Sherd__V1__TableDesc
 
 /* ---- constraints ---- */
 
+/* Of the descriptor's constraints: not the keys, which are indexes. NULL: none. */
+static Sherd__V1__ConstraintDesc *find_constraint(const Sherd__V1__TableDesc *t, const char *name)
+{
+    for (size_t i = 0; i < t->n_constraints; i++) {
+        if (strcmp(t->constraints[i]->name, name) == 0) {
+            return t->constraints[i];
+        }
+    }
+    return NULL;
+}
+
+static struct status *no_constraint(const Sherd__V1__TableDesc *t, const char *name)
+{
+    return status_sql(NOT_FOUND, "42704", "constraint \"%s\" of relation \"%s\" does not exist",
+                      name, t->name);
+}
+
+static struct status *constraint_exists(const Sherd__V1__TableDesc *t, const char *name)
+{
+    return status_sql(ALREADY_EXISTS, "42710",
+                      "constraint \"%s\" for relation \"%s\" already exists", name, t->name);
+}
+
 static char *null_match(struct ddl *d, const Sherd__V1__TableDesc *t,
                         const Sherd__V1__TableDesc *ref, const Sherd__V1__ConstraintDesc *k)
 {
     struct buf b = {0};
     buf_printf(&b, "SELECT ");
     for (size_t i = 0; i < k->n_ordinals; i++) {
-        buf_printf(&b, "%sc.\"%s\"", i > 0 ? ", " : "", t->columns[k->ordinals[i]]->name);
+        buf_printf(&b, "%sc.%s", i > 0 ? ", " : "", quoted(d, t->columns[k->ordinals[i]]->name));
     }
     buf_printf(&b, " FROM %s AS c WHERE ", table_ref(d, t));
     for (size_t i = 0; i < k->n_ordinals; i++) {
-        buf_printf(&b, "c.\"%s\" IS NOT NULL AND ", t->columns[k->ordinals[i]]->name);
+        buf_printf(&b, "c.%s IS NOT NULL AND ", quoted(d, t->columns[k->ordinals[i]]->name));
     }
     buf_printf(&b, "NOT EXISTS (SELECT 1 FROM %s AS p WHERE ", table_ref(d, ref));
     for (size_t i = 0; i < k->n_ordinals; i++) {
-        buf_printf(&b, "%sp.\"%s\" = c.\"%s\"", i > 0 ? " AND " : "",
-                   ref->columns[k->ref_ordinals[i]]->name, t->columns[k->ordinals[i]]->name);
+        buf_printf(&b, "%sp.%s = c.%s", i > 0 ? " AND " : "",
+                   quoted(d, ref->columns[k->ref_ordinals[i]]->name),
+                   quoted(d, t->columns[k->ordinals[i]]->name));
     }
     buf_printf(&b, ") LIMIT 1");
     char *sql = arena_strndup(d->a, b.data, b.len);
@@ -400,8 +428,7 @@ static struct status *add_primary_key(struct ddl *d, const Sherd__V1__TableDesc 
     for (size_t i = 0; i < c->n_keys; i++) {
         const Sherd__V1__ColumnDesc *col = find_column(t, node_str(c->keys[i]));
         if (col == NULL) {
-            return status_sql(NOT_FOUND, "42703", "column \"%s\" of relation \"%s\" does not exist",
-                              node_str(c->keys[i]), t->name);
+            return no_column(t, node_str(c->keys[i]));
         }
         TRY(check_key_type(col));
         ordinals[i] = col->ordinal;
@@ -430,14 +457,8 @@ static struct status *add_constraint_command(struct ddl *d, const Sherd__V1__Tab
     }
     Sherd__V1__TableDesc *t;
     TRY(copy_table(d, old, &t));
-    if (c->conname != NULL && c->conname[0] != '\0') {
-        for (size_t i = 0; i < t->n_constraints; i++) {
-            if (strcmp(t->constraints[i]->name, c->conname) == 0) {
-                return status_sql(ALREADY_EXISTS, "42710",
-                                  "constraint \"%s\" for relation \"%s\" already exists",
-                                  c->conname, t->name);
-            }
-        }
+    if (c->conname != NULL && c->conname[0] != '\0' && find_constraint(t, c->conname) != NULL) {
+        return constraint_exists(t, c->conname);
     }
     TRY(constraint_from_def(d, t, c, NULL));
     t->constraints[t->n_constraints - 1]->validated = !c->skip_validation;
@@ -483,10 +504,8 @@ static struct status *drop_table_constraint(struct ddl *d, const Sherd__V1__Tabl
 static struct status *drop_constraint_command(struct ddl *d, const Sherd__V1__TableDesc *t,
                                               const PgQuery__AlterTableCmd *c)
 {
-    for (size_t i = 0; i < t->n_constraints; i++) {
-        if (strcmp(t->constraints[i]->name, c->name) == 0) {
-            return drop_table_constraint(d, t, c->name);
-        }
+    if (find_constraint(t, c->name) != NULL) {
+        return drop_table_constraint(d, t, c->name);
     }
     for (size_t i = 0; i < t->n_indexes; i++) {
         if (strcmp(t->indexes[i]->name, c->name) != 0 || !t->indexes[i]->constraint) {
@@ -527,8 +546,7 @@ static struct status *drop_constraint_command(struct ddl *d, const Sherd__V1__Ta
                    t->name);
         return NULL;
     }
-    return status_sql(NOT_FOUND, "42704", "constraint \"%s\" of relation \"%s\" does not exist",
-                      c->name, t->name);
+    return no_constraint(t, c->name);
 }
 
 static struct status *validate_constraint_command(struct ddl *d, const Sherd__V1__TableDesc *old,
@@ -536,15 +554,13 @@ static struct status *validate_constraint_command(struct ddl *d, const Sherd__V1
 {
     Sherd__V1__TableDesc *t;
     TRY(copy_table(d, old, &t));
-    for (size_t i = 0; i < t->n_constraints; i++) {
-        if (strcmp(t->constraints[i]->name, c->name) == 0) {
-            TRY(validate(d, t, t->constraints[i]));
-            t->constraints[i]->validated = true;
-            return commit_table(d, t);
-        }
+    Sherd__V1__ConstraintDesc *k = find_constraint(t, c->name);
+    if (k == NULL) {
+        return no_constraint(t, c->name);
     }
-    return status_sql(NOT_FOUND, "42704", "constraint \"%s\" of relation \"%s\" does not exist",
-                      c->name, old->name);
+    TRY(validate(d, t, k));
+    k->validated = true;
+    return commit_table(d, t);
 }
 
 /* Only what leaves every stored value and key as it is: a text type that takes at least as much. */
@@ -636,8 +652,7 @@ struct status *ddl_alter_table(struct ddl *d, const PgQuery__AlterTableStmt *s)
         const Sherd__V1__TableDesc *t;
         TRY(find_table(d, s->relation->schemaname, s->relation->relname, s->missing_ok, &t));
         if (t == NULL) {
-            ddl_notice(d, "relation \"%s\" does not exist, skipping", s->relation->relname);
-            return NULL;
+            return missing(d, s->relation->relname, true);
         }
         TRY(command(d, t, s->cmds[i]->alter_table_cmd));
     }
@@ -669,12 +684,7 @@ static struct status *rename_relation(struct ddl *d, const PgQuery__RenameStmt *
     const Sherd__V1__TableDesc *old =
         find_any_table(d, s->relation->schemaname, s->relation->relname);
     if (old == NULL) {
-        if (s->missing_ok) {
-            ddl_notice(d, "relation \"%s\" does not exist, skipping", s->relation->relname);
-            return NULL;
-        }
-        return status_sql(NOT_FOUND, "42P01", "relation \"%s\" does not exist",
-                          s->relation->relname);
+        return missing(d, s->relation->relname, s->missing_ok);
     }
     bool was_view = old->view_sql != NULL && old->view_sql[0] != '\0';
     if (is_view && !was_view) {
@@ -694,12 +704,7 @@ static struct status *rename_sequence(struct ddl *d, const PgQuery__RenameStmt *
     const Sherd__V1__SequenceDesc *old =
         find_sequence(d, s->relation->schemaname, s->relation->relname);
     if (old == NULL) {
-        if (s->missing_ok) {
-            ddl_notice(d, "relation \"%s\" does not exist, skipping", s->relation->relname);
-            return NULL;
-        }
-        return status_sql(NOT_FOUND, "42P01", "relation \"%s\" does not exist",
-                          s->relation->relname);
+        return missing(d, s->relation->relname, s->missing_ok);
     }
     TRY(name_taken(d, old->schema_id, s->newname));
     Sherd__V1__SequenceDesc *q;
@@ -733,12 +738,7 @@ static struct status *rename_index(struct ddl *d, const PgQuery__RenameStmt *s)
     const Sherd__V1__TableDesc *t =
         find_index(d, s->relation->schemaname, s->relation->relname, &ix);
     if (t == NULL) {
-        if (s->missing_ok) {
-            ddl_notice(d, "relation \"%s\" does not exist, skipping", s->relation->relname);
-            return NULL;
-        }
-        return status_sql(NOT_FOUND, "42P01", "relation \"%s\" does not exist",
-                          s->relation->relname);
+        return missing(d, s->relation->relname, s->missing_ok);
     }
     return rename_index_of(d, t, ix, s->newname);
 }
@@ -748,8 +748,7 @@ static struct status *rename_constraint(struct ddl *d, const PgQuery__RenameStmt
     const Sherd__V1__TableDesc *old;
     TRY(find_table(d, s->relation->schemaname, s->relation->relname, s->missing_ok, &old));
     if (old == NULL) {
-        ddl_notice(d, "relation \"%s\" does not exist, skipping", s->relation->relname);
-        return NULL;
+        return missing(d, s->relation->relname, true);
     }
     for (size_t i = 0; i < old->n_indexes; i++) {
         const Sherd__V1__IndexDesc *ix = old->indexes[i];
@@ -760,20 +759,13 @@ static struct status *rename_constraint(struct ddl *d, const PgQuery__RenameStmt
     }
     Sherd__V1__TableDesc *t;
     TRY(copy_table(d, old, &t));
-    Sherd__V1__ConstraintDesc *found = NULL;
-    bool is_taken = false;
-    for (size_t i = 0; i < t->n_constraints; i++) {
-        is_taken |= strcmp(t->constraints[i]->name, s->newname) == 0;
-        found = strcmp(t->constraints[i]->name, s->subname) == 0 ? t->constraints[i] : found;
-    }
+    Sherd__V1__ConstraintDesc *found = find_constraint(t, s->subname);
     if (found == NULL) {
         return status_sql(NOT_FOUND, "42704", "constraint \"%s\" for table \"%s\" does not exist",
                           s->subname, t->name);
     }
-    if (is_taken) {
-        return status_sql(ALREADY_EXISTS, "42710",
-                          "constraint \"%s\" for relation \"%s\" already exists", s->newname,
-                          t->name);
+    if (find_constraint(t, s->newname) != NULL) {
+        return constraint_exists(t, s->newname);
     }
     found->name = arena_strdup(d->a, s->newname);
     return commit_table(d, t);
@@ -784,8 +776,7 @@ static struct status *rename_column(struct ddl *d, const PgQuery__RenameStmt *s)
     const Sherd__V1__TableDesc *old;
     TRY(find_table(d, s->relation->schemaname, s->relation->relname, s->missing_ok, &old));
     if (old == NULL) {
-        ddl_notice(d, "relation \"%s\" does not exist, skipping", s->relation->relname);
-        return NULL;
+        return missing(d, s->relation->relname, true);
     }
     if (find_column(old, s->subname) == NULL) {
         return status_sql(NOT_FOUND, "42703", "column \"%s\" does not exist", s->subname);

@@ -34,6 +34,20 @@ static type_oid serial_type(const PgQuery__TypeName *tn)
     return 0;
 }
 
+static const char *literal(struct ddl *d, const char *text)
+{
+    struct buf b = {0};
+    for (const char *p = text; *p != '\0'; p++) {
+        if (*p == '\'') {
+            buf_put_u8(&b, '\'');
+        }
+        buf_put_u8(&b, (uint8_t)*p);
+    }
+    char *whole = arena_printf(d->a, "'%.*s'", (int)b.len, (const char *)b.data);
+    buf_deinit(&b);
+    return whole;
+}
+
 struct status *sequence_for(struct ddl *d, const Sherd__V1__TableDesc *t,
                             Sherd__V1__ColumnDesc *col, type_oid type)
 {
@@ -58,10 +72,9 @@ struct status *sequence_for(struct ddl *d, const Sherd__V1__TableDesc *t,
     ddl_put_bytes(d, name_key, rel_value(d, 'S', id));
     ddl_put(d, key_id8(d, "seq/", id), q);
     col->sequence_id = id;
-    const Sherd__V1__SchemaDesc *s = catalog_schema_by_id(d->catalog, t->schema_id);
     col->has_default = true;
-    col->default_sql = arena_printf(d->a, "nextval('\"%s\".\"%s\"'::regclass)",
-                                    s != NULL ? s->name : "public", q->name);
+    col->default_sql = arena_printf(d->a, "nextval(%s::regclass)",
+                                    literal(d, qualified(d, t->schema_id, q->name)));
     return NULL;
 }
 

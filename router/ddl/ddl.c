@@ -338,6 +338,21 @@ static bool is_taken_in_change(const struct ddl *d, struct slice key)
     return false;
 }
 
+const char *quoted(struct ddl *d, const char *name)
+{
+    struct buf b = {0};
+    analyze_put_name(&b, name);
+    char *text = arena_strndup(d->a, b.data, b.len);
+    buf_deinit(&b);
+    return text;
+}
+
+const char *qualified(struct ddl *d, uint32_t schema, const char *name)
+{
+    const Sherd__V1__SchemaDesc *s = catalog_schema_by_id(d->catalog, schema);
+    return arena_printf(d->a, "%s.%s", quoted(d, s != NULL ? s->name : "public"), quoted(d, name));
+}
+
 char *choose_name(struct ddl *d, uint32_t schema, const char *table, const char *column,
                   const char *label)
 {

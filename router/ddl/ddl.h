@@ -84,6 +84,9 @@ bool relation_exists(struct ddl *d, uint32_t schema, const char *name);
 /* "t_c_key" and the like, unique in the schema (PostgreSQL's ChooseRelationName). */
 char *choose_name(struct ddl *d, uint32_t schema, const char *table, const char *column,
                   const char *label);
+/* A name, and one with its schema, as they must stand in a text to be parsed. */
+const char *quoted(struct ddl *d, const char *name);
+const char *qualified(struct ddl *d, uint32_t schema, const char *name);
 const char *node_str(const PgQuery__Node *n);
 /* The SQL text of an expression node, and of a whole statement. */
 struct status *deparse_expr(struct ddl *d, PgQuery__Node *expr, char **out) STATUS_MUST_CHECK;
