@@ -9,7 +9,7 @@ build=(build-essential cmake ninja-build pkg-config ccache protobuf-compiler pro
        libgrpc-dev libprotobuf-c-dev libraft-dev libuv1-dev libleveldb-dev libpg-query-dev
        libboost-context-dev libyaml-dev libssl-dev libgmp-dev libpcre2-dev libmicrohttpd-dev
        libedit-dev uthash-dev libxxhash-dev libcmocka-dev python3)
-tests=(iproute2 nftables postgresql-client-15 postgresql-contrib postgresql-15 python3-psycopg2 python3-grpcio python3-protobuf sysbench
+tests=(ansible-core iproute2 nftables postgresql-client-15 postgresql-contrib postgresql-15 python3-psycopg2 python3-grpcio python3-protobuf sysbench
        python3-sqlalchemy libpostgresql-jdbc-java openjdk-17-jdk-headless)
 lint=(clang-format clang-tidy cppcheck)
 fuzz=(clang libclang-rt-14-dev)
