@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "ddl/schema_txn.h"
 #include "ddl/schema_waits.h"
+#include "ddl/table_users.h"
 #include "frontend/scram.h"
 #include "session/session_internal.h"
 
@@ -93,6 +94,7 @@ struct status *router_create(struct fiber *f, const struct router_options *o, st
     txn_register(r);
     outcome_register(r);
     schema_waits_register(r);
+    table_users_register(r);
     schema_jobs_start(r);
     *out = r;
     return NULL;
@@ -114,6 +116,7 @@ void router_destroy(struct fiber *f, struct router *r)
     rpc_register(r->rpc, RPC_COORDINATOR_STATUS, NULL, NULL, false);
     mem_free(r->forgotten);
     schema_waits_unregister(r);
+    table_users_unregister(r);
     mem_free(r->ended);
     admission_deinit(&r->admission);
     plan_cache_destroy(r->plans);

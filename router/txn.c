@@ -66,6 +66,7 @@ static void txn_unref(struct txn *t)
     mem_free(t->savepoints);
     mem_free(t->parts);
     mem_free(t->written);
+    mem_free(t->uses);
     mem_free(t);
 }
 

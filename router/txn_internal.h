@@ -40,6 +40,12 @@ struct savepoint {
     } * marks;
 };
 
+/* A table or view that its statements have used. */
+struct table_use {
+    uint32_t id;
+    uint64_t changed_at; /* TableDesc's, at the first use */
+};
+
 struct txn {
     struct list link; /* router.txns */
     struct router *router;
@@ -64,6 +70,9 @@ struct txn {
     struct txn_decision decision; /* decide NULL: the prepares decide */
     uint32_t *written;            /* tables with rows written */
     int written_count;
+    struct table_use *uses; /* ddl/table_users.c */
+    int use_count, use_cap;
+    uint64_t uses_revision; /* of the catalog in which they were looked at */
     int refs; /* the session and a finalizing fiber */
 };
 

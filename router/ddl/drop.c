@@ -2,6 +2,7 @@
 #include "ddl.h"
 
 #include "router_internal.h"
+#include "table_users.h"
 
 #include "base/check.h"
 #include "base/log.h"
@@ -564,6 +565,28 @@ static struct status *restart_identities(struct ddl *d, const struct truncated *
     return ddl_apply(d);
 }
 
+/* As a DELETE of all rows does (session/uses.c). */
+static struct status *use_truncated(struct ddl *d, const struct truncated *x)
+{
+    struct plan_dep *deps = ARENA_ARRAY(d->a, struct plan_dep, x->count + 1);
+    struct catalog *now = schema_catalog(d->schema);
+    uint64_t job;
+    bool is_same = true;
+    for (int i = 0; i < x->count; i++) {
+        const Sherd__V1__TableDesc *t = catalog_table_by_id(now, x->tables[i]->id);
+        deps[i] = (struct plan_dep){x->tables[i]->id, x->tables[i]->version};
+        is_same &= t != NULL && t->version == deps[i].version;
+    }
+    bool is_blocked = table_users_blockers(d->router, d->x->txn, now, deps, x->count, &job, 1) > 0;
+    if (is_same && !is_blocked) {
+        table_users_note(d->x->txn, d->schema, now, deps, x->count);
+    }
+    catalog_unref(now);
+    return is_blocked ? schema_wait_for_job(d->f, d->schema, job)
+           : is_same  ? NULL
+                      : status_new(CONFLICT, "the schema was changed by another session");
+}
+
 struct status *ddl_truncate(struct ddl *d, const PgQuery__TruncateStmt *s)
 {
     d->tag = "TRUNCATE TABLE";
@@ -575,12 +598,7 @@ struct status *ddl_truncate(struct ddl *d, const PgQuery__TruncateStmt *s)
         TRY(add_truncated(&x, t));
     }
     TRY(add_referrers(d, &x, s->behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE));
-    for (int i = 0; i < x.count; i++) {
-        const Sherd__V1__TableDesc *t = x.tables[i];
-        if (t->changing_job != 0 && !schema_owns(d->schema, t->id)) {
-            return schema_wait_for_job(d->f, d->schema, t->changing_job);
-        }
-    }
+    TRY(use_truncated(d, &x));
     d->has_rows = true;
     for (int i = 0; i < x.count; i++) {
         TRY(delete_all_rows(d, x.tables[i], d->x->txn));

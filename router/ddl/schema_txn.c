@@ -5,6 +5,7 @@
 #include "ddl.h"
 #include "router_internal.h"
 #include "schema_waits.h"
+#include "table_users.h"
 
 #include "base/buggify.h"
 #include "base/check.h"
@@ -34,6 +35,7 @@ struct schema_lock {
     uint32_t table_id;
     uint64_t version;  /* F */
     uint64_t revision; /* of the descriptor since it was locked */
+    bool is_held;      /* its users are gone, its shards fenced */
 };
 
 struct schema_txn {
@@ -496,6 +498,39 @@ static bool is_view(const Sherd__V1__TableDesc *t)
     return t->view_sql != NULL && t->view_sql[0] != '\0';
 }
 
+/* Of the tables that are marked as locked by it: waits for those who have used them, and fences
+ * them. What an error leaves undone is done when the transaction changes one of them again. */
+static struct status *hold_tables(struct fiber *f, struct schema_txn *s)
+{
+    uint32_t *tables = ARENA_ARRAY(s->arena, uint32_t, s->nlocks + 1);
+    int n = 0;
+    for (int i = 0; i < s->nlocks; i++) {
+        if (!s->locks[i].is_held) {
+            tables[n++] = s->locks[i].table_id;
+        }
+    }
+    if (n == 0) {
+        return NULL;
+    }
+    TRY(table_users_wait(f, s->router, s->txn, s->lock_timeout_ms, tables, n, s->job_revision));
+    for (int i = 0; i < s->nlocks; i++) {
+        struct schema_lock *l = &s->locks[i];
+        struct catalog *now = catalog_current(router_catalog(s->router));
+        const Sherd__V1__TableDesc *t = catalog_table_by_id(now, l->table_id);
+        struct ddl d = {.f = f, .router = s->router, .a = s->arena, .catalog = now};
+        Sherd__V1__TxnId id = SHERD__V1__TXN_ID__INIT;
+        id.incarnation = s->router->incarnation;
+        id.counter = s->txn_counter;
+        struct status *st =
+            l->is_held || t == NULL || is_view(t) ? NULL : fence_table(&d, t->id, l->version, &id);
+        catalog_unref(now);
+        TRY(st);
+        l->is_held = true;
+    }
+    crash_at(CRASH_SCHEMA_FENCED);
+    return schema_settle(f, s);
+}
+
 /* Takes the tables that the change compares and that are not ours yet. The compared revisions are
  * those that the statement has seen. */
 static struct status *lock_tables(struct fiber *f, struct schema_txn *s,
@@ -539,29 +574,14 @@ out:
         s->nlocks = first;
         return st != NULL ? st : schema_wait_for_job(f, s, busy);
     }
-    if (s->nlocks == first) {
-        return NULL;
-    }
-    crash_at(CRASH_SCHEMA_LOCKED);
-    for (int i = first; i < s->nlocks; i++) {
-        s->locks[i].revision = s->job_revision;
-    }
-    s->overlay_ops = -1; /* with their versions */
-    for (int i = first; i < s->nlocks; i++) {
-        struct catalog *is = catalog_current(router_catalog(s->router));
-        const Sherd__V1__TableDesc *t = catalog_table_by_id(is, s->locks[i].table_id);
-        struct ddl d = {.f = f, .router = s->router, .a = s->arena, .catalog = is};
-        Sherd__V1__TxnId id = SHERD__V1__TXN_ID__INIT;
-        id.incarnation = s->router->incarnation;
-        id.counter = s->txn_counter;
-        if (t != NULL && !is_view(t)) {
-            st = fence_table(&d, t->id, s->locks[i].version, &id);
+    if (s->nlocks > first) {
+        crash_at(CRASH_SCHEMA_LOCKED);
+        for (int i = first; i < s->nlocks; i++) {
+            s->locks[i].revision = s->job_revision;
         }
-        catalog_unref(is);
-        TRY(st);
+        s->overlay_ops = -1; /* with their versions */
     }
-    crash_at(CRASH_SCHEMA_FENCED);
-    return schema_settle(f, s);
+    return hold_tables(f, s);
 }
 
 struct status *schema_lock_schema(struct fiber *f, struct schema_txn *s, uint32_t schema_id,

@@ -7,11 +7,11 @@
  * descriptors become visible together or not at all.
  *
  * Tables that were there before are locked when they are first changed, until the end of the
- * transaction, as PostgreSQL's ACCESS EXCLUSIVE lock: the table's descriptor names the SCHEMA job
- * (metadata/jobs.h) that has it, and its shards are fenced at the version it will have. Statements
- * of others wait (in the router, for a newer descriptor); their open transactions that have used
- * the table fail with 40001 at commit. Whatever happens to this router, the job is found by the
- * others, who commit or undo it (jobs.c).
+ * transaction, as by PostgreSQL's ACCESS EXCLUSIVE: the table's descriptor names the SCHEMA job
+ * (metadata/jobs.h) that has it, so that statements of others wait; transactions that have used the
+ * table are waited for (table_users.h); then its shards are fenced at the version it will have,
+ * which keeps out what is late. Whatever happens to this router, the job is found by the others,
+ * who commit or undo it (jobs.c).
  *
  * Invariants
  *  1 What is in the log rests on descriptors that this transaction has locked or made, or whose

@@ -63,7 +63,9 @@ struct status *schema_wait_pause(struct fiber *f, struct schema_wait *w, uint64_
     if (loop_clock_ns(l) >= w->give_up_ns) {
         return status_hint(
             status_sql(UNAVAILABLE, "55P03", "canceling statement due to lock timeout"),
-            "A schema change has the table; see pg_catalog.sherd_jobs and sherd_lock_waits.");
+            w->nholders > 0
+                ? "Transactions that have used the table are open; see pg_catalog.sherd_lock_waits."
+                : "A schema change has the table; see pg_catalog.sherd_jobs and sherd_lock_waits.");
     }
     return NULL;
 }
@@ -89,6 +91,19 @@ static Sherd__V1__TxnId *pb_id(struct arena *a, uint64_t incarnation, uint64_t c
     return x;
 }
 
+static Sherd__V1__WaitEdge *edge_to(struct arena *a, const struct schema_wait *w,
+                                    uint64_t incarnation, uint64_t counter)
+{
+    Sherd__V1__WaitEdge *e = ARENA_NEW(a, Sherd__V1__WaitEdge);
+    sherd__v1__wait_edge__init(e);
+    e->waiter = w->txn != NULL ? pb_id(a, w->router->incarnation, w->txn->counter) : NULL;
+    e->holder = pb_id(a, incarnation, counter);
+    e->wait = w->number;
+    e->start = w->txn != NULL ? w->txn->start : 0;
+    e->session = w->session;
+    return e;
+}
+
 /* The wait for one job; NULL: that job keeps nobody waiting any more, or is of no transaction. */
 static Sherd__V1__WaitEdge *edge_of(struct arena *a, const struct schema_wait *w, uint64_t job_id)
 {
@@ -102,14 +117,8 @@ static Sherd__V1__WaitEdge *edge_of(struct arena *a, const struct schema_wait *w
         job->schema->txn_counter == w->txn->counter) {
         return NULL; /* its own change: it waits for another table of the statement */
     }
-    Sherd__V1__WaitEdge *e = ARENA_NEW(a, Sherd__V1__WaitEdge);
-    sherd__v1__wait_edge__init(e);
-    e->waiter = w->txn != NULL ? pb_id(a, r->incarnation, w->txn->counter) : NULL;
-    e->holder = pb_id(a, job->schema->txn_incarnation, job->schema->txn_counter);
-    e->wait = w->number;
-    e->start = w->txn != NULL ? w->txn->start : 0;
+    Sherd__V1__WaitEdge *e = edge_to(a, w, job->schema->txn_incarnation, job->schema->txn_counter);
     e->job_id = job_id;
-    e->session = w->session;
     return e;
 }
 
@@ -142,7 +151,8 @@ static struct status *waits_handler(struct fiber *f, struct rpc_context *ctx, co
     size_t n = 0;
     LIST_FOREACH(it, &r->schema_waits)
     {
-        n += (size_t)LIST_ITEM(it, struct schema_wait, link)->njobs;
+        const struct schema_wait *w = LIST_ITEM(it, struct schema_wait, link);
+        n += (size_t)(w->njobs + w->nholders);
     }
     reply->edges = ARENA_ARRAY(ctx->arena, Sherd__V1__WaitEdge *, n + 1);
     LIST_FOREACH(it, &r->schema_waits)
@@ -153,6 +163,10 @@ static struct status *waits_handler(struct fiber *f, struct rpc_context *ctx, co
             if (e != NULL) {
                 reply->edges[reply->n_edges++] = e;
             }
+        }
+        for (int i = 0; i < w->nholders; i++) {
+            const struct schema_holder *h = &w->holders[i];
+            reply->edges[reply->n_edges++] = edge_to(ctx->arena, w, h->incarnation, h->counter);
         }
     }
     return NULL;

@@ -1,5 +1,6 @@
 /*
- * Waits for a table or a schema that another transaction is changing.
+ * Waits for a table or a schema that another transaction is changing, and the waits of such a
+ * change for those who have used its tables (table_users.h).
  *
  * Such a lock lives in the catalog (schema_txn.h), so who waits for it waits in its own router,
  * until the job is gone or the descriptor is a newer one. Those waits are edges of the waits-for
@@ -18,6 +19,10 @@
 
 #define SCHEMA_WAIT_JOBS_MAX 16
 
+struct schema_holder {
+    uint64_t incarnation, counter;
+};
+
 struct schema_wait {
     struct list link; /* router.schema_waits */
     struct router *router;
@@ -27,6 +32,8 @@ struct schema_wait {
     uint64_t
         jobs[SCHEMA_WAIT_JOBS_MAX]; /* set by the waiter; what is beyond comes when others end */
     int njobs;
+    struct schema_holder *holders; /* set by the waiter: transactions whose end is waited for */
+    int nholders;
     struct cond woken;
     bool is_victim;
 };

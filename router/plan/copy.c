@@ -19,10 +19,9 @@ struct copy_target {
     struct plan plan; /* what run_create() needs */
 };
 
-int copy_changing_jobs(const struct copy_target *t, uint64_t *out)
+const struct plan *copy_plan(const struct copy_target *t)
 {
-    *out = t->table->changing_job;
-    return *out != 0;
+    return &t->plan;
 }
 
 static struct status *one_byte(struct analyzer *z, const PgQuery__DefElem *d, const char *text,
@@ -200,7 +199,10 @@ static struct status *copy_from(struct analyzer *z, const PgQuery__CopyStmt *s,
             TRY(column_default(z, t, t->columns[i], &ct->row[i]));
         }
     }
-    ct->plan = (struct plan){.refs = 1, .arena = z->a, .q = z->q, .tag = PLAN_INSERT};
+    ct->plan = (struct plan){
+        .refs = 1, .arena = z->a, .q = z->q, .catalog = z->env->catalog, .tag = PLAN_INSERT};
+    query_depends(z->q, t);
+    plan_dependencies(&ct->plan, &ct->write);
     *out = ct;
     return NULL;
 }

@@ -54,26 +54,82 @@ static bool is_single_scan(const struct plan *p)
     return p->write == NULL && !p->q->has_locks && p->q->nsubplans == 0 && !repeated && n == 1;
 }
 
-static void plan_dependencies(struct plan *p)
+/* Tables whose rows the actions of foreign keys may change, and how. */
+struct reached {
+    const Sherd__V1__TableDesc *table;
+    bool is_delete;
+    struct reached *next;
+};
+
+static void depend_on_actions(struct plan *p, const Sherd__V1__TableDesc *t, bool is_delete,
+                              struct reached **all);
+
+/* A row of `c`'s parent is deleted, or its key changed. */
+static void depend_on_child(struct plan *p, const Sherd__V1__TableDesc *child,
+                            const Sherd__V1__ConstraintDesc *c, bool is_delete,
+                            struct reached **all)
 {
-    const struct query *q = p->q;
+    uint32_t action = is_delete ? c->on_delete : c->on_update;
+    query_depends(p->q, child);
+    if (action == 'c' && is_delete) {
+        depend_on_actions(p, child, true, all);
+        return;
+    }
+    if (action != 'c' && action != 'n' && action != 'd') {
+        return;
+    }
+    for (size_t i = 0; i < child->n_constraints; i++) { /* the child's row gets another parent */
+        const Sherd__V1__ConstraintDesc *k = child->constraints[i];
+        const Sherd__V1__TableDesc *parent =
+            k->kind == SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_FOREIGN_KEY
+                ? catalog_table_by_id(p->catalog, k->ref_table_id)
+                : NULL;
+        if (parent != NULL) {
+            query_depends(p->q, parent);
+        }
+    }
+    depend_on_actions(p, child, false, all);
+}
+
+static void depend_on_actions(struct plan *p, const Sherd__V1__TableDesc *t, bool is_delete,
+                              struct reached **all)
+{
+    for (const struct reached *r = *all; r != NULL; r = r->next) {
+        if (r->table == t && r->is_delete == is_delete) {
+            return;
+        }
+    }
+    struct reached *here = ARENA_NEW(p->arena, struct reached);
+    *here = (struct reached){t, is_delete, *all};
+    *all = here;
+    for (size_t i = 0; i < t->n_referenced_by; i++) {
+        const Sherd__V1__TableDesc *child = catalog_table_by_id(p->catalog, t->referenced_by[i]);
+        for (size_t k = 0; child != NULL && k < child->n_constraints; k++) {
+            const Sherd__V1__ConstraintDesc *c = child->constraints[k];
+            if (c->kind == SHERD__V1__CONSTRAINT_KIND__CONSTRAINT_FOREIGN_KEY &&
+                c->ref_table_id == t->id) {
+                depend_on_child(p, child, c, is_delete, all);
+            }
+        }
+    }
+}
+
+void plan_dependencies(struct plan *p, const struct table_write *w)
+{
+    struct query *q = p->q;
+    for (int i = 0; w != NULL && i < w->nparents; i++) {
+        query_depends(q, w->parents[i].parent);
+    }
+    struct reached *all = NULL;
+    for (int i = 0; w != NULL && i < w->nchildren; i++) {
+        depend_on_child(p, w->children[i].child, w->children[i].desc, q->tag == PLAN_DELETE, &all);
+    }
     p->ndeps = q->ndeps;
     p->reads_catalog = q->shows_catalog;
     p->deps = ARENA_ARRAY(p->arena, struct plan_dep, q->ndeps + 1);
     for (int i = 0; i < q->ndeps; i++) {
         p->deps[i] = (struct plan_dep){q->deps[i]->id, q->deps[i]->version};
         p->reads_catalog |= q->deps[i]->view_sql != NULL && q->deps[i]->view_sql[0] != '\0';
-    }
-    for (int i = 0; p->write != NULL && i < p->write->t.nparents + p->write->t.nchildren; i++) {
-        const struct foreign_key *fk = i < p->write->t.nparents
-                                           ? &p->write->t.parents[i]
-                                           : &p->write->t.children[i - p->write->t.nparents];
-        const Sherd__V1__TableDesc *other =
-            fk->parent == p->write->t.table ? fk->child : fk->parent;
-        struct plan_dep *grown = ARENA_ARRAY(p->arena, struct plan_dep, p->ndeps + 1);
-        memcpy(grown, p->deps, sizeof(*grown) * (size_t)p->ndeps);
-        grown[p->ndeps++] = (struct plan_dep){other->id, other->version};
-        p->deps = grown;
     }
 }
 
@@ -101,7 +157,7 @@ static struct status *make(struct plan *p, struct analyzer *z, const PgQuery__No
     p->nnodes = pl.nnodes;
     p->tag = q->tag;
     p->is_single_scan = is_single_scan(p);
-    plan_dependencies(p);
+    plan_dependencies(p, p->write != NULL ? &p->write->t : NULL);
     return NULL;
 }
 
@@ -271,16 +327,13 @@ bool plan_reads_catalog(const struct plan *p)
     return p->reads_catalog || (p->inner != NULL && plan_reads_catalog(p->inner));
 }
 
-int plan_changing_jobs(const struct plan *p, const struct catalog *c, uint64_t *out, int cap)
+int plan_deps(const struct plan *p, const struct plan_dep **out)
 {
-    int n = 0;
-    for (int i = 0; i < p->ndeps && n < cap; i++) {
-        const Sherd__V1__TableDesc *t = catalog_table_by_id(c, p->deps[i].id);
-        if (t != NULL && t->changing_job != 0) {
-            out[n++] = t->changing_job;
-        }
+    while (p->inner != NULL) {
+        p = p->inner;
     }
-    return p->inner != NULL ? n + plan_changing_jobs(p->inner, c, out + n, cap - n) : n;
+    *out = p->deps;
+    return p->ndeps;
 }
 
 const char *plan_changed_after(const struct plan *p, uint64_t timestamp)

@@ -165,10 +165,7 @@ struct plan {
     bool explain_analyze, explain_verbose, explain_json, explain_costs;
     int nnodes;
     int ndeps;
-    struct plan_dep {
-        uint32_t id;
-        uint64_t version;
-    } * deps;
+    struct plan_dep *deps;
 };
 
 /* ---- within plan/ ---- */
@@ -234,6 +231,8 @@ void push_topn(struct planner *p, struct pnode *sort);
 struct pnode *push_aggregate(struct planner *p, struct rel *agg, struct pnode *in);
 int layout_find(int ncols, const int *vars, int var);
 struct pnode *pnode_columns(struct planner *p, struct pnode *in, int n, const int *vars);
+/* Notes what the plan depends on: its query, and the keys that a write (or NULL) checks. */
+void plan_dependencies(struct plan *p, const struct table_write *w);
 struct status *plan_write_make(struct planner *p, struct pnode *input,
                                struct plan_write **out) STATUS_MUST_CHECK;
 struct status *table_write_make(struct fiber *f, const struct plan_env *env, struct arena *a,

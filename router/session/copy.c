@@ -10,7 +10,6 @@
 #include "session_internal.h"
 
 #include "../ddl/schema_txn.h"
-#include "../ddl/schema_waits.h"
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -567,20 +566,9 @@ static void copy_close(struct copy_run *x)
     catalog_unref(x->catalog);
 }
 
-/* The changes of others that have its tables. */
-static int changing_jobs(const struct copy_run *x, uint64_t *out)
+static const struct plan *copy_uses(const struct copy_run *x)
 {
-    struct session *s = x->s;
-    int n = x->query != NULL ? plan_changing_jobs(x->query, x->catalog, out, SCHEMA_WAIT_JOBS_MAX)
-                             : copy_changing_jobs(x->target, out);
-    int kept = 0;
-    for (int i = 0; i < n; i++) {
-        bool is_own = s->schema != NULL && out[i] == schema_job(s->schema);
-        if (!is_own && schema_job_locks(s->router, out[i])) {
-            out[kept++] = out[i];
-        }
-    }
-    return kept;
+    return x->query != NULL ? x->query : copy_plan(x->target);
 }
 
 /* Opened on a catalog as new as the call, when nobody is changing its tables: once begun it cannot
@@ -588,19 +576,21 @@ static int changing_jobs(const struct copy_run *x, uint64_t *out)
 static struct status *copy_wait(struct fiber *f, struct session *s, struct parsed *p, int i,
                                 struct copy_run *x)
 {
-    struct schema_wait w;
     struct status *st = meta_refresh(f, s->router->meta);
     struct status *opened = copy_open(f, s, p, i, x);
     st = st == NULL ? opened : (status_free(opened), st);
-    schema_wait_begin(&w, s->router, s->txn, settings_values(s)->lock_timeout_ms);
-    w.session = s->id;
-    while (st == NULL && (w.njobs = changing_jobs(x, w.jobs)) > 0) {
-        copy_close(x);
-        st = schema_wait_pause(f, &w, 10);
-        opened = copy_open(f, s, p, i, x);
-        st = st == NULL ? opened : (status_free(opened), st);
+    if (st == NULL) {
+        st = session_need_txn(s, false, !x->spec.is_from);
     }
-    schema_wait_end(&w);
+    for (bool is_done = false; st == NULL && !is_done;) {
+        st = session_use_tables(f, s, copy_uses(x));
+        is_done = !status_is(st, STATUS_MOVED);
+        if (!is_done) {
+            status_free(st);
+            copy_close(x);
+            st = copy_open(f, s, p, i, x);
+        }
+    }
     return st;
 }
 
@@ -608,6 +598,7 @@ static struct status *copy_begin(struct fiber *f, struct copy_run *x)
 {
     struct session *s = x->s;
     TRY(session_need_txn(s, false, !x->spec.is_from));
+    TRY(session_use_tables(f, s, copy_uses(x))); /* of a replay */
     s->block_has_query = true;
     TRY(txn_statement_begin(f, s->txn));
     if (x->query != NULL) {

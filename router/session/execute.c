@@ -185,6 +185,7 @@ static struct status *attempt(struct fiber *f, struct run *x, struct catalog *c,
         TRY(session_admit(f, s));
     }
     TRY(session_need_txn(s, x->is_only, x->is_only && plan_is_read_only(x->plan)));
+    TRY(session_use_tables(f, s, x->plan));
     s->block_has_query = true;
     replay_rewind(s, x->step);
     x->digest = (struct digest){0};
@@ -244,8 +245,22 @@ static bool may_retry(struct session *s, const struct run *x, const struct statu
                             (st->code == STATUS_CONFLICT && settings_values(s)->auto_retry));
 }
 
-/* A shard has turned the plan away (fence): its table is being changed. Waits until the catalog has
- * the new descriptor, which for a change that moves rows comes only when they are moved. */
+/* The SCHEMA jobs that have the plan's tables. */
+static int changing_jobs(const struct plan *p, const struct catalog *c, uint64_t *out, int cap)
+{
+    const struct plan_dep *deps;
+    int ndeps = plan_deps(p, &deps), n = 0;
+    for (int i = 0; i < ndeps && n < cap; i++) {
+        const Sherd__V1__TableDesc *t = catalog_table_by_id(c, deps[i].id);
+        if (t != NULL && t->changing_job != 0) {
+            out[n++] = t->changing_job;
+        }
+    }
+    return n;
+}
+
+/* A shard has turned the plan away (fence), or the catalog: waits until the catalog has the new
+ * descriptor, which for a change that moves rows comes only when they are moved. */
 static struct status *wait_newer_catalog(struct fiber *f, struct session *s,
                                          const struct plan *plan)
 {
@@ -255,13 +270,15 @@ static struct status *wait_newer_catalog(struct fiber *f, struct session *s,
     schema_wait_begin(&w, s->router, s->txn, settings_values(s)->lock_timeout_ms);
     w.session = s->id;
     for (uint64_t step = 1; st == NULL && is_same; step = step < 50 ? step * 2 : step) {
-        st = meta_refresh(f, s->router->meta);
         struct catalog *c = session_catalog(s);
         is_same = plan_is_same(plan, c);
-        w.njobs = plan_changing_jobs(plan, c, w.jobs, SCHEMA_WAIT_JOBS_MAX);
+        w.njobs = changing_jobs(plan, c, w.jobs, SCHEMA_WAIT_JOBS_MAX);
         catalog_unref(c);
-        if (st == NULL && is_same) {
+        if (is_same) {
             st = schema_wait_pause(f, &w, step);
+        }
+        if (is_same && st == NULL) {
+            st = meta_refresh(f, s->router->meta);
         }
     }
     schema_wait_end(&w);
@@ -282,10 +299,15 @@ struct status *execute_tries(struct fiber *f, struct run *x, struct catalog *c, 
         }
         if (st->code == STATUS_MOVED) { /* the catalog fence: this plan is of an old version */
             status_free(st);
+            st = NULL;
             if (!s->in_block && x->is_only) {
                 session_drop_txn(f, s);
+            } else if (s->txn != NULL) {
+                st = txn_undo_statement(f, s->txn); /* some shards may have done their part */
             }
-            st = wait_newer_catalog(f, s, x->plan);
+            if (st == NULL) {
+                st = wait_newer_catalog(f, s, x->plan);
+            }
             if (st == NULL) {
                 *out_replan = true;
             }

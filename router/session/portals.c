@@ -152,6 +152,7 @@ static struct status *portal_open(struct fiber *f, struct session *s, struct por
     }
     struct run x = {
         .s = s, .plan = p->plan, .params = p->params, .nparams = p->nparams, .now_us = p->now_us};
+    TRY(session_use_tables(f, s, p->plan));
     execute_init(&x, session_catalog(s), p->arena, &p->exec);
     replay_rewind(s, p->step);
     TRY(txn_statement_begin(f, s->txn)); /* a refresh undoes this statement, not the last */
@@ -305,6 +306,7 @@ static struct status *rows_again(struct fiber *f, struct session *s, struct repl
     int64_t left = x->rows;
     struct status *st = NULL;
     TRY_GOTO(session_need_txn(s, false, false), out);
+    TRY_GOTO(session_use_tables(f, s, x->plan), out);
     execute_init(&run, c, a, &exec);
     replay_rewind(s, x);
     TRY_GOTO(txn_statement_begin(f, s->txn), out);

@@ -6,6 +6,7 @@ usage: test_schema.py [--only NAME]     (SHERD_BIN names the directory of the bi
 import argparse
 import io
 import os
+import signal
 import sys
 import threading
 import time
@@ -177,16 +178,6 @@ def locked(c):
         check("the writer wrote", done["write"][0] is None, str(done["write"]))
         check("the change was made", done["change"][0] is None, str(done["change"]))
         query(a, "ALTER TABLE busy DROP COLUMN x" + end.lower())
-    # A transaction that has used the table before is run again by its client; its row locks are no hindrance.
-    d = c.connect(3)
-    query(d, "BEGIN")
-    query(d, "UPDATE busy SET v = 100")
-    query(a, "BEGIN")
-    query(a, "ALTER TABLE busy ADD COLUMN doomed int")
-    query(a, "UPDATE busy SET doomed = 1")
-    query(a, "COMMIT")
-    check("older use of the table", state_of(lambda: query(d, "COMMIT")) == "40001")
-    check("nothing of it", query(b, "SELECT max(v), sum(doomed) FROM busy") == [(2, 50)])
     query(a, "BEGIN")
     query(a, "ALTER TABLE busy ADD COLUMN y int")
     query(b, "SET lock_timeout = '300ms'")
@@ -207,6 +198,145 @@ def locked(c):
     check("COPY goes on", query(b, "SELECT count(*) FROM busy WHERE id >= 900 AND y IS NULL") == [(2,)])
     check("COPY TO", len(copy(b, "COPY busy TO STDOUT").splitlines()) == 52)
     check("nobody waits any more", waits(a) == 0)
+
+
+class Started:
+    """A statement in a thread of its own: done() tells its SQLSTATE or result."""
+
+    def __init__(self, conn, sql):
+        self.state, self.rows, self.at = None, None, None
+
+        def run():
+            try:
+                self.rows = query(conn, sql)
+            except psycopg2.Error as e:
+                self.state = e.pgcode or "lost"
+            self.at = time.monotonic()
+        self.thread = threading.Thread(target=run)
+        self.thread.start()
+
+    def is_running(self):
+        return self.thread.is_alive()
+
+    def done(self):
+        self.thread.join(60)
+        check("a statement ends", not self.thread.is_alive())
+        return self.state
+
+
+# What a transaction does to a table, and a change that must wait for its end.
+USES = [
+    ("SELECT count(*) FROM used", "ALTER TABLE used ADD COLUMN w int"),
+    ("UPDATE used SET v = 1 WHERE id = 1", "ALTER TABLE used DROP COLUMN w"),
+    ("SELECT * FROM used_view", "DROP VIEW used_view"),
+    ("DELETE FROM top WHERE id = 1", "ALTER TABLE bottom ADD COLUMN w int"),  # a cascade through two tables
+    ("INSERT INTO bottom (id, m) VALUES (9, 2)", "ALTER TABLE middle ADD COLUMN w int"),
+    ("DECLARE uc CURSOR FOR SELECT * FROM used", "DROP INDEX used_v"),
+    ("TRUNCATE used", "ALTER TABLE used ADD COLUMN x int"),
+    ("EXPLAIN SELECT * FROM used", "ALTER TABLE used DROP COLUMN x"),
+    ("INSERT INTO used VALUES (78, 7)", "CREATE TABLE pointer (u int REFERENCES used)"),
+]
+
+
+def users(c):
+    """A change of a table waits for the transactions that have used it, wherever they are; who comes later waits for it."""
+    a, b, d = c.connect(1), c.connect(2), c.connect(3)
+    query(a, "CREATE TABLE used (id int PRIMARY KEY, v int)")
+    query(a, "CREATE INDEX used_v ON used (v)")
+    query(a, "CREATE VIEW used_view AS SELECT id FROM used")
+    query(a, "CREATE TABLE top (id int PRIMARY KEY)")
+    query(a, "CREATE TABLE middle (id int PRIMARY KEY, t int REFERENCES top ON DELETE CASCADE)")
+    query(a, "CREATE TABLE bottom (id int PRIMARY KEY, m int REFERENCES middle ON DELETE CASCADE)")
+    query(a, "INSERT INTO top VALUES (1), (2)")
+    query(a, "INSERT INTO middle VALUES (1, 1), (2, 2)")
+    query(a, "INSERT INTO bottom VALUES (1, 1), (2, 2)")
+    for level in ("READ COMMITTED", "SERIALIZABLE"):
+        query(a, "DROP TABLE IF EXISTS pointer")
+        query(a, "DELETE FROM used")
+        query(a, "INSERT INTO used SELECT g, 0 FROM generate_series(1, 50) g")
+        for n, (use, change) in enumerate(USES):
+            if level == "SERIALIZABLE" and n > 1:
+                break
+            user = (b, d, a)[n % 3]
+            query(user, f"BEGIN ISOLATION LEVEL {level}")
+            query(user, use)
+            changer = c.connect(1 + n % 2)
+            altering = Started(changer, change)
+            wait_for(f"{change} waits for {use}", lambda: waits(a if user is not a else b) == 1)
+            check(f"{change} waits", altering.is_running())
+            if n == 0:
+                late = Started(c.connect(3), "SELECT * FROM used WHERE id = 1")
+                wait_for("who comes later waits", lambda: waits(a) == 2)
+                query(user, "UPDATE used SET v = v + 1 WHERE id = 2")  # who was there goes on
+                check("the same table still", query(user, "SELECT * FROM used WHERE id = 2") == [(2, 1)])
+            query(user, "COMMIT")
+            check(f"{change} after {use}", altering.done() is None, str(altering.state))
+            if n == 0:
+                check("who came later", late.done() is None and len(late.rows[0]) == 3, f"{late.state} {late.rows}")
+    # A wait that is given up leaves nothing behind, and can be begun again.
+    query(a, "INSERT INTO used VALUES (77, 7)")
+    query(b, "BEGIN")
+    query(b, "SELECT * FROM used")
+    query(a, "BEGIN ISOLATION LEVEL READ COMMITTED")
+    query(a, "SET LOCAL lock_timeout = '200ms'")
+    query(a, "SAVEPOINT s")
+    check("lock_timeout", state_of(lambda: query(a, "ALTER TABLE used ADD COLUMN z int")) == "55P03")
+    query(a, "ROLLBACK TO s")
+    check("its own reads", query(a, "SELECT v FROM used WHERE id = 77") == [(7,)])
+    check("still there", state_of(lambda: query(a, "ALTER TABLE used ADD COLUMN z int")) == "55P03")
+    query(a, "ROLLBACK TO s")
+    query(b, "UPDATE used SET v = 5 WHERE id = 77")
+    query(b, "COMMIT")
+    query(a, "ALTER TABLE used ADD COLUMN z int DEFAULT 9")
+    query(a, "COMMIT")
+    check("changed at last", query(b, "SELECT v, z FROM used WHERE id = 77") == [(5, 9)])
+    # Deadlock: the change waits for a reader, the reader for the change.
+    query(a, "BEGIN")
+    query(a, "ALTER TABLE top ADD COLUMN w int")
+    query(b, "BEGIN")
+    query(b, "SELECT * FROM used")
+    altering = Started(a, "ALTER TABLE used DROP COLUMN z")
+    wait_for("it waits for the reader", lambda: waits(d) == 1)
+    begin = time.monotonic()
+    state = state_of(lambda: query(b, "SELECT * FROM top"))
+    query(b, "ROLLBACK")
+    ends = sorted(str(x) for x in (state, altering.done()))
+    check("one victim", ends == ["40P01", "None"], str(ends))
+    check("soon", time.monotonic() - begin < DEADLOCK_SECONDS)
+    query(a, "ROLLBACK")
+
+
+def silent_users(c):
+    """A router that is gone, or stopped, holds up a change for a few seconds only; what it goes on with later is refused."""
+    a = c.connect(1)
+    query(a, "CREATE TABLE quiet (id int PRIMARY KEY, v int)")
+    query(a, "INSERT INTO quiet VALUES (1, 1)")
+    for how in ("stopped", "killed"):
+        for level in ("READ COMMITTED", "REPEATABLE READ"):
+            reader, writer = c.connect_retry(3), c.connect_retry(3)
+            for conn in (reader, writer):
+                query(conn, f"BEGIN ISOLATION LEVEL {level}")
+                query(conn, "SELECT * FROM quiet")
+            query(writer, "UPDATE quiet SET v = v + 1")
+            pid = c.pid(3)
+            if how == "stopped":
+                os.kill(pid, signal.SIGSTOP)
+            else:
+                c.kill(3)
+            begin = time.monotonic()
+            state = state_of(lambda: query(a, "ALTER TABLE quiet ADD COLUMN w int DEFAULT 3"))
+            took = time.monotonic() - begin
+            check(f"changed although a router is {how}", state is None and took < 20, f"{state} {took:.1f} s")
+            print(f"  {how}: {took:.1f} s", flush=True)
+            if how == "stopped":
+                os.kill(pid, signal.SIGCONT)
+                # Not both forms of the table.
+                check(f"a reader goes on ({level})", state_of(lambda: query(reader, "SELECT * FROM quiet")) in ("40001", "lost"))
+                check(f"a writer commits ({level})", state_of(lambda: query(writer, "COMMIT")) in ("40001", "lost"))
+            else:
+                c.start(3)
+            check("nothing of it", query(c.connect_retry(3), "SELECT v, w FROM quiet") == [(1, 3)])
+            query(a, "ALTER TABLE quiet DROP COLUMN w")
 
 
 # What two transactions do first and then, on which nodes; the second pair closes a cycle.
@@ -482,7 +612,10 @@ def beside_writers(c):
         query(a, "COMMIT")
         check("index equals table", same, str(detail))
         if n < 2:
+            query(old, "COMMIT")  # DROP INDEX would wait for it
             query(a, "DROP INDEX live_k")
+            query(old, "BEGIN ISOLATION LEVEL REPEATABLE READ")
+            before = query(old, "SELECT count(*), sum(k) FROM live")
     stop[0] = True
     t.join(30)
     for w in writers:
@@ -589,7 +722,7 @@ def main():
     ap.add_argument("--no-restart", action="store_true", help="the server that died stays down: the others go on")
     args = ap.parse_args()
     with Cluster() as c:
-        for test in (atomic, large, locked, deadlocks, views, savepoints, news, beside_writers, alone):
+        for test in (atomic, large, locked, users, silent_users, deadlocks, views, savepoints, news, beside_writers, alone):
             if args.only in (None, test.__name__):
                 begin = time.monotonic()
                 test(c)

@@ -37,6 +37,7 @@ expect 100 --workload txn --bug FOLLOWER_EARLY
 expect 200 --workload txn --bug CLOSE_NO_WAIT
 expect 300 --workload count --bug READ_AFTER_LEASE
 expect 100 --workload count --bug TXN_MOVED_UNSEEN
+expect 100 --workload schema --bug SCHEMA_NO_USERS
 # Not bugs: the strictly checked clients at a weaker level, to show that the checkers see the difference.
 for workload in txn list skew; do
     expect 20 --workload $workload --isolation rc

@@ -7,6 +7,7 @@
  * Tables made_<n> come and go. wide_<k> get columns c_<n> (all rows have n there, row 0 has -n if
  * the change was one with rows) and indexes i_<n> while others change their rows. `bucket` is
  * truncated and filled anew: all its rows name the same change. pair_a and pair_b swap their names.
+ * A transaction that reads a table twice sees it in one form.
  * Rows of `other`, each with one client at a time, are nobody's business: without faults nothing
  * may abort those transactions. What is left of dropped tables is looked for in sherd_sim.c.
  */
@@ -552,6 +553,35 @@ static void read_together(struct fiber *f, struct client *c)
     }
 }
 
+/* A table does not change between two statements of a transaction, at any level: changes wait for
+ * its end. */
+static void read_twice(struct fiber *f, struct client *c)
+{
+    struct sql_result r[2];
+    int wide = (int)below(WIDES);
+    client_begin(f, c);
+    struct status *st = sql(f, c, NULL, "BEGIN %s", sql_level((enum txn_isolation)below(3)));
+    for (int i = 0; i < 2 && st == NULL; i++) {
+        st = sql(f, c, &r[i], "SELECT * FROM wide_%d", wide);
+        if (st == NULL && i == 0) {
+            st = fiber_sleep(f, below(60) * 1000000);
+        }
+    }
+    if (st != NULL && world.calm) {
+        cluster_fail(&world.cluster, "schema: who has read a table is refused: %s", st->message);
+    }
+    if (sql_end(f, c, st) != TOLD_COMMITTED) {
+        return;
+    }
+    bool is_same = r[0].ncols == r[1].ncols;
+    for (int col = 0; is_same && col < r[0].ncols; col++) {
+        is_same = strcmp(r[0].names[col], r[1].names[col]) == 0;
+    }
+    if (!is_same) {
+        cluster_fail(&world.cluster, "schema: a transaction has seen wide_%d in two forms", wide);
+    }
+}
+
 /* One statement, at any level. */
 static void read_one(struct fiber *f, struct client *c)
 {
@@ -740,5 +770,6 @@ const struct workload workload_schema = {"schema",
                                           {2, read_one},
                                           {1, check_an_index},
                                           {3, change_other},
+                                          {2, read_twice},
                                           {5, change_rows}},
                                          finish};

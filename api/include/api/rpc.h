@@ -55,7 +55,8 @@ struct rpc_node;
     X(SHARD_LOOKUP, 41, query_request, outcome_reply)                                              \
     X(COORDINATOR_OUTCOME, 50, coordinator_query, outcome_reply)                                   \
     X(COORDINATOR_STATUS, 51, coordinator_query, outcome_reply)                                    \
-    X(COORDINATOR_WAITS, 52, waits_request, waits_reply)
+    X(COORDINATOR_WAITS, 52, waits_request, waits_reply)                                           \
+    X(COORDINATOR_USERS, 53, users_request, users_reply)
 
 enum rpc_method {
 #define X(name, number, request, reply) RPC_##name = number,

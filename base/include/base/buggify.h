@@ -33,6 +33,7 @@
     X(TXN_KEEP_UNDONE, "rolling back to a savepoint leaves its writes")                            \
     X(TXN_READ_COLLECTED, "reads below the garbage collection's watermark are served")             \
     X(TXN_NO_SCHEMA_FENCE, "requests of a fenced schema version are served")                       \
+    X(SCHEMA_NO_USERS, "a schema change does not mind who has used its tables")                    \
     X(TXN_NO_ATTEMPT, "a Query is answered Prepared whatever the attempt")                         \
     X(TXN_REFRESH_BLIND, "a refresh moves the snapshot without looking at what was read")          \
     X(TXN_GC_EARLY, "versions are collected that snapshots in use need")                           \

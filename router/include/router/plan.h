@@ -86,8 +86,13 @@ bool plan_is_same(const struct plan *p, const struct catalog *c);
 /* It has views or system relations, which no shard checks: whoever runs the plan does, in a catalog
  * as new as that. */
 bool plan_reads_catalog(const struct plan *p);
-/* The SCHEMA jobs that have tables it depends on, `cap` at most; returns how many. */
-int plan_changing_jobs(const struct plan *p, const struct catalog *c, uint64_t *out, int cap);
+/* The tables and views it depends on, those of foreign keys and their actions too; live as long as
+ * p. Of EXPLAIN: those of what is explained. */
+struct plan_dep {
+    uint32_t id;
+    uint64_t version;
+};
+int plan_deps(const struct plan *p, const struct plan_dep **out);
 /* Name of a table that took its present form after that timestamp; NULL: none. Lives as long as p.
  */
 const char *plan_changed_after(const struct plan *p, uint64_t timestamp);
@@ -133,8 +138,8 @@ struct status *plan_copy(struct fiber *f, const struct plan_env *env, const stru
                          struct arena *a, struct copy_spec *out_spec,
                          struct copy_target **out_target,
                          struct plan **out_query) STATUS_MUST_CHECK;
-/* The SCHEMA job that has the target's table: at most one. */
-int copy_changing_jobs(const struct copy_target *t, uint64_t *out);
+/* What stands for the INSERT: its dependencies. Lives as long as the target. */
+const struct plan *copy_plan(const struct copy_target *t);
 /* Inserts rows (datums by copy_spec.cols, typed): defaults, checks, indexes, foreign keys as INSERT
  * does. */
 struct status *copy_insert(struct fiber *f, struct copy_target *t, struct exec *x,
