@@ -102,6 +102,8 @@ void scope_outer(struct analyzer *z, struct scope *sc, struct scope *owner, int 
 struct cte *scope_cte(struct scope *sc, const char *name);
 /* A table or view by name through the search path, 42P01. *out_system instead for system relations.
  */
+/* From here on what is told of the statement depends on the catalog. */
+void looks_up(struct analyzer *z);
 struct status *relation_find(struct analyzer *z, const PgQuery__RangeVar *rv,
                              const Sherd__V1__TableDesc **out,
                              const struct system_table **out_system) STATUS_MUST_CHECK;

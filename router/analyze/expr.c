@@ -78,6 +78,7 @@ static struct status *regclass_literal(struct analyzer *z, const struct expr *e,
     if (!digits) {
         char parts[2][64];
         int n = name_parts(text, parts);
+        looks_up(z);
         const struct system_table *sys =
             n == 1 ? system_table_find(slice_str("pg_catalog"), slice_str(parts[0]))
                    : system_table_find(slice_str(parts[0]), slice_str(parts[1]));

@@ -373,6 +373,13 @@ static struct status *not_a_table(struct analyzer *z, const PgQuery__RangeVar *r
     return NULL;
 }
 
+void looks_up(struct analyzer *z)
+{
+    if (z->env->looked_up != NULL) {
+        *z->env->looked_up = true;
+    }
+}
+
 struct status *relation_find(struct analyzer *z, const PgQuery__RangeVar *rv,
                              const Sherd__V1__TableDesc **out,
                              const struct system_table **out_system)
@@ -381,6 +388,7 @@ struct status *relation_find(struct analyzer *z, const PgQuery__RangeVar *rv,
     struct slice name = slice_str(rv->relname);
     *out = NULL;
     *out_system = NULL;
+    looks_up(z);
     if (rv->catalogname[0] != '\0') {
         const Sherd__V1__DatabaseDesc *db = catalog_database(c, slice_str(rv->catalogname));
         if (db == NULL || db->id != z->env->database_id) {

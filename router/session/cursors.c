@@ -40,7 +40,9 @@ static struct status *plan_query(struct fiber *f, struct session *s, struct pars
     for (int tries = 0; tries == 0 || is_again; tries++) {
         struct catalog *c = session_catalog(s);
         struct plan_env env;
+        bool looked_up = false;
         session_env(s, c, &env);
+        env.looked_up = &looked_up;
         st = plan_statement(f, &env, p, i, NULL, 0, out);
         catalog_unref(c);
         is_again = false;
@@ -48,7 +50,7 @@ static struct status *plan_query(struct fiber *f, struct session *s, struct pars
             break;
         }
         if (st != NULL) {
-            st = session_catch_up(f, s, st, &is_again);
+            st = session_catch_up(f, s, st, looked_up, &is_again);
             continue;
         }
         bool is_new;

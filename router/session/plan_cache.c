@@ -156,11 +156,23 @@ struct status *session_plan_is_new(struct fiber *f, struct session *s, const str
     return NULL;
 }
 
+/* Whether a newer catalog may have no such error. Any that tells of the statement may be of a table
+ * that has changed, not only those of names: a column that was dropped and added with another type
+ * changes what fits it (42804, 22P02) and which functions there are (42883), a column more makes
+ * room for a value (42601), a view that became a table may be written (0A000). Without a name that
+ * was looked up there is nothing that a catalog could change. */
+static bool is_of_catalog(const struct status *st, bool looked_up)
+{
+    return looked_up && (st->code == STATUS_INVALID || st->code == STATUS_NOT_FOUND ||
+                         st->code == STATUS_ALREADY_EXISTS || st->code == STATUS_CONSTRAINT ||
+                         st->code == STATUS_UNSUPPORTED);
+}
+
 struct status *session_catch_up(struct fiber *f, struct session *s, struct status *st,
-                                bool *out_again)
+                                bool looked_up, bool *out_again)
 {
     *out_again = false;
-    if (st == NULL || (strncmp(st->sqlstate, "42", 2) != 0 && strcmp(st->sqlstate, "3F000") != 0)) {
+    if (st == NULL || !is_of_catalog(st, looked_up)) {
         return st;
     }
     struct meta_client *m = s->router->meta;
@@ -184,7 +196,9 @@ struct status *session_plan(struct fiber *f, struct session *s, struct slice sql
         bool was_again = is_again;
         struct catalog *c = session_catalog(s);
         struct plan_env env;
+        bool looked_up = false;
         session_env(s, c, &env);
+        env.looked_up = &looked_up;
         *out = plan_cache_get(s->router->plans, &env, sql, types, ntypes);
         st = *out == NULL && *parsed == NULL ? parse_sql(f, sql, parsed) : NULL;
         if (*out == NULL && st == NULL) {
@@ -196,7 +210,7 @@ struct status *session_plan(struct fiber *f, struct session *s, struct slice sql
         catalog_unref(c);
         is_again = false;
         if (!was_again) {
-            st = session_catch_up(f, s, st, &is_again);
+            st = session_catch_up(f, s, st, looked_up, &is_again);
         }
     } while (is_again);
     return st;

@@ -222,9 +222,9 @@ struct status *session_plan(struct fiber *f, struct session *s, struct slice sql
 struct status *session_plan_is_new(struct fiber *f, struct session *s, const struct plan *p,
                                    bool *out) STATUS_MUST_CHECK;
 /* After an error of planning: *out_again when it may be one of an old catalog, which is newer now;
- * else the error. Consumes st. */
+ * else the error. looked_up: of the planning (struct plan_env). Consumes st. */
 struct status *session_catch_up(struct fiber *f, struct session *s, struct status *st,
-                                bool *out_again) STATUS_MUST_CHECK;
+                                bool looked_up, bool *out_again) STATUS_MUST_CHECK;
 
 /* ---- shape.c: literals lifted out of a statement text ---- */
 struct shape {

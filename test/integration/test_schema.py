@@ -542,6 +542,9 @@ def news(c):
         with d.cursor() as cur:
             cur.copy_expert(f"COPY news{i} (id, x) FROM STDIN", io.StringIO("7\t8\n"))
         query(d, f"ALTER TABLE news{i} DROP COLUMN w")
+        query(d, f"ALTER TABLE news{i} DROP COLUMN v")
+        query(d, f"ALTER TABLE news{i} ADD COLUMN v text")
+        check("another type is known", state_of(lambda: query(b, f"INSERT INTO news{i} (id, v) VALUES (8, 'text')")) is None)
         check("a dropped column is gone", state_of(lambda: query(a, f"SELECT w FROM news{i}")) == "42703")
         query(b, f"DROP TABLE news{i}")
         check("a dropped table is not told of",
@@ -558,6 +561,8 @@ def alone(c):
     wait_for("node 1 leads the metadata group no more", lambda: metric(c.port + 3, "sherd_meta_leader") == 0)
     begin = time.monotonic()
     check("a text that is no SQL", state_of(lambda: query(a, "SELEC 1")) == "42601")
+    check("a function that is none", state_of(lambda: query(a, "SELECT nothing_of_this_name(1)")) == "42883")
+    check("a type that does not fit", state_of(lambda: query(a, "SELECT 1 + 'x'")) == "22P02")
     check("a setting", query(a, "SELECT count(*) FROM pg_settings WHERE name = 'lock_timeout'") == [(1,)])
     check("told at once", time.monotonic() - begin < 2, f"{time.monotonic() - begin:.1f} s")
     c.start(2)

@@ -59,6 +59,7 @@ struct plan_env {
     const uint32_t *search_path; /* schema ids; pg_catalog is implied first */
     int search_path_count;
     struct session *session; /* for session functions; may be NULL in tests */
+    bool *looked_up;         /* set when a name is looked up in the catalog; may be NULL */
 };
 
 struct plan_column {
