@@ -59,6 +59,7 @@ static const struct conf_key cluster_keys[] = {
     STRING("name", cluster_name, NAME_BYTES),
     CUSTOM("initial", parse_peers),
     STRING("join", join, HOST_BYTES + 6),
+    {"replace_after", CONF_SECONDS, AT(replace_after_s), 1, UINT64_C(365) * 86400, NULL, NULL},
     END,
 };
 static const struct conf_key node_keys[] = {
@@ -196,6 +197,7 @@ static struct config *config_new(void)
     cfg->http_port = DEFAULT_SQL_PORT + 3;
     cfg->heartbeat_ms = 100;
     cfg->election_ms = 500;
+    cfg->replace_after_s = 300;
     cfg->gc_ttl_s = 3600;
     cfg->shard_max_mb = 256;
     cfg->sql_connections_max = 1000;

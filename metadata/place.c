@@ -69,8 +69,7 @@ static bool node_is_good(const struct place *p, uint64_t node_id)
     struct meta_server *s = p->sched->server;
     const Sherd__V1__NodeDesc *n = node_by_id(p, node_id);
     return n != NULL && n->state == SHERD__V1__NODE_STATE__NODE_LIVE && n->role_shard &&
-           meta_node_silent_ms(s, node_id) <
-               (uint64_t)s->options.node_dead_ms + s->options.node_replace_ms;
+           meta_node_silent_ms(s, node_id) < s->options.node_dead_ms + s->options.node_replace_ms;
 }
 
 /* Good, and heard just now: may get a new replica. */

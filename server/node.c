@@ -302,6 +302,7 @@ static struct status *start_metadata(struct fiber *f, struct node *n)
                                         .state = n->state,
                                         .node_id = n->identity.node_id,
                                         .gc_ttl_s = c->gc_ttl_s,
+                                        .node_replace_ms = c->replace_after_s * UINT64_C(1000),
                                         .shard_max_mb = c->shard_max_mb,
                                         .scheduler = true};
         TRY(meta_server_start(f, &o, &n->meta_server));

@@ -2,12 +2,13 @@
 """cluster.join: servers that join a running cluster, as a router only and with all roles, and that start again, also
 while the server they joined through is down; a cluster of another name, a number in use and a server that cannot form
 a cluster are refused."""
+import contextlib
 import glob
 import re
 import signal
 import sys
 
-from cluster import Cluster, query
+from cluster import Cluster, free_port_range, query
 from server import Server, await_that, expect, run_cases
 
 CLUSTER = None
@@ -81,6 +82,28 @@ def a_shard_node():
         expect(query(s.connect(), "SELECT id FROM everywhere") == [(1,)], "it serves after a start")
 
 
+def a_dead_node_is_replaced():
+    """cluster.replace_after: its replicas are made anew on the node that has none."""
+    port = free_port_range(4)
+    initial = ", ".join(f"{{node: {n}, host: 127.0.0.1, grpc_port: {port + 10 * n - 9}, raft_port: {port + 10 * n - 8}}}"
+                        for n in (1, 2, 3))
+    with contextlib.ExitStack() as stack:
+        nodes = [stack.enter_context(Server(port=port + 10 * n - 10, values={
+            "node.id": n, "cluster.replace_after": "1s", "cluster.initial": f"[{initial}]" if n < 4 else None,
+            "cluster.join": f"127.0.0.1:{port + 1}" if n == 4 else None})) for n in (1, 2, 3, 4)]
+        for s in nodes[:2]:
+            s.spawn()
+        nodes[2].start()  # ready when it has the others
+        nodes[3].start()
+        conn = nodes[3].connect()
+        query(conn, "CREATE TABLE t (id int PRIMARY KEY)")
+        nodes[2].stop(signal.SIGKILL)
+
+        def replicas():
+            return [sorted(r) for r, in query(conn, "SELECT replicas FROM sherd_shards")]
+        await_that(lambda: all(r == [1, 2, 4] for r in replicas()), "replicas on the new node in place of the dead one's", 60)
+
+
 def a_router_does_not_form():
     with Server(values={"node.roles": "[router]"}) as s:
         s.refuses("without the roles metadata and shard", "cluster.join")
@@ -90,7 +113,8 @@ def main():
     global CLUSTER
     with Cluster() as CLUSTER:
         return run_cases([(f.__name__.replace("_", " "), f) for f in
-                          (a_router, while_the_door_is_closed, another_name, a_number_in_use, a_shard_node, a_router_does_not_form)])
+                          (a_router, while_the_door_is_closed, another_name, a_number_in_use, a_shard_node, a_router_does_not_form,
+                           a_dead_node_is_replaced)])
 
 
 if __name__ == "__main__":

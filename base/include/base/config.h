@@ -39,6 +39,7 @@ struct config {
     char *password_file; /* sql.password_file or NULL */
     char *password; /* its first line: the superuser's password, or a SCRAM verifier; or NULL */
     uint32_t heartbeat_ms, election_ms;
+    uint32_t replace_after_s; /* a node dead so long: its replicas are made anew elsewhere */
     uint32_t gc_ttl_s;
     uint32_t shard_max_mb; /* split above this size */
     uint32_t reserve_mb;   /* less free disk space: no new rows */

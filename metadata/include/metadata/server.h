@@ -24,7 +24,7 @@ struct meta_server_options {
     uint32_t shard_max_mb;
     bool scheduler;           /* splits, placement, rebalancing run on the leader */
     uint32_t node_dead_ms;    /* silent so long = dead; 0 = 10 s */
-    uint32_t node_replace_ms; /* dead so long: its replicas are made anew elsewhere; 0 = 5 min */
+    uint64_t node_replace_ms; /* dead so long: its replicas are made anew elsewhere; 0 = 5 min */
     uint32_t scheduler_ms;    /* pace of the scheduler; 0 = 1 s */
 };
 

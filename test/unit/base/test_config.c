@@ -53,6 +53,7 @@ static void the_documented_sample_is_accepted_and_says_the_defaults(void **state
     assert_int_equal(c->http_port, d->http_port);
     assert_int_equal(c->heartbeat_ms, d->heartbeat_ms);
     assert_int_equal(c->election_ms, d->election_ms);
+    assert_int_equal(c->replace_after_s, d->replace_after_s);
     assert_int_equal(c->gc_ttl_s, d->gc_ttl_s);
     assert_int_equal(c->shard_max_mb, d->shard_max_mb);
     assert_int_equal(c->sql_connections_max, d->sql_connections_max);
@@ -72,7 +73,7 @@ static void every_key_arrives_in_its_field(void **state)
 {
     (void)state;
     struct config *c =
-        accept_text("cluster: {name: prod, join: 'db1:99'}\n"
+        accept_text("cluster: {name: prod, join: 'db1:99', replace_after: 15m}\n"
                     "node: {id: 7, host: db7, listen: 0.0.0.0, roles: [router],\n"
                     "       locality: 'region=eu'}\n"
                     "ports: {sql: 1, grpc: 2, raft: 3, http: 4}\n"
@@ -84,6 +85,7 @@ static void every_key_arrives_in_its_field(void **state)
                     "log: {dir: l, config: lc}\n");
     assert_string_equal(c->cluster_name, "prod");
     assert_string_equal(c->join, "db1:99");
+    assert_int_equal(c->replace_after_s, 15 * 60);
     assert_int_equal(c->node_id, 7);
     assert_string_equal(c->host, "db7");
     assert_string_equal(c->listen, "0.0.0.0");
@@ -140,6 +142,8 @@ static void a_bad_file_is_refused_with_its_line(void **state)
     refuse("cluster:\n  initial:\n    - {node: 1, host: a, grpc_port: 1, raft_port: 2}\n"
            "    - {node: 1, host: b, grpc_port: 1, raft_port: 2}\n",
            "test.yaml:4: \"cluster.initial\" names node 1 twice");
+    refuse("cluster:\n  replace_after: 0s\n",
+           "test.yaml:2: \"cluster.replace_after\" must be a time in seconds from 1 to 31536000");
     refuse("storage:\n  gc_ttl: 3w\n",
            "test.yaml:2: \"storage.gc_ttl\" must be a time in seconds from 1 to 31536000, as in");
     refuse("a: [1, 2\nb: 3\n", "test.yaml:2: not valid YAML");
