@@ -192,6 +192,7 @@ static struct status *attempt(struct fiber *f, struct run *x, struct catalog *c,
     x->given = 0;
     execute_init(x, c, a, &exec);
     TRY(txn_statement_begin(f, s->txn)); /* a refresh undoes this statement, not the last */
+    replay_use_snapshot(s, x->step);
     TRY(past_check_plan(s, x->plan));
     struct op *op = NULL;
     struct status *st = plan_open(f, x->plan, &exec, &op);
@@ -406,6 +407,7 @@ struct status *execute_plan(struct fiber *f, struct run *x, bool *out_replan)
     if (x->step != NULL) {
         x->step->rows = -1;
         x->step->result = x->digest;
+        replay_note_snapshot(s, x->step);
         if (st != NULL) {
             replay_failed(s, x->step, st);
         } else if (*out_replan) {

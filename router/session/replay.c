@@ -12,10 +12,12 @@
  * each transaction). Not the same: random() and other volatile functions; where their values were
  * sent the digests differ.
  *
- * At REPEATABLE READ a transaction that was lost with a workspace (another leader, silence) has met
- * nobody: it is run again in the snapshot that it had, so that also what was not sent, as the rows
- * of INSERT ... SELECT, is what it was. Should that not do, because somebody has changed since what
- * it has written or locked, or the history is collected, then in a new snapshot like the others.
+ * Below SERIALIZABLE a transaction that was lost with a workspace (another leader, silence) has met
+ * nobody: it is run again as one that was slow, in the snapshot that it had, so that also what was
+ * not sent, as the rows of INSERT ... SELECT, is what it was. At READ COMMITTED each statement has
+ * its own again, up to the first that locks or writes: those after it read what is committed under
+ * its locks, which others may have had meanwhile. Should that not do, because somebody has changed
+ * what it had locked, or the history is collected, then in new snapshots like the others.
  *
  * Never replayed: what has effects outside of the transaction (setval, set_config), statements that
  * are not plans (COPY TO, schema changes), plans of a schema that has changed since, and whatever
@@ -368,6 +370,12 @@ static struct status *run_all(struct fiber *f, struct session *s, bool *out_diff
             status_free(st);
             st = NULL;
         }
+        if (x->kind == REPLAY_PLAN && x->portal == NULL && x->rows < 0) {
+            replay_note_snapshot(s, x);
+        }
+        if (x->kind == REPLAY_COPY || (x->kind == REPLAY_PLAN && !plan_is_read_only(x->plan))) {
+            s->replay.is_lost = false; /* the next snapshot is one under its locks */
+        }
         bool is_same = digest_eq(&was, &x->result);
         x->result = was;
         TRY(st);
@@ -379,16 +387,39 @@ static struct status *run_all(struct fiber *f, struct session *s, bool *out_diff
     return NULL;
 }
 
-/* Of a transaction at REPEATABLE READ that was lost; else 0. */
-static uint64_t lost_snapshot(struct fiber *f, struct session *s)
+void replay_lost(struct session *s, enum txn_isolation isolation, uint64_t snapshot)
+{
+    s->replay.is_lost = isolation != TXN_SERIALIZABLE;
+    s->replay.snapshot = isolation == TXN_REPEATABLE_READ ? snapshot : 0;
+}
+
+/* A statement has met the conflict: was it for the loss of a workspace? */
+static void look_for_loss(struct fiber *f, struct session *s)
 {
     struct txn *t = s->txn;
-    if (t == NULL || s->schema != NULL || txn_isolation(t) != TXN_REPEATABLE_READ) {
-        return 0;
+    if (t == NULL || s->schema != NULL || txn_isolation(t) == TXN_SERIALIZABLE) {
+        return;
     }
+    enum txn_isolation isolation = txn_isolation(t);
     uint64_t snapshot = txn_start(t);
     s->txn = NULL;
-    return txn_rollback_lost(f, t) ? snapshot : 0;
+    if (txn_rollback_lost(f, t)) {
+        replay_lost(s, isolation, snapshot);
+    }
+}
+
+void replay_note_snapshot(struct session *s, struct replay_step *x)
+{
+    bool has_own = s->txn != NULL && txn_isolation(s->txn) == TXN_READ_COMMITTED;
+    x->snapshot = has_own ? txn_start(s->txn) : 0;
+}
+
+void replay_use_snapshot(struct session *s, struct replay_step *x)
+{
+    if (s->replay.is_lost && x != NULL && x->snapshot != 0) {
+        txn_use_snapshot(s->txn, x->snapshot);
+        x->snapshot = 0; /* a try that met a conflict in it needs another */
+    }
 }
 
 static bool is_over(const struct status *st)
@@ -400,18 +431,20 @@ struct status *replay_run(struct fiber *f, struct session *s, struct status *cau
 {
     struct replay *r = &s->replay;
     struct status *st = NULL;
-    uint64_t snapshot = r->snapshot; /* of the commit that failed */
-    r->snapshot = 0;
     if (cause->code == STATUS_CONFLICT) {
         admission_conflict(&s->ticket);
     }
     if (!may_replay(s, cause)) {
+        r->is_lost = false;
         return cause;
     }
     int64_t now_us = s->txn_now_us;
     bool differs = false, is_again;
     r->is_running = true;
-    r->snapshot = snapshot != 0 ? snapshot : lost_snapshot(f, s);
+    if (!r->is_lost) {
+        look_for_loss(f, s);
+    }
+    bool keeps = r->is_lost;
     do {
         session_drop_txn(f, s);
         status_free(st);
@@ -421,9 +454,8 @@ struct status *replay_run(struct fiber *f, struct session *s, struct status *cau
             st = run_all(f, s, &differs);
         }
         s->txn_now_us = now_us;
-        is_again =
-            !is_over(st) && !r->is_given_up && (r->snapshot != 0 || (is_conflict(st) && !differs));
-        r->snapshot = 0;
+        is_again = !is_over(st) && !r->is_given_up && (keeps || (is_conflict(st) && !differs));
+        keeps = r->is_lost = false;
     } while (is_again && r->attempts < ATTEMPTS_MAX);
     r->is_running = false;
     if (st == NULL) {

@@ -275,7 +275,7 @@ struct status *session_need_txn(struct session *s, bool is_single_statement, boo
         .implicit = is_single_statement && !s->in_block,
     };
     o.lock_timeout_ms = settings_values(s)->lock_timeout_ms;
-    o.snapshot = s->replay.is_running ? s->replay.snapshot : 0;
+    o.snapshot = s->replay.is_running && s->replay.is_lost ? s->replay.snapshot : 0;
     TRY(past_choose(s, &o));
     s->txn = txn_begin(s->router, &o);
     if (s->replay.is_given_up) {
@@ -348,13 +348,15 @@ static struct status *commit(struct fiber *f, struct session *s)
     while (s->txn != NULL) {
         struct txn *t = s->txn;
         struct schema_txn *x = s->schema;
-        uint64_t snapshot = txn_isolation(t) == TXN_REPEATABLE_READ ? txn_start(t) : 0;
+        enum txn_isolation isolation = txn_isolation(t);
+        uint64_t snapshot = txn_start(t);
         s->txn = NULL;
         s->schema = NULL;
         struct status *st = x != NULL ? schema_commit(f, x) : txn_commit(f, t);
         if (st != NULL) {
-            s->replay.snapshot = snapshot; /* nobody could change what it holds: it was lost */
-            TRY(replay_run(f, s, st));     /* then it is to be committed anew */
+            /* Below SERIALIZABLE nobody could change what it has locked: it was lost. */
+            replay_lost(s, isolation, snapshot);
+            TRY(replay_run(f, s, st)); /* then it is to be committed anew */
             ASSERT(s->txn != NULL); /* nothing to commit would be an acknowledgement of nothing */
         }
     }

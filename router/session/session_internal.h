@@ -70,6 +70,7 @@ struct replay_step {
     struct replay_drawn *drawn; /* nextval() in order */
     int drawn_count, drawn_cap;
     uint64_t savepoint;
+    uint64_t snapshot; /* READ COMMITTED: the statement's; 0 = not known */
     struct replay_copy *copy;
 };
 
@@ -82,7 +83,8 @@ struct replay {
     bool is_given_up;  /* something of it cannot be run again */
     bool is_running;
     bool has_set;                  /* a setting was changed in the transaction */
-    uint64_t snapshot;             /* to be read again by the new transaction; 0 = one of its own */
+    bool is_lost;                  /* what is run again has met nobody: it keeps its snapshot */
+    uint64_t snapshot;             /* above READ COMMITTED: the transaction's, if it is_lost */
     struct replay_step *under_way; /* the statement that runs for the client now */
     struct replay_step *drawing;   /* the one that nextval() belongs to */
     int drawn_at;
@@ -396,10 +398,16 @@ void replay_give_up(struct session *s);
 void replay_forget_last(struct session *s); /* the step added last has not run */
 void replay_clear(struct session *s);       /* the transaction has ended */
 void replay_deinit(struct session *s);
+/* A statement has run: its snapshot. And before it runs again: it may be the one to be used. x
+ * NULL: not kept. */
+void replay_note_snapshot(struct session *s, struct replay_step *x);
+void replay_use_snapshot(struct session *s, struct replay_step *x);
 /* nextval(): before each run of a step; then values drawn before come again. x NULL: not kept. */
 void replay_rewind(struct session *s, struct replay_step *x);
 bool replay_draw(struct session *s, uint64_t sequence, int64_t *out);
 void replay_drawn(struct session *s, uint64_t sequence, int64_t value);
+/* Before replay_run(), if it is known of the transaction, which is gone, that it was lost. */
+void replay_lost(struct session *s, enum txn_isolation isolation, uint64_t snapshot);
 /* After a conflict: rolls back and runs all kept steps but the one under way again. NULL: the new
  * transaction stands where the old one stood, cause is freed. Else what the client is to hear
  * (cause, or a cancel), and the transaction is gone. */

@@ -343,17 +343,17 @@ def leader_lost():
 
 
 def snapshot_kept():
-    """REPEATABLE READ: what is lost with a leader is run again in the snapshot that it had, at the commit and at a statement;
-    in a new one where others have changed meanwhile what it had locked."""
+    """Below SERIALIZABLE what is lost with a leader is run again in the snapshots that it had, at the commit and at a
+    statement; in a new one where others have changed meanwhile what it had locked."""
     with Cluster(3) as c:
         fresh(c).close()
         leader = c.shard_leader(2)
         node = next(n for n in (1, 2, 3) if n != leader)
         other = c.connect(node)
 
-        def block(*statements):
+        def block(*statements, level="REPEATABLE READ"):
             conn = c.connect(node, autocommit=False)
-            query(conn, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            query(conn, f"SET TRANSACTION ISOLATION LEVEL {level}")
             for sql in statements:
                 query(conn, sql)
             return conn
@@ -363,17 +363,28 @@ def snapshot_kept():
 
         at_commit, at_statement = block(copy_of(1)), block(copy_of(2))
         locked, mixed = block("UPDATE t SET v = v + 10 WHERE id = 3"), block(copy_of(4), "UPDATE t SET v = v + 10 WHERE id = 5")
-        query(other, "UPDATE t SET v = v + 50 WHERE id IN (1, 2, 4)")
+        # READ COMMITTED: the first statement that writes has its own snapshot again; what comes after it, a new one.
+        rc, rc_moved = block(copy_of(6), level="READ COMMITTED"), block(copy_of(8), level="READ COMMITTED")
+        query(other, "UPDATE t SET v = v + 50 WHERE id IN (1, 2, 4, 6, 8)")
+        for sql in ("INSERT INTO t SELECT id + 200, v FROM t WHERE id = 6", "UPDATE t SET v = v + 10 WHERE id = 7"):
+            query(rc, sql)
+        query(rc_moved, "UPDATE t SET v = v + 10 WHERE id = 208 OR v = 58")
         c.kill(leader)
+        query(other, "UPDATE t SET v = v + 50 WHERE id IN (6, 7)")
+        query(other, "UPDATE t SET id = 208 WHERE id = 8")
         query(other, "UPDATE t SET v = v + 50 WHERE id IN (3, 5)")
         at_commit.commit()
         check(query(at_statement, "SELECT id, v FROM t WHERE id IN (2, 101, 102) ORDER BY id"), [(2, 2), (102, 2)], "the old snapshot")
         at_statement.commit()
         locked.commit()
         mixed.commit()
-        check(query(other, "SELECT id, v FROM t WHERE id IN (3, 5) OR id > 100 ORDER BY id"),
-              [(3, 63), (5, 65), (101, 1), (102, 2), (104, 54)], "old and new snapshots")
-        check(metric(c, "sherd_txn_replays_total", node), 4.0, "replays")
+        rc.commit()
+        check(query(rc_moved, "SELECT id FROM t WHERE v = 68"), [(208,)], "a row that has got another key")
+        rc_moved.commit()
+        check(query(other, "SELECT id, v FROM t WHERE id IN (3, 5, 7) OR id > 100 ORDER BY id"),
+              [(3, 63), (5, 65), (7, 67), (101, 1), (102, 2), (104, 54), (106, 6), (108, 8), (206, 106), (208, 68)],
+              "old and new snapshots")
+        check(metric(c, "sherd_txn_replays_total", node), 6.0, "replays")
 
 
 def leader_lost_in_copy():
