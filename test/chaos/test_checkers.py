@@ -4,8 +4,11 @@ import sys
 import unittest
 
 import linear
+import workloads
 from graph import Graph
-from workloads import BY_NAME
+from tpcb import TpcB
+
+BY_NAME = {**workloads.BY_NAME, TpcB.name: TpcB}
 
 
 def op(f, value, t0=0.0, t1=None, kind="ok", **more):
@@ -171,6 +174,26 @@ class Banks(Case):
         self.sees("bank", "lost", one, self.final(START))
         self.sees("bank", "doubled", one, self.final(moved(1, 2, 10), [0, 1, 2, 5], [0, 1, 2, 5]))
         self.sees("bank", "ghost", [op("transfer", [0, 1, 2, 5], kind="fail")], self.final(moved(1, 2, 5), [0, 1, 2, 5]))
+
+
+class TpcBs(Case):
+    def final(self, *history, accounts=None, tellers=None, branches=None):
+        total = sum(row[3] for row in history)
+        per = [[[n, sum(row[3] for row in history if row[at] == n)] for n in (1, 2)] for at in (1, 2)]
+        return {"sums": {"accounts": total if accounts is None else accounts, "history": total},
+                "history": list(history), "tellers": tellers or per[0], "branches": branches or per[1]}
+
+    def test_all(self):
+        one, row = [op("transfer", "0")], ["0   ", 1, 1, 7]  # char(22) comes padded
+        self.good("tpcb", one + [op("transfer", "1", kind="info"), op("transfer", "2", kind="info"),
+                                 op("transfer", "3", kind="fail")], self.final(row, ["1", 2, 1, -3]))
+        self.sees("tpcb", "wrong-total", one, self.final(row, accounts=0))
+        self.sees("tpcb", "half-transfer", one, self.final(row, tellers=[[1, 0], [2, 0]]))
+        self.sees("tpcb", "half-transfer", one, self.final(row, branches=[[1, 0], [2, 7]]))
+        self.sees("tpcb", "lost", one, self.final())
+        self.sees("tpcb", "doubled", one, self.final(row, row))
+        self.sees("tpcb", "ghost", [op("transfer", "0", kind="fail")], self.final(row))
+        self.sees("tpcb", "ghost", [], self.final(row))
 
 
 class SetsCase(Case):

@@ -83,18 +83,18 @@ class TpcB(Workload):
     def check(ops, final):
         wrong = []
         if len(set(final["sums"].values())) != 1:
-            wrong.append(("money", f"{final['sums']}"))
+            wrong.append(("wrong-total", f"{final['sums']}"))
         for table, at in (("tellers", 1), ("branches", 2)):
             want = collections.Counter()
             for row in final["history"]:
                 want[row[at]] += row[3]
-            wrong += [("money", f"{table} {key} has {has}, its history says {want[key]}")
+            wrong += [("half-transfer", f"{table} {key} has {has}, its history says {want[key]}")
                       for key, has in final[table] if has != want[key]]
         times = collections.Counter(row[0].strip() for row in final["history"])
         outcome = {o["value"]: o["type"] for o in ops}
-        for what, labels in (("acknowledged and missing", [x for x, kind in outcome.items() if kind == "ok" and x not in times]),
-                             ("there twice", [x for x, n in times.items() if n > 1]),
-                             ("refused and there", [x for x in times if outcome.get(x, "fail") == "fail"])):
+        for what, labels in (("lost", [x for x, kind in outcome.items() if kind == "ok" and x not in times]),
+                             ("doubled", [x for x, n in times.items() if n > 1]),
+                             ("ghost", [x for x in times if outcome.get(x, "fail") == "fail"])):
             if labels:
                 wrong.append((what, f"{len(labels)}, such as {labels[:3]}"))
         return wrong
