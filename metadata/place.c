@@ -9,6 +9,11 @@
  * ones are as many as the setting asks for, so nothing shrinks for lack of nodes. The number is
  * odd: two voters bear no more failures than one.
  *
+ * Moves. A shard that lacks nothing moves from a full node to an emptier one (two replicas fewer at
+ * least), or to one in a locality that has none of it, one shard at a time: a learner stands for
+ * the intent, becomes a voter, and then the voter leaves that is one too many. Each move makes
+ * localities more different, or keeps them and makes the counts more alike: so they end.
+ *
  * Reference tables (PLACEMENT_REFERENCE). The shard of one has voters like every other, and a
  * learner on each further shard node, as far as a group has room: it gets the log and does not slow
  * commits down. Such a learner stands until a voter is wanted; of other shards it becomes a voter
@@ -33,6 +38,8 @@
 #include <inttypes.h>
 
 #define REPLICATION_FACTOR_DEFAULT 3u
+#define MOVE_VOTERS_MIN 3u
+#define NEAR_WEIGHT ((size_t)1000000) /* one replica in another locality is worth so many */
 #define LEADERS_SHARDS_MIN 4u
 #define LEADERS_SETTLE_NS (UINT64_C(5) * 1000000000u)
 #define LEADERS_SILENT_MS 2000 /* nothing is moved to a node that has been silent for longer */
@@ -235,6 +242,31 @@ static bool has_lost_table(const struct place *p, const Sherd__V1__ShardDesc *d)
             !sched_table_exists(p->sched->server, get_u32(d->range->start.data)));
 }
 
+static size_t count_on(const struct place *p, uint64_t node_id)
+{
+    for (size_t i = 0; i < p->view->node_count; i++) {
+        if (p->view->nodes[i]->address->node_id == node_id) {
+            return p->view->replica_counts[i];
+        }
+    }
+    return 0;
+}
+
+/* How many replicas of the shard, but for the one on `without`, are in the node's locality. */
+static size_t near_on(const struct place *p, const Sherd__V1__ShardDesc *d, uint64_t node_id,
+                      uint64_t without)
+{
+    const Sherd__V1__NodeDesc *n = node_by_id(p, node_id);
+    size_t near = 0;
+    for (size_t i = 0; n != NULL && n->locality[0] != '\0' && i < d->n_replicas; i++) {
+        uint64_t other_id = d->replicas[i]->node_id;
+        const Sherd__V1__NodeDesc *other = node_by_id(p, other_id);
+        near += other_id != node_id && other_id != without && other != NULL &&
+                strcmp(n->locality, other->locality) == 0;
+    }
+    return near;
+}
+
 /* The node that should get the next replica: another locality first, then the fewest replicas. */
 static Sherd__V1__NodeDesc *node_choose(const struct place *p, const Sherd__V1__ShardDesc *d)
 {
@@ -246,13 +278,8 @@ static Sherd__V1__NodeDesc *node_choose(const struct place *p, const Sherd__V1__
             meta_node_low(p->sched->server, n->address->node_id)) {
             continue;
         }
-        size_t near = 0;
-        for (size_t k = 0; k < d->n_replicas; k++) {
-            const Sherd__V1__NodeDesc *other = node_by_id(p, d->replicas[k]->node_id);
-            near += other != NULL && n->locality[0] != '\0' &&
-                    strcmp(n->locality, other->locality) == 0;
-        }
-        size_t score = near * 1000000 + p->view->replica_counts[i];
+        size_t near = near_on(p, d, n->address->node_id, 0);
+        size_t score = near * NEAR_WEIGHT + p->view->replica_counts[i];
         if (score < best_score) {
             best = n;
             best_score = score;
@@ -276,6 +303,49 @@ static struct status *learner_add(struct fiber *f, struct place *p, Sherd__V1__S
     d->replicas = all;
     *out = r;
     return desc_put(f, p, d);
+}
+
+/* What is gained when the voter on `from` is on `to` instead; 0: nothing. */
+static size_t move_gain(const struct place *p, const Sherd__V1__ShardDesc *d, uint64_t from,
+                        uint64_t to)
+{
+    size_t near_from = near_on(p, d, from, to), near_to = near_on(p, d, to, from);
+    if (near_to != near_from) {
+        return near_to < near_from ? (near_from - near_to) * NEAR_WEIGHT : 0;
+    }
+    size_t full = count_on(p, from), empty = count_on(p, to);
+    return full > empty ? full - empty : 0;
+}
+
+/* The best for any of the shard's voters. */
+static size_t move_gain_best(const struct place *p, const Sherd__V1__ShardDesc *d, uint64_t to)
+{
+    size_t best = 0;
+    for (size_t i = 0; i < d->n_replicas; i++) {
+        if (is_voter(d->replicas[i])) {
+            size_t gain = move_gain(p, d, d->replicas[i]->node_id, to);
+            best = gain > best ? gain : best;
+        }
+    }
+    return best;
+}
+
+/* Of too many voters the one that is missed least: others are near, its node is full, it does not
+ * lead. */
+static size_t voter_surplus(const struct place *p, const Sherd__V1__ShardDesc *d)
+{
+    uint64_t leader = sched_shard_get(p->sched, d->shard_id)->leader_node;
+    size_t best = SIZE_MAX, best_score = 0;
+    for (size_t i = 0; i < d->n_replicas; i++) {
+        uint64_t node_id = d->replicas[i]->node_id;
+        size_t score = 2 * (near_on(p, d, node_id, 0) * NEAR_WEIGHT + count_on(p, node_id)) +
+                       (node_id != leader);
+        if (is_voter(d->replicas[i]) && (best == SIZE_MAX || score > best_score)) {
+            best = i;
+            best_score = score;
+        }
+    }
+    return best;
 }
 
 /* How many voters it should have with the nodes there are: odd, and not more than the setting. */
@@ -316,6 +386,13 @@ static struct health health_of(const struct place *p, const Sherd__V1__ShardDesc
         }
     }
     return h;
+}
+
+/* Of a move, or because a lost voter came back. Two voters never become one (rule 11 of
+ * replication/). */
+static bool has_surplus(const struct place *p, const struct health *h)
+{
+    return p->target >= MOVE_VOTERS_MIN && h->good_voters > p->target;
 }
 
 /* A reference table's learners: on every node that can have one. */
@@ -361,7 +438,16 @@ static struct status *shard_repair(struct fiber *f, struct place *p, Sherd__V1__
     if (is_reference(d)) {
         return learners_spread(f, p, d, &h);
     }
-    return h.learner != SIZE_MAX ? replica_drop(f, p, d, h.learner) : NULL;
+    if (has_surplus(p, &h)) {
+        return replica_drop(f, p, d, voter_surplus(p, d));
+    }
+    if (h.learner == SIZE_MAX) {
+        return NULL;
+    }
+    Sherd__V1__ReplicaDesc *r = d->replicas[h.learner]; /* of a move, or left over */
+    return h.good_voters == p->target && move_gain_best(p, d, r->node_id) > 0
+               ? learner_promote(f, p, d, r)
+               : replica_drop(f, p, d, h.learner);
 }
 
 /* ---- all shards ---- */
@@ -381,7 +467,7 @@ static bool needs_repair(const struct place *p, const Sherd__V1__ShardDesc *d)
     }
     return is_reference(d) ? h.waiting != SIZE_MAX || has_lost_table(p, d) ||
                                  (d->n_replicas < GROUP_REPLICAS_MAX && node_choose(p, d) != NULL)
-                           : h.learner != SIZE_MAX;
+                           : h.learner != SIZE_MAX || has_surplus(p, &h);
 }
 
 struct status *sched_repair(struct fiber *f, struct meta_sched *m)
@@ -410,6 +496,80 @@ struct status *sched_repair(struct fiber *f, struct meta_sched *m)
     }
     arena_destroy(p.arena);
     return first;
+}
+
+/* ---- moves ---- */
+
+/* All its replicas are voters that are heard, as many as there should be. */
+static bool can_move(const struct place *p, const Sherd__V1__ShardDesc *d)
+{
+    for (size_t i = 0; i < d->n_replicas; i++) {
+        if (!is_voter(d->replicas[i]) || !node_is_ready(p, d->replicas[i]->node_id)) {
+            return false;
+        }
+    }
+    return p->target >= MOVE_VOTERS_MIN && d->n_replicas == p->target &&
+           d->n_replicas < GROUP_REPLICAS_MAX && !is_reference(d) &&
+           !sched_shard_get(p->sched, d->shard_id)->is_busy &&
+           !sched_is_splitting(p->sched, d->shard_id);
+}
+
+/* The node that gains most by a replica of the shard; *out_gain 0: none. */
+static Sherd__V1__NodeDesc *move_to(const struct place *p, const Sherd__V1__ShardDesc *d,
+                                    size_t *out_gain)
+{
+    Sherd__V1__NodeDesc *best = NULL;
+    *out_gain = 0;
+    for (size_t i = 0; i < p->view->node_count; i++) {
+        Sherd__V1__NodeDesc *n = p->view->nodes[i];
+        uint64_t node_id = n->address->node_id;
+        if (!node_is_ready(p, node_id) || has_replica_on(d, node_id) ||
+            meta_node_low(p->sched->server, node_id)) {
+            continue;
+        }
+        size_t gain = move_gain_best(p, d, node_id);
+        if (gain > *out_gain) {
+            *out_gain = gain;
+            best = n;
+        }
+    }
+    return best;
+}
+
+struct status *sched_spread(struct fiber *f, struct meta_sched *m)
+{
+    if (loop_now_ns(m->server->loop) - m->server->leader_since_ns < LEADERS_SETTLE_NS) {
+        return NULL;
+    }
+    struct place p = place_make(m);
+    const Sherd__V1__ShardDesc *chosen = NULL;
+    const Sherd__V1__NodeDesc *to = NULL;
+    size_t most = 1; /* one fewer would only turn the two round */
+    bool is_calm = true;
+    for (size_t i = 0; i < p.view->shard_count && is_calm; i++) {
+        const Sherd__V1__ShardDesc *d = p.view->shards[i];
+        size_t gain;
+        is_calm = !needs_repair(&p, d); /* also the move that is under way */
+        Sherd__V1__NodeDesc *n = is_calm && can_move(&p, d) ? move_to(&p, d, &gain) : NULL;
+        if (n != NULL && gain > most) {
+            most = gain;
+            chosen = d;
+            to = n;
+        }
+    }
+    struct status *st = NULL;
+    if (is_calm && chosen != NULL) {
+        struct sched_shard *ss = sched_shard_get(m, chosen->shard_id);
+        Sherd__V1__ShardDesc *now = sched_shard_desc(m->server, p.arena, chosen->shard_id);
+        if (now != NULL && now->epoch == chosen->epoch) {
+            Sherd__V1__ReplicaDesc *r;
+            ss->is_busy = true;
+            st = learner_add(f, &p, now, to, &r); /* shard_repair() goes on with it */
+            ss->is_busy = false;
+        }
+    }
+    arena_destroy(p.arena);
+    return st;
 }
 
 /* ---- leaders ---- */

@@ -419,6 +419,7 @@ static const struct {
     struct status *(*run)(struct fiber *f, struct meta_sched *m);
 } place_steps[] = {
     {"replicas", sched_repair},
+    {"moves", sched_spread},
     {"leaders", sched_balance},
     {"garbage collection", sched_collect},
     {"fences", sched_fence},

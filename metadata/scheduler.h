@@ -100,6 +100,7 @@ struct status *sched_run_jobs(struct fiber *f, struct meta_sched *m) STATUS_MUST
 struct status *sched_split_by_size(struct fiber *f, struct meta_sched *m) STATUS_MUST_CHECK;
 /* place.c */
 struct status *sched_repair(struct fiber *f, struct meta_sched *m) STATUS_MUST_CHECK;
+struct status *sched_spread(struct fiber *f, struct meta_sched *m) STATUS_MUST_CHECK;
 struct status *sched_balance(struct fiber *f, struct meta_sched *m) STATUS_MUST_CHECK;
 struct status *sched_collect(struct fiber *f, struct meta_sched *m) STATUS_MUST_CHECK;
 /* fence.c */

@@ -568,20 +568,26 @@ static size_t jobs_left(void)
     return count;
 }
 
-static void put_state(uint64_t node_id, Sherd__V1__NodeState state)
+static void put_node(uint64_t node_id, Sherd__V1__NodeState state, const char *locality)
 {
     Sherd__V1__NodeDesc d = SHERD__V1__NODE_DESC__INIT;
     Sherd__V1__NodeAddress a = SHERD__V1__NODE_ADDRESS__INIT;
-    char host[] = "127.0.0.1", none[] = "";
+    char host[] = "127.0.0.1", none[] = "", place[32];
+    snprintf(place, sizeof(place), "%s", locality);
     a.node_id = node_id;
     a.host = host;
     d.address = &a;
-    d.locality = none;
+    d.locality = place;
     d.version = none;
     d.state = state;
     d.role_shard = true;
     d.role_metadata = node_id <= w.voter_count;
     put_message(META_PREFIX_NODE, node_id, &d);
+}
+
+static void put_state(uint64_t node_id, Sherd__V1__NodeState state)
+{
+    put_node(node_id, state, "");
 }
 
 /* ---- tests ---- */
@@ -594,7 +600,8 @@ static void a_presplit_is_there_within_two_seconds(void **state)
     put_presplit(900, 20000, 9);
     world_advance(&w, 2 * SECOND);
     look();
-    assert_int_equal(shard_count, 9);
+    assert_int_equal(shard_count, fake_count);
+    assert_true(fake_count >= 8);
     assert_int_equal(jobs_left(), 0);
     for (uint64_t i = 1; i <= 3; i++) { /* and its leaders are spread */
         assert_in_range(leads[i], 2, 4);
@@ -688,6 +695,15 @@ static void replicas_agree(uint64_t shard_id, size_t count)
     }
 }
 
+static size_t replicas_on(uint64_t node_id)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < fake_count; i++) {
+        count += has_node(fakes[i].shard_id, node_id);
+    }
+    return count;
+}
+
 static void a_dead_nodes_replicas_are_made_anew(void **state)
 {
     (void)state;
@@ -695,21 +711,86 @@ static void a_dead_nodes_replicas_are_made_anew(void **state)
     observer = 1;
     world_advance(&w, 2 * SECOND);
     put_presplit(900, 20000, 4);
-    world_advance(&w, 2 * SECOND);
-    assert_false(has_node(2, 4));
+    world_advance(&w, 60 * SECOND); /* node 4 has got its part */
+    look();
+    size_t before = replicas_on(2);
+    assert_true(before > 0);
     lose_reply_percent = 10;
     world_kill(&w, 2, 100);
     world_advance(&w, 3 * SECOND); /* dead, but not yet long enough */
     look();
-    assert_true(has_node(2, 2));
-    world_advance(&w, 12 * SECOND);
+    assert_int_equal(replicas_on(2), before);
+    world_advance(&w, 17 * SECOND);
     look();
     lose_reply_percent = 0;
+    assert_int_equal(replicas_on(2), 0);
     for (size_t i = 0; i < fake_count; i++) {
-        assert_false(has_node(fakes[i].shard_id, 2));
-        assert_true(has_node(fakes[i].shard_id, 4));
         replicas_agree(fakes[i].shard_id, 3);
     }
+    end();
+}
+
+/* One replica after the other goes there, until no node has two more than another; then all rests.
+ */
+static void a_new_node_takes_its_part(void **state)
+{
+    (void)state;
+    begin(21, 3, 3);
+    observer = 1;
+    world_advance(&w, 2 * SECOND);
+    put_presplit(900, 20000, 8);
+    world_advance(&w, 10 * SECOND);
+    lose_reply_percent = 10;
+    w.node_count = 4;
+    w.nodes[4].disk = mem_disk_create(104);
+    put_state(4, SHERD__V1__NODE_STATE__NODE_LIVE);
+    world_boot(&w, 4);
+    world_advance(&w, 60 * SECOND);
+    look();
+    size_t least = SIZE_MAX, most = 0;
+    for (uint64_t i = 1; i <= 4; i++) {
+        size_t n = replicas_on(i);
+        least = n < least ? n : least;
+        most = n > most ? n : most;
+    }
+    assert_int_equal(shard_count, fake_count);
+    assert_true(fake_count >= 8);
+    assert_in_range(most - least, 0, 1);
+    uint64_t epochs = 0;
+    for (size_t i = 0; i < fake_count; i++) {
+        replicas_agree(fakes[i].shard_id, 3);
+        epochs += shard_map_by_id(w.nodes[observer].client, fakes[i].shard_id)->epoch;
+    }
+    world_advance(&w, 30 * SECOND);
+    look();
+    for (size_t i = 0; i < fake_count; i++) {
+        epochs -= shard_map_by_id(w.nodes[observer].client, fakes[i].shard_id)->epoch;
+    }
+    assert_int_equal(epochs, 0);
+    end();
+}
+
+/* Even a cluster of one shard: three replicas in one place are lost together. */
+static void a_node_elsewhere_gets_a_replica(void **state)
+{
+    (void)state;
+    begin(22, 3, 3);
+    observer = 1;
+    world_advance(&w, 2 * SECOND);
+    for (uint64_t i = 1; i <= 3; i++) {
+        put_node(i, SHERD__V1__NODE_STATE__NODE_LIVE, "zone=a");
+    }
+    w.node_count = 5;
+    for (uint64_t i = 4; i <= 5; i++) {
+        w.nodes[i].disk = mem_disk_create(100 + i);
+        put_node(i, SHERD__V1__NODE_STATE__NODE_LIVE, i == 4 ? "zone=a" : "zone=b");
+        world_boot(&w, i);
+    }
+    world_advance(&w, 30 * SECOND);
+    look();
+    replicas_agree(2, 3);
+    assert_true(has_node(2, 5));
+    assert_false(has_node(2, 4)); /* it would be one of three in zone a as well */
     end();
 }
 
@@ -1025,6 +1106,8 @@ int main(void)
         cmocka_unit_test(a_refused_split_is_tried_at_the_scheduler_s_pace),
         cmocka_unit_test(a_dead_nodes_replicas_are_made_anew),
         cmocka_unit_test(without_a_spare_node_nothing_shrinks),
+        cmocka_unit_test(a_new_node_takes_its_part),
+        cmocka_unit_test(a_node_elsewhere_gets_a_replica),
         cmocka_unit_test(a_draining_node_is_emptied),
         cmocka_unit_test(one_node_grows_to_three),
         cmocka_unit_test(leaders_are_spread),
