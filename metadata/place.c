@@ -11,7 +11,7 @@
  *
  * Moves. A shard that lacks nothing moves from a full node to an emptier one (two replicas fewer at
  * least), or to one in a locality that has none of it, one shard at a time: a learner stands for
- * the intent, becomes a voter, and then the voter leaves that is one too many. Each move makes
+ * the intent, becomes a voter, and then another voter leaves, never the leader. Each move makes
  * localities more different, or keeps them and makes the counts more alike: so they end.
  *
  * Reference tables (PLACEMENT_REFERENCE). The shard of one has voters like every other, and a
@@ -317,12 +317,17 @@ static size_t move_gain(const struct place *p, const Sherd__V1__ShardDesc *d, ui
     return full > empty ? full - empty : 0;
 }
 
-/* The best for any of the shard's voters. */
+static uint64_t leader_of(const struct place *p, const Sherd__V1__ShardDesc *d)
+{
+    return sched_shard_get(p->sched, d->shard_id)->leader_node;
+}
+
+/* The best for any of the shard's voters but the leader. */
 static size_t move_gain_best(const struct place *p, const Sherd__V1__ShardDesc *d, uint64_t to)
 {
     size_t best = 0;
     for (size_t i = 0; i < d->n_replicas; i++) {
-        if (is_voter(d->replicas[i])) {
+        if (is_voter(d->replicas[i]) && d->replicas[i]->node_id != leader_of(p, d)) {
             size_t gain = move_gain(p, d, d->replicas[i]->node_id, to);
             best = gain > best ? gain : best;
         }
@@ -330,17 +335,16 @@ static size_t move_gain_best(const struct place *p, const Sherd__V1__ShardDesc *
     return best;
 }
 
-/* Of too many voters the one that is missed least: others are near, its node is full, it does not
- * lead. */
+/* Of too many voters the one that is missed least: others are near, its node is full. Not the
+ * leader: with it open transactions would end. */
 static size_t voter_surplus(const struct place *p, const Sherd__V1__ShardDesc *d)
 {
-    uint64_t leader = sched_shard_get(p->sched, d->shard_id)->leader_node;
     size_t best = SIZE_MAX, best_score = 0;
     for (size_t i = 0; i < d->n_replicas; i++) {
         uint64_t node_id = d->replicas[i]->node_id;
-        size_t score = 2 * (near_on(p, d, node_id, 0) * NEAR_WEIGHT + count_on(p, node_id)) +
-                       (node_id != leader);
-        if (is_voter(d->replicas[i]) && (best == SIZE_MAX || score > best_score)) {
+        size_t score = near_on(p, d, node_id, 0) * NEAR_WEIGHT + count_on(p, node_id);
+        if (is_voter(d->replicas[i]) && node_id != leader_of(p, d) &&
+            (best == SIZE_MAX || score > best_score)) {
             best = i;
             best_score = score;
         }
@@ -508,7 +512,7 @@ static bool can_move(const struct place *p, const Sherd__V1__ShardDesc *d)
             return false;
         }
     }
-    return p->target >= MOVE_VOTERS_MIN && d->n_replicas == p->target &&
+    return p->target >= MOVE_VOTERS_MIN && leader_of(p, d) != 0 && d->n_replicas == p->target &&
            d->n_replicas < GROUP_REPLICAS_MAX && !is_reference(d) &&
            !sched_shard_get(p->sched, d->shard_id)->is_busy &&
            !sched_is_splitting(p->sched, d->shard_id);
