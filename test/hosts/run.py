@@ -362,30 +362,35 @@ class Life:
         return self.roll("new binaries")
 
     def add_node(self):
-        """It joins, gets a copy of the reference table and replicas of new shards, and serves."""
+        """It joins, gets a copy of the reference table and its part of the shards that are there, and serves."""
         query(self.address(1), "CREATE TABLE rates (id int PRIMARY KEY, v int) WITH (sharding = 'reference')")
         query(self.address(1), "INSERT INTO rates SELECT i, i FROM generate_series(1, 1000) i")
+        query(self.address(1), "CREATE TABLE wide (id int PRIMARY KEY, v int) WITH (sharding = 'hash', shards = 8)")
+        query(self.address(1), "INSERT INTO wide SELECT i, i FROM generate_series(1, 1000) i")
         number = self.hosts.add().number
         self.joining.add(number)
         self.playbook("add-node.yaml", "-e", "node=h4")
-        self.await_whole()
-        query(self.address(4), "CREATE TABLE wide (id int PRIMARY KEY, v int) WITH (sharding = 'hash', shards = 8)")
-        query(self.address(4), "INSERT INTO wide SELECT i, i FROM generate_series(1, 1000) i")
 
-        def there():
+        def held():
+            """Number of replicas by node."""
             status = self.status()
-            return status and [s for s in status["shards"] if any(r["node"] == 4 for r in s["replicas"])]
+            return collections.Counter(r["node"] for s in status["shards"] for r in s["replicas"]) if status else {}
 
-        await_that(lambda: len(there() or []) >= 2 and any(s["placement"] == "reference" for s in there()),
-                   "replicas on node 4", 60)
+        def is_even():
+            counts = held()
+            return len(counts) == 4 and max(counts.values()) - min(counts.values()) <= 1
+
+        seconds = await_that(is_even, "as many replicas on node 4 as on others", 180)
         self.await_whole()
+        reference = [s for s in self.status()["shards"] if s["placement"] == "reference"]
+        expect(reference and 4 in [r["node"] for r in reference[0]["replicas"]], f"the reference table: {reference}")
         expect(query(self.address(4), "SELECT count(*), sum(v) FROM rates") == [(1000, 500500)], "the reference table")
         expect(query(self.address(4), "SELECT count(*), sum(v) FROM wide") == [(1000, 500500)], "the hash-sharded table")
         self.playbook("deploy.yaml")
         expect(not any(self.recap.values()), f"a deployment of the whole changes: {self.recap}")
         self.add_writer(4)
         self.await_writes([1, 2, 3, 4], 60)
-        return f"{len(there())} shards have a replica there"
+        return f"{held()[4]} replicas there, as on others {seconds:.1f} s after it was told to be in"
 
     def cut_power(self):
         """Process 1 of a host is killed; the host comes back, systemd starts sherd, it has its data and catches up."""
