@@ -134,6 +134,8 @@ class Host:
             run("ip", "-n", self.namespace, *command.split())
 
     def unmake(self):
+        # The pair of interfaces first: a namespace's own go some time after it.
+        run("ip", "link", "del", f"{self.hosts.bridge}v{self.number}", check=False)
         run("ip", "netns", "del", self.namespace, check=False)
         if os.path.ismount(self.root):
             run("umount", self.root)
