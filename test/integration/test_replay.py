@@ -2,6 +2,7 @@
 """A transaction of several statements that meets a conflict is run again by the server when what the client has seen
 stays true, and only else is refused (40001): over the simple and the extended flow, with savepoints, sequences, now(),
 named portals, and after its shards' leader was killed."""
+import concurrent.futures
 import os
 import struct
 import sys
@@ -319,6 +320,30 @@ def over_grpc(c):
     client.close()
 
 
+def locked_rows(c):
+    """READ COMMITTED: a row that gets another key while the statement waits for it, some pages behind the first. Nothing has
+    been sent by then, so the statement alone runs again; with more rows than are kept, the block is run again."""
+    for columns, replays in (("id", 0.0), ("id, repeat('x', 1000)", 1.0)):
+        other = fresh(c, 3000)
+        before = metric(c, "sherd_txn_replays_total"), metric(c, "sherd_txn_retries_total")
+        mover, conn = c.connect(autocommit=False), c.connect(autocommit=False)
+        query(mover, "UPDATE t SET id = 5000 WHERE id = 2500")
+        query(conn, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        query(conn, "UPDATE t SET v = v + 1 WHERE id = 1")
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            got = pool.submit(query, conn, f"SELECT {columns} FROM t FOR UPDATE")
+            while not query(other, "SELECT 1 FROM sherd_lock_waits"):
+                if got.done():
+                    raise RuntimeError(f"it has not waited: {got.exception()}")
+            mover.commit()
+            check([r[0] for r in got.result(60)], [i for i in range(1, 3001) if i != 2500] + [5000], "locked rows")
+        conn.commit()
+        check(query(other, "SELECT v FROM t WHERE id = 1"), [(2,)], "the block's first statement")
+        check(metric(c, "sherd_txn_replays_total") - before[0], replays, "replays")
+        if replays == 0 and metric(c, "sherd_txn_retries_total") == before[1]:
+            raise RuntimeError("the statement was not run again")
+
+
 def leader_lost():
     """The workspace dies with the leader's term; the transaction goes on with the next leader."""
     with Cluster(3) as c:
@@ -401,7 +426,7 @@ def leader_lost_in_copy():
 
 def main():
     with Cluster(1) as c:
-        for test in (same_results, other_results, switched_off, savepoints, sequences, own_effects, copies, portals, cursors, over_grpc):
+        for test in (same_results, other_results, switched_off, savepoints, sequences, own_effects, copies, portals, cursors, locked_rows, over_grpc):
             test(c)
             print(f"{test.__name__}: ok", flush=True)
     for test in (leader_lost, snapshot_kept, leader_lost_in_copy):
