@@ -317,6 +317,12 @@ static struct status *fetch_read(struct fiber *f, struct scan *sc, struct scan_p
     if (st == NULL && has_ref) {
         st = txn_learn_handle(t, txn_part(t, p->shard_id), reply->handle);
     }
+    if (st == NULL && reply->newer != SHERD__V1__NEWER__NEWER_NONE) {
+        return status_hint(
+            status_new(CONFLICT, "could not serialize access due to concurrent %s",
+                       reply->newer == SHERD__V1__NEWER__NEWER_DELETE ? "delete" : "update"),
+            "The transaction might succeed if retried.");
+    }
     if (st != NULL) {
         st = name_table(sc, st);
         if (q.seq != 0) {

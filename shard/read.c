@@ -10,10 +10,11 @@
  *
  * A locking read locks each row that passes the filter and looks at the newest version under the
  * lock (W2): newer than the snapshot is a conflict, at READ COMMITTED the row is judged again as it
- * is now. But a row that has got another key meanwhile (MVCC_MOVED) is a conflict there, too: it
- * lives on elsewhere, perhaps in another shard, and the statement runs again with a newer snapshot,
- * which has it. With ts = 0 nothing of the statement has been seen by anybody, so the snapshot
- * moves up and the page is read again.
+ * is now, or with all it is joined with: the statement runs again with a newer snapshot, under the
+ * locks that it has. But a row that has got another key meanwhile (MVCC_MOVED) is a conflict there,
+ * too: it lives on elsewhere, perhaps in another shard, and the statement runs again with a newer
+ * snapshot, which has it. With ts = 0 nothing of the statement has been seen by anybody, so the
+ * snapshot moves up and the page is read again.
  *
  * A change (UPDATE, DELETE) is a locking read that is part of a Write request: the rows under the
  * locks are computed anew and put into the workspace. It waits for the lock of a single row before
@@ -319,6 +320,7 @@ static struct status *has_moved(struct reading *rd, struct slice pk, bool *out)
 static struct status *lock_rows(struct fiber *f, struct reading *rd, struct batch *b)
 {
     bool is_committed = rd->work->isolation == SHERD__V1__ISOLATION__READ_COMMITTED;
+    uint64_t changed = 0; /* the newest version of rows that change what is joined */
     int kept = 0;
     for (int i = 0; i < rd->nsel; i++) {
         int at = rd->sel[i];
@@ -344,6 +346,9 @@ static struct status *lock_rows(struct fiber *f, struct reading *rd, struct batc
                 return NULL;
             }
             TRY(judge_again(rd, b, at, &keep));
+            if (keep && rd->fr->is_joined && h->newest_ts > changed) {
+                changed = h->newest_ts;
+            }
         }
         if (keep) {
             rd->holds[kept] = h;
@@ -351,6 +356,7 @@ static struct status *lock_rows(struct fiber *f, struct reading *rd, struct batc
         }
     }
     rd->nsel = kept;
+    rd->newest = changed; /* the locks stay: the next time nothing of this has changed */
     return NULL;
 }
 
@@ -798,19 +804,25 @@ static struct status *run_change(struct fiber *f, struct reading *rd, bool may_m
     }
 }
 
+/* Rows that are joined: *out NULL with rd->newest is a conflict, and an answer: an error would end
+ * the workspace of a first request, and its locks. */
 static struct status *run_given(struct fiber *f, struct reading *rd, struct batch **out)
 {
     rd->ts = rd->req->ts;
     TRY(run_page(f, rd, out));
-    if (rd->newest != 0) {
-        return newer_version(rd);
-    }
-    return NULL;
+    return rd->newest != 0 && !rd->fr->is_joined ? newer_version(rd) : NULL;
 }
 
 static void free_buf(void *ctx)
 {
     buf_deinit(ctx);
+}
+
+static void fill_handle(struct reading *rd)
+{
+    if (rd->work != NULL && rd->work->number != 0) {
+        part_handle(rd->p, rd->work, rd->arena, &rd->reply->handle);
+    }
 }
 
 static void fill_reply(struct reading *rd, const struct batch *b)
@@ -847,9 +859,15 @@ static void fill_reply(struct reading *rd, const struct batch *b)
                 (ProtobufCBinaryData){rd->missed[i].len, (uint8_t *)(uintptr_t)rd->missed[i].data};
         }
     }
-    if (rd->work != NULL && rd->work->number != 0) {
-        part_handle(rd->p, rd->work, rd->arena, &r->handle);
-    }
+    fill_handle(rd);
+}
+
+static void fill_conflict(struct reading *rd)
+{
+    rd->reply->newer =
+        rd->is_deleted ? SHERD__V1__NEWER__NEWER_DELETE : SHERD__V1__NEWER__NEWER_UPDATE;
+    rd->reply->term = rd->p->term;
+    fill_handle(rd);
 }
 
 /* A locking read has its place in the order of the transaction's writes (W1). Run again it finds
@@ -934,7 +952,9 @@ struct status *part_read(struct fiber *f, struct part *p, struct arena *a,
     } else {
         st = req->ts != 0 ? run_given(f, &rd, &b) : run_latest(f, &rd, &b);
     }
-    if (st == NULL) {
+    if (st == NULL && rd.newest != 0) {
+        fill_conflict(&rd);
+    } else if (st == NULL) {
         fill_reply(&rd, b);
     }
     scan_deinit(&rd.scan);

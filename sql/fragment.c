@@ -24,6 +24,7 @@ enum {
     FLAG_WITH_KEY = 8,
     FLAG_FILTER = 16,
     FLAG_CHANGE = 32,
+    FLAG_JOINED = 64,
     CHANGE_DELETE = 1,
     CHANGE_RETURNS = 2,
 };
@@ -92,10 +93,10 @@ void fragment_encode(struct buf *out, const struct fragment *fr)
     buf_put_u32(out, fr->index_id);
     buf_put_u64(out, fr->schema_version);
     buf_put_u8(
-        out,
-        (uint8_t)((fr->is_reverse ? FLAG_REVERSE : 0) | (fr->is_lookup ? FLAG_LOOKUP : 0) |
-                  (fr->is_keys_only ? FLAG_KEYS_ONLY : 0) | (fr->with_key ? FLAG_WITH_KEY : 0) |
-                  (fr->filter != NULL ? FLAG_FILTER : 0) | (fr->change != NULL ? FLAG_CHANGE : 0)));
+        out, (uint8_t)((fr->is_reverse ? FLAG_REVERSE : 0) | (fr->is_lookup ? FLAG_LOOKUP : 0) |
+                       (fr->is_keys_only ? FLAG_KEYS_ONLY : 0) |
+                       (fr->with_key ? FLAG_WITH_KEY : 0) | (fr->filter != NULL ? FLAG_FILTER : 0) |
+                       (fr->change != NULL ? FLAG_CHANGE : 0) | (fr->is_joined ? FLAG_JOINED : 0)));
     buf_put_varint(out, (uint64_t)fr->nspans);
     for (int i = 0; i < fr->nspans; i++) {
         buf_put_u8(out, fr->spans[i].is_point);
@@ -404,6 +405,7 @@ static struct status *get_body(struct arena *a, struct reader *r, struct fragmen
     fr->is_lookup = (flags & FLAG_LOOKUP) != 0;
     fr->is_keys_only = (flags & FLAG_KEYS_ONLY) != 0;
     fr->with_key = (flags & FLAG_WITH_KEY) != 0;
+    fr->is_joined = (flags & FLAG_JOINED) != 0;
     TRY(get_spans(a, r, fr));
     TRY(get_row_columns(a, r, fr));
     if (fr->is_keys_only && fr->ncolumns > 0) {

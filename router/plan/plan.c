@@ -45,6 +45,17 @@ static int count_scans(const struct pnode *n, bool *repeated)
            count_scans(n->right, repeated);
 }
 
+static void note_joined(struct pnode *n)
+{
+    if (n != NULL) {
+        if (n->kind == P_SCAN) {
+            n->scan->fragment.is_joined = n->scan->fragment.lock != LOCK_NONE;
+        }
+        note_joined(n->left);
+        note_joined(n->right);
+    }
+}
+
 /* Exactly one scan, run once, no locks: an implicit transaction may read it without a timestamp
  * (R2). */
 static bool is_single_scan(const struct plan *p)
@@ -153,6 +164,10 @@ static struct status *make(struct plan *p, struct analyzer *z, const PgQuery__No
     if (q->dml != NULL) {
         TRY(plan_write_make(&pl, p->root, &p->write));
         TRY(pl.st);
+    }
+    bool repeated = false;
+    if (count_scans(p->root, &repeated) > 1 || repeated || q->nsubplans > 0) {
+        note_joined(p->root);
     }
     p->nnodes = pl.nnodes;
     p->tag = q->tag;

@@ -286,6 +286,14 @@ static struct status *wait_newer_catalog(struct fiber *f, struct session *s,
     return st;
 }
 
+/* Whether the next attempt can be one of the same transaction, which keeps its locks: others may
+ * change, for each row that a statement waits for, what it has read before. */
+static bool keep_locks(struct fiber *f, struct session *s, const struct status *st)
+{
+    return s->txn != NULL && strcmp(st->sqlstate, "40P01") != 0 &&
+           !status_consume(txn_refresh(f, s->txn));
+}
+
 /* Attempts until one succeeds or the client has to hear of it. *out_replan: it has not run, the
  * plan is of an old version. */
 struct status *execute_tries(struct fiber *f, struct run *x, struct catalog *c, bool *out_replan)
@@ -314,17 +322,12 @@ struct status *execute_tries(struct fiber *f, struct run *x, struct catalog *c, 
             }
             break;
         }
-        bool is_fresh = x->is_only && !s->in_block;
-        if (is_fresh) {
-            session_drop_txn(f, s);
-        } else if (s->txn == NULL || strcmp(st->sqlstate, "40P01") == 0) {
-            break; /* a deadlock ends only when the locks of the statements before go */
-        } else {
-            struct status *refused = txn_refresh(f, s->txn);
-            if (refused != NULL) {
-                status_free(refused);
-                break;
+        bool is_alone = x->is_only && !s->in_block;
+        if (!keep_locks(f, s, st)) {
+            if (!is_alone) {
+                break; /* a deadlock ends only when the locks of the statements before go */
             }
+            session_drop_txn(f, s);
         }
         metric_add(s->router->m_retries, 1);
         status_free(st);

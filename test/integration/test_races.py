@@ -149,6 +149,33 @@ def nothing_twice(c, values=150):
     print(f"{values} values, three at once, ON CONFLICT DO NOTHING, every level: each there once, as told")
 
 
+def joined(c, each=40):
+    """UPDATE ... FROM, and with a sub-select, of the same row by all: each goes on under the lock that it has waited
+    for, so none is refused, and what is joined is of the same moment."""
+    conn = c.connect()
+    query(conn, "CREATE TABLE rate (id int PRIMARY KEY, r int)")
+    query(conn, "CREATE TABLE account (id int PRIMARY KEY, rate int, v int) WITH (sharding = 'hash', shards = 3)")
+    query(conn, "INSERT INTO rate VALUES (1, 1), (2, 2)")
+    statements = ("UPDATE account SET v = v + r FROM rate WHERE rate.id = account.rate AND account.id = 1",
+                  "UPDATE account SET v = v + (SELECT r FROM rate WHERE rate.id = account.rate) WHERE id BETWEEN 1 AND 3")
+    for level in ("read committed", "serializable"):
+        for sql in statements:
+            query(conn, "DELETE FROM account")
+            query(conn, "INSERT INTO account VALUES (1, 1, 0), (2, 1, 0), (3, 2, 0)")
+
+            def work(node):
+                own = c.connect(node)
+                query(own, f"SET default_transaction_isolation = '{level}'")  # pylint: disable=cell-var-from-loop
+                for _ in range(each):
+                    query(own, sql)  # pylint: disable=cell-var-from-loop
+
+            together(*[lambda n=n: work(1 + n % 3) for n in range(8)])
+            have = query(conn, "SELECT v FROM account WHERE id = 1")
+            if have != [(8 * each,)]:
+                raise RuntimeError(f"{level}: {have} after {8 * each} of {sql}")
+    print(f"{8 * each} joined updates of one row by 8 clients, none refused, none lost")
+
+
 def fresh_tables(c):
     """A table can be used at once and everywhere, while its shards are still being cut."""
     conns = [c.connect(n) for n in (1, 2, 3)]
@@ -167,6 +194,7 @@ def main():
         one_row(c)
         deadlock(c)
         nothing_twice(c)
+        joined(c)
         child_against_parent(c)
     return 0
 

@@ -93,6 +93,8 @@ struct fragment {
     int64_t limit; /* -1 = none; counts rows after the filter */
     enum lock_mode lock;
     enum lock_wait lock_wait;
+    bool is_joined; /* lock: the rows go together with others of the snapshot. READ COMMITTED: one
+                       that has changed since is a conflict, else it is judged again alone */
     struct fragment_change *change; /* or NULL; then no projections, aggregates, sort or limit */
     int weight; /* of filter and projections (expr_weight); told by fragment_decode(), not sent */
 };

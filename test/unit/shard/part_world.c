@@ -542,7 +542,7 @@ void call_prepare(struct call *c, struct txn *t, uint32_t attempt, uint64_t comm
 }
 
 static void read_common(struct call *c, struct txn *t, uint64_t ts, struct key_span span,
-                        enum lock_mode mode, bool is_locking)
+                        enum lock_mode mode, bool is_locking, bool is_joined)
 {
     call_begin(c, t, KIND_READ);
     sherd__v1__read_request__init(&c->read);
@@ -550,6 +550,7 @@ static void read_common(struct call *c, struct txn *t, uint64_t ts, struct key_s
     struct fragment fr = fragment_of(&span);
     fr.with_key = true;
     fr.lock = mode;
+    fr.is_joined = is_joined;
     fragment_put(c, &fr, ts);
     c->read.shard_id = 2;
     c->read.txn = t->counter != 0 ? &c->ref : NULL;
@@ -561,13 +562,19 @@ static void read_common(struct call *c, struct txn *t, uint64_t ts, struct key_s
 
 void call_read(struct call *c, struct txn *t, uint64_t ts, const char *start, const char *end)
 {
-    read_common(c, t, ts, span_of(start, end), LOCK_NONE, false);
+    read_common(c, t, ts, span_of(start, end), LOCK_NONE, false, false);
 }
 
 void call_read_lock(struct call *c, struct txn *t, uint64_t ts, const char *key,
                     enum lock_mode mode)
 {
-    read_common(c, t, ts, span_of(key, ""), mode, true);
+    read_common(c, t, ts, span_of(key, ""), mode, true, false);
+}
+
+void call_read_joined(struct call *c, struct txn *t, uint64_t ts, const char *key,
+                      enum lock_mode mode)
+{
+    read_common(c, t, ts, span_of(key, ""), mode, true, true);
 }
 
 void call_finalize(struct call *c, struct txn *t, uint32_t attempt, uint64_t commit, bool abort)

@@ -116,6 +116,8 @@ void call_prepare(struct call *c, struct txn *t, uint32_t attempt, uint64_t comm
 void call_read(struct call *c, struct txn *t, uint64_t ts, const char *start, const char *end);
 void call_read_lock(struct call *c, struct txn *t, uint64_t ts, const char *key,
                     enum lock_mode mode);
+void call_read_joined(struct call *c, struct txn *t, uint64_t ts, const char *key,
+                      enum lock_mode mode); /* of a row that others go together with */
 void call_finalize(struct call *c, struct txn *t, uint32_t attempt, uint64_t commit, bool abort);
 void call_query(struct call *c, struct txn *t, uint32_t attempt);
 void call_validate(struct call *c, struct txn *t, uint32_t attempt, uint64_t commit);

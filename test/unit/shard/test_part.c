@@ -968,6 +968,47 @@ static void a_locking_read_at_a_snapshot_meets_a_conflict(void **state)
     call_free(&r);
 }
 
+/* What it is joined with was read in the older snapshot. The answer keeps the lock, so that the
+ * next time nothing of it has changed. */
+static void a_joined_row_that_has_changed_is_a_conflict_that_keeps_its_lock(void **state)
+{
+    struct world *w = *state;
+    put(w, "+a=1");
+    struct txn t = txn_new(w, ++w->clock);
+    t.isolation = SHERD__V1__ISOLATION__READ_COMMITTED;
+    put(w, "a=2");
+    struct call r;
+    call_read_joined(&r, &t, t.start, "a", LOCK_UPDATE);
+    assert_null(r.st);
+    assert_int_equal(r.read_reply.newer, SHERD__V1__NEWER__NEWER_UPDATE);
+    txn_learn(&t, &r);
+    assert_int_not_equal(t.handle.number, 0);
+    call_free(&r);
+    struct txn other = txn_new(w, 0);
+    struct call c;
+    call_write(&c, &other, "a=3", true);
+    assert_false(c.is_done);
+    t.start = ++w->clock;
+    call_read_joined(&r, &t, t.start, "a", LOCK_UPDATE);
+    assert_null(r.st);
+    assert_int_equal(r.read_reply.newer, SHERD__V1__NEWER__NEWER_NONE);
+    assert_string_equal(rows_text(w, &r), "a=2");
+    call_free(&r);
+    write_ok(&t, "a=5");
+    assert_int_equal(commit_one(&t, NULL), A(COMMITTED));
+    world_settle(w);
+    assert_true(c.is_done && c.st == NULL);
+    call_free(&c);
+    struct txn gone = txn_new(w, ++w->clock);
+    gone.isolation = SHERD__V1__ISOLATION__READ_COMMITTED;
+    put(w, "-a");
+    call_read_joined(&r, &gone, gone.start, "a", LOCK_UPDATE);
+    assert_int_equal(r.read_reply.newer,
+                     SHERD__V1__NEWER__NEWER_NONE); /* no row, nothing to join */
+    assert_string_equal(rows_text(w, &r), "");
+    call_free(&r);
+}
+
 static void sixty_four_on_one_row_take_their_turns(void **state)
 {
     struct world *w = *state;
@@ -1146,6 +1187,7 @@ int main(void)
         WORLD_TEST(the_ring_does_not_matter_to_a_recovery),
         WORLD_TEST(a_locking_read_at_latest_sees_what_it_waited_for),
         WORLD_TEST(a_locking_read_at_a_snapshot_meets_a_conflict),
+        WORLD_TEST(a_joined_row_that_has_changed_is_a_conflict_that_keeps_its_lock),
         WORLD_TEST(sixty_four_on_one_row_take_their_turns),
         WORLD_TEST(a_fenced_table_refuses_older_versions),
     };
