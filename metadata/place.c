@@ -449,9 +449,9 @@ static struct status *shard_repair(struct fiber *f, struct place *p, Sherd__V1__
         return NULL;
     }
     Sherd__V1__ReplicaDesc *r = d->replicas[h.learner]; /* of a move, or left over */
-    return h.good_voters == p->target && move_gain_best(p, d, r->node_id) > 0
-               ? learner_promote(f, p, d, r)
-               : replica_drop(f, p, d, h.learner);
+    bool is_move = h.good_voters == p->target && node_is_ready(p, r->node_id);
+    return is_move && move_gain_best(p, d, r->node_id) > 0 ? learner_promote(f, p, d, r)
+                                                           : replica_drop(f, p, d, h.learner);
 }
 
 /* ---- all shards ---- */
@@ -504,6 +504,15 @@ struct status *sched_repair(struct fiber *f, struct meta_sched *m)
 
 /* ---- moves ---- */
 
+/* Nothing is to be done for it before a shard may move, and it is not moving. What a reference
+ * table waits for may take long: a node that is away. */
+static bool is_at_rest(const struct place *p, const Sherd__V1__ShardDesc *d)
+{
+    struct health h = health_of(p, d);
+    return is_reference(d) || (h.learner == SIZE_MAX && h.lost_learner == SIZE_MAX &&
+                               !has_surplus(p, &h) && h.good_voters >= voters_wanted(p));
+}
+
 /* All its replicas are voters that are heard, as many as there should be. */
 static bool can_move(const struct place *p, const Sherd__V1__ShardDesc *d)
 {
@@ -553,7 +562,7 @@ struct status *sched_spread(struct fiber *f, struct meta_sched *m)
     for (size_t i = 0; i < p.view->shard_count && is_calm; i++) {
         const Sherd__V1__ShardDesc *d = p.view->shards[i];
         size_t gain;
-        is_calm = !needs_repair(&p, d); /* also the move that is under way */
+        is_calm = is_at_rest(&p, d);
         Sherd__V1__NodeDesc *n = is_calm && can_move(&p, d) ? move_to(&p, d, &gain) : NULL;
         if (n != NULL && gain > most) {
             most = gain;

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """cluster.join: servers that join a running cluster, as a router only and with all roles, and that start again, also
 while the server they joined through is down; a cluster of another name, a number in use and a server that cannot form
-a cluster are refused."""
+a cluster are refused. Replicas move to the new one, and are made anew on it."""
+import collections
 import contextlib
 import glob
 import re
@@ -82,6 +83,22 @@ def a_shard_node():
         expect(query(s.connect(), "SELECT id FROM everywhere") == [(1,)], "it serves after a start")
 
 
+def its_part_of_the_replicas():
+    """Replicas of what is there move to it until no node has two more than another; the rows stay readable."""
+    conn = CLUSTER.connect(1)
+    query(conn, "CREATE TABLE wide (id int PRIMARY KEY, v int) WITH (sharding = 'hash', shards = 4)")
+    query(conn, "INSERT INTO wide SELECT i, i FROM generate_series(1, 1000) i")
+    with joining(8, ["metadata", "shard", "router"]) as s:
+        s.start()
+
+        def is_even():
+            expect(query(conn, "SELECT count(*), sum(v) FROM wide") == [(1000, 500500)], "rows while replicas move")
+            have = collections.Counter(n for r, in query(conn, "SELECT replicas FROM sherd_shards") for n in r)
+            return min(have[n] for n in (1, 2, 3, 8)) + 1 >= max(have.values())
+        await_that(is_even, "as many replicas on the new node as on the others", 60)
+        expect(query(s.connect(), "SELECT count(*), sum(v) FROM wide") == [(1000, 500500)], "rows by the new node")
+
+
 def a_dead_node_is_replaced():
     """cluster.replace_after: its replicas are made anew on the node that has none."""
     port = free_port_range(4)
@@ -114,7 +131,7 @@ def main():
     with Cluster() as CLUSTER:
         return run_cases([(f.__name__.replace("_", " "), f) for f in
                           (a_router, while_the_door_is_closed, another_name, a_number_in_use, a_shard_node, a_router_does_not_form,
-                           a_dead_node_is_replaced)])
+                           its_part_of_the_replicas, a_dead_node_is_replaced)])
 
 
 if __name__ == "__main__":

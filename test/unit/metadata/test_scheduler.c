@@ -770,6 +770,36 @@ static void a_new_node_takes_its_part(void **state)
     end();
 }
 
+/* A replica is on its way to a node that dies: it is given up, and others move on. */
+static void a_node_that_dies_holds_up_no_move(void **state)
+{
+    (void)state;
+    begin(24, 3, 3);
+    observer = 1;
+    world_advance(&w, 2 * SECOND);
+    put_presplit(900, 20000, 8);
+    world_advance(&w, 10 * SECOND);
+    w.node_count = 5;
+    for (uint64_t i = 4; i <= 5; i++) {
+        w.nodes[i].disk = mem_disk_create(100 + i);
+        put_state(i, SHERD__V1__NODE_STATE__NODE_LIVE);
+    }
+    world_boot(&w, 4);
+    for (bool is_coming = false; !is_coming;) { /* to a node that does nothing with it */
+        world_advance(&w, SECOND / 10);
+        look();
+        for (size_t i = 0; i < fake_count; i++) {
+            is_coming |= has_node(fakes[i].shard_id, 4);
+        }
+    }
+    world_kill(&w, 4, 100);
+    world_boot(&w, 5);
+    world_advance(&w, 5 * SECOND - SECOND / 2);
+    look();
+    assert_true(replicas_on(5) > 0);
+    end();
+}
+
 /* Even a cluster of one shard: three replicas in one place are lost together. */
 static void a_node_elsewhere_gets_a_replica(void **state)
 {
@@ -1108,6 +1138,7 @@ int main(void)
         cmocka_unit_test(without_a_spare_node_nothing_shrinks),
         cmocka_unit_test(a_new_node_takes_its_part),
         cmocka_unit_test(a_node_elsewhere_gets_a_replica),
+        cmocka_unit_test(a_node_that_dies_holds_up_no_move),
         cmocka_unit_test(a_draining_node_is_emptied),
         cmocka_unit_test(one_node_grows_to_three),
         cmocka_unit_test(leaders_are_spread),
