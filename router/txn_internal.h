@@ -43,7 +43,7 @@ struct savepoint {
 /* A table or view that its statements have used. */
 struct table_use {
     uint32_t id;
-    uint64_t changed_at; /* TableDesc's, at the first use */
+    uint64_t version, changed_at; /* TableDesc's, at the first use */
 };
 
 struct txn {

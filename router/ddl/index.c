@@ -5,8 +5,10 @@
  * DELETE_ONLY together with a job, and the shards are fenced at that version; then WRITE_ONLY, and
  * fenced again, so that every writer maintains it; it is filled in small transactions, and becomes
  * PUBLIC with the job's end. Between two fences writers of two neighbouring states are at work:
- * while some do not know the index, nobody makes entries that they would leave behind. Whoever
- * finds the job without its router goes on from its state; filling twice does no harm.
+ * while some do not know the index, nobody makes entries that they would leave behind. A fence
+ * would end the transactions that work with what is older: they are waited for, ten seconds each
+ * time. Whoever finds the job without its router goes on from its state; filling twice does no
+ * harm.
  *
  * Inside a larger transaction, and for ALTER TABLE ... ADD UNIQUE, the table is locked as by any
  * other change, and the index is filled at once.
@@ -17,6 +19,7 @@
 #include "ddl.h"
 
 #include "router_internal.h"
+#include "table_users.h"
 
 #include "base/buggify.h"
 #include "base/check.h"
@@ -24,6 +27,9 @@
 #include "metadata/jobs.h"
 
 #include <stdio.h>
+#include <string.h>
+
+#define USERS_PATIENCE_MS 10000
 
 static struct status *index_columns(struct ddl *d, const Sherd__V1__TableDesc *t,
                                     const PgQuery__IndexStmt *s, Sherd__V1__IndexDesc *ix,
@@ -138,12 +144,30 @@ static bool may_pass(const struct status *st)
            st->code == STATUS_CONFLICT || st->code == STATUS_TIMEOUT;
 }
 
+/* From here on nobody works with an older version of the table. A transaction that does is waited
+ * for, but not for ever: then it is refused at its commit. */
+static struct status *fence_version(struct ddl *d, const Sherd__V1__TableDesc *t)
+{
+    struct router *r = d->router;
+    struct table_users users = {.tables = &t->id,
+                                .ntables = 1,
+                                .below_version = t->version,
+                                .revision = meta_revision(r->meta),
+                                .timeout_ms = USERS_PATIENCE_MS};
+    struct status *st = table_users_wait(d->f, r, &users, NULL);
+    if (st != NULL && strcmp(st->sqlstate, "55P03") != 0) {
+        return st;
+    }
+    status_free(st);
+    return fence_table(d, t->id, t->version, NULL);
+}
+
 /* Every writer deletes its entries; from now on they may make them. *t: the new descriptor. */
 static struct status *let_write(struct ddl *d, const Sherd__V1__JobDesc *job, uint64_t revision,
                                 const Sherd__V1__TableDesc **t)
 {
     Sherd__V1__TableDesc *next;
-    TRY(fence_table(d, (*t)->id, (*t)->version, NULL));
+    TRY(fence_version(d, *t));
     TRY(copy_table(d, *t, &next));
     index_of(next, job->schema->index_id)->state = SHERD__V1__INDEX_STATE__INDEX_WRITE_ONLY;
     next->version++;
@@ -171,7 +195,7 @@ struct status *index_build(struct ddl *d, const Sherd__V1__JobDesc *job, uint64_
         crash_at(CRASH_INDEX_WRITABLE);
     }
     if (st == NULL) {
-        st = fence_table(d, table_id, t->version, NULL);
+        st = fence_version(d, t);
     }
     if (st == NULL) {
         st = backfill(d, t, &index_id, 1, NULL);

@@ -72,7 +72,9 @@ static struct status *put_tables(struct ddl *d, const Sherd__V1__JobDesc *job, u
             continue;
         }
         Sherd__V1__TableDesc next = *t;
-        next.version = t->version > x->locks[i]->version ? t->version : x->locks[i]->version + 1;
+        if (t->version <= x->locks[i]->version && !x->locks[i]->waits) {
+            next.version = x->locks[i]->version + 1;
+        }
         next.changing_job = is_end ? 0 : job->id;
         next.next_index_id = next_index_id(x, t);
         struct slice key = key_id4(d, "table/", t->id);
@@ -120,7 +122,8 @@ static struct status *undo(struct ddl *d, const Sherd__V1__JobDesc *job, uint64_
     TRY(put_tables(d, job, revision, false));
     for (size_t i = 0; i < x->n_locks; i++) {
         const Sherd__V1__TableDesc *t = catalog_table_by_id(d->catalog, x->locks[i]->table_id);
-        if (has_table(t, job->id) && (t->view_sql == NULL || t->view_sql[0] == '\0')) {
+        bool has_rows = has_table(t, job->id) && (t->view_sql == NULL || t->view_sql[0] == '\0');
+        if (has_rows && !x->locks[i]->waits) {
             TRY(fence_table(d, t->id, t->version, NULL));
         }
     }

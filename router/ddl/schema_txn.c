@@ -35,7 +35,11 @@ struct schema_lock {
     uint32_t table_id;
     uint64_t version;  /* F */
     uint64_t revision; /* of the descriptor since it was locked */
-    bool is_held;      /* its users are gone, its shards fenced */
+    enum lock_state {
+        LOCK_MARKED, /* in the catalog; its shards may be fenced: an abort raises its version */
+        LOCK_WAITS,  /* for its users, nothing is fenced (SchemaLock.waits) */
+        LOCK_HELD,
+    } state;
 };
 
 struct schema_txn {
@@ -186,7 +190,7 @@ static void overlay_locks(struct schema_txn *s, const struct catalog *base)
         const Sherd__V1__TableDesc *t = catalog_table_by_id(base, s->locks[i].table_id);
         if (t != NULL) {
             Sherd__V1__TableDesc next = *t;
-            next.version = s->locks[i].version;
+            next.version = s->locks[i].state == LOCK_WAITS ? t->version : s->locks[i].version;
             next.changing_job = 0;
             catalog_overlay_put(s->overlay, key4(s, "table/", t->id), pb_pack_in(&next, s->arena));
         }
@@ -272,7 +276,8 @@ bool schema_is_new(const struct schema_txn *s, uint32_t table_id)
 
 bool schema_owns(const struct schema_txn *s, uint32_t table_id)
 {
-    return lock_of(s, table_id) != NULL || schema_is_new(s, table_id);
+    const struct schema_lock *l = lock_of(s, table_id);
+    return l != NULL ? l->state != LOCK_WAITS : schema_is_new(s, table_id);
 }
 
 static void wipe_init(Sherd__V1__SchemaWipe *w, uint32_t table_id, uint32_t from, uint32_t to)
@@ -407,6 +412,7 @@ static struct slice job_bytes(struct schema_txn *s, Sherd__V1__SchemaChange *x)
         sherd__v1__schema_lock__init(l);
         l->table_id = s->locks[i].table_id;
         l->version = s->locks[i].version;
+        l->waits = s->locks[i].state == LOCK_WAITS;
     }
     x->n_schemas = (size_t)s->nschemas;
     x->schemas = s->schemas;
@@ -498,23 +504,72 @@ static bool is_view(const Sherd__V1__TableDesc *t)
     return t->view_sql != NULL && t->view_sql[0] != '\0';
 }
 
-/* Of the tables that are marked as locked by it: waits for those who have used them, and fences
- * them. What an error leaves undone is done when the transaction changes one of them again. */
-static struct status *hold_tables(struct fiber *f, struct schema_txn *s)
+/* Tells it to the job. Where that is not certain the lock counts as one that waits: it is fenced
+ * only when the job is known to say that it may be. */
+static struct status *set_state(struct fiber *f, struct schema_txn *s, enum lock_state from,
+                                enum lock_state to)
+{
+    bool is_any = false;
+    for (int i = 0; i < s->nlocks; i++) {
+        if (s->locks[i].state == from) {
+            s->locks[i].state = to;
+            is_any = true;
+        }
+    }
+    if (!is_any) {
+        return NULL;
+    }
+    struct change c;
+    change_init(&c, s->arena);
+    s->overlay_ops = -1; /* with its version */
+    struct status *st = job_put(f, s, &c);
+    for (int i = 0; i < s->nlocks && st != NULL; i++) {
+        if (s->locks[i].state == to) {
+            s->locks[i].state = LOCK_WAITS;
+        }
+    }
+    return st;
+}
+
+/* Those who have used them go first. While they are waited for the job says so: given up then, the
+ * change leaves the tables, and their users, as they were. */
+static struct status *wait_for_users(struct fiber *f, struct schema_txn *s)
 {
     uint32_t *tables = ARENA_ARRAY(s->arena, uint32_t, s->nlocks + 1);
     int n = 0;
     for (int i = 0; i < s->nlocks; i++) {
-        if (!s->locks[i].is_held) {
+        if (s->locks[i].state != LOCK_HELD) {
             tables[n++] = s->locks[i].table_id;
         }
     }
     if (n == 0) {
         return NULL;
     }
-    TRY(table_users_wait(f, s->router, s->txn, s->lock_timeout_ms, tables, n, s->job_revision));
+    struct table_users users = {.but = s->txn,
+                                .tables = tables,
+                                .ntables = n,
+                                .revision = s->job_revision,
+                                .timeout_ms = s->lock_timeout_ms};
+    bool is_done;
+    TRY(table_users_wait(f, s->router, &users, &is_done));
+    if (!is_done) {
+        TRY(set_state(f, s, LOCK_MARKED, LOCK_WAITS));
+        TRY(table_users_wait(f, s->router, &users, NULL));
+    }
+    return set_state(f, s, LOCK_WAITS, LOCK_MARKED);
+}
+
+/* Of the tables that are marked as locked by it: waits for those who have used them, and fences
+ * them. What an error leaves undone is done when the transaction changes one of them again. */
+static struct status *hold_tables(struct fiber *f, struct schema_txn *s)
+{
+    TRY(wait_for_users(f, s));
+    int fenced = 0;
     for (int i = 0; i < s->nlocks; i++) {
         struct schema_lock *l = &s->locks[i];
+        if (l->state == LOCK_HELD) {
+            continue;
+        }
         struct catalog *now = catalog_current(router_catalog(s->router));
         const Sherd__V1__TableDesc *t = catalog_table_by_id(now, l->table_id);
         struct ddl d = {.f = f, .router = s->router, .a = s->arena, .catalog = now};
@@ -522,10 +577,14 @@ static struct status *hold_tables(struct fiber *f, struct schema_txn *s)
         id.incarnation = s->router->incarnation;
         id.counter = s->txn_counter;
         struct status *st =
-            l->is_held || t == NULL || is_view(t) ? NULL : fence_table(&d, t->id, l->version, &id);
+            t == NULL || is_view(t) ? NULL : fence_table(&d, t->id, l->version, &id);
         catalog_unref(now);
         TRY(st);
-        l->is_held = true;
+        l->state = LOCK_HELD;
+        fenced++;
+    }
+    if (fenced == 0) {
+        return NULL;
     }
     crash_at(CRASH_SCHEMA_FENCED);
     return schema_settle(f, s);
@@ -545,7 +604,8 @@ static struct status *lock_tables(struct fiber *f, struct schema_txn *s,
     for (size_t i = 0; i < x->n_compares; i++) {
         struct slice key = bytes_of(x->compares[i]->key);
         uint32_t id = id_in(key, "table/");
-        if (id == 0 || x->compares[i]->mod_revision == 0 || schema_owns(s, id)) {
+        if (id == 0 || x->compares[i]->mod_revision == 0 || schema_is_new(s, id) ||
+            lock_of(s, id) != NULL) {
             continue;
         }
         const Sherd__V1__TableDesc *t = catalog_table_by_id(now, id);
@@ -845,7 +905,7 @@ static struct status *decide(struct fiber *f, void *ctx, uint32_t attempt, uint6
         }
         Sherd__V1__TableDesc next = *t;
         next.changing_job = 0;
-        next.version = s->locks[i].version;
+        next.version = s->locks[i].state == LOCK_WAITS ? t->version : s->locks[i].version;
         next.next_index_id = next_index_id(s, t);
         change_put(&c, key, pb_pack_in(&next, s->arena));
     }

@@ -57,7 +57,7 @@ void table_users_note(struct txn *t, const struct schema_txn *own, const struct 
             t->use_cap = t->use_cap == 0 ? 4 : t->use_cap * 2;
             t->uses = mem_realloc(t->uses, sizeof(*t->uses) * (size_t)t->use_cap);
         }
-        t->uses[t->use_count++] = (struct table_use){d->id, d->changed_at};
+        t->uses[t->use_count++] = (struct table_use){d->id, d->version, d->changed_at};
     }
 }
 
@@ -98,13 +98,15 @@ static void add_holder(struct holders *h, uint64_t incarnation, uint64_t counter
     h->items[h->n++] = (struct schema_holder){incarnation, counter};
 }
 
-static bool has_used_any(const struct txn *t, const uint32_t *tables, size_t n)
+static bool has_used_any(const struct txn *t, const uint32_t *tables, size_t n,
+                         uint64_t below_version)
 {
     if (t->state != TXN_ACTIVE && t->state != TXN_COMMITTING) {
         return false; /* it will not use them again */
     }
     for (size_t i = 0; i < n; i++) {
-        if (use_of(t, tables[i]) != NULL) {
+        const struct table_use *u = use_of(t, tables[i]);
+        if (u != NULL && (below_version == 0 || u->version < below_version)) {
             return true;
         }
     }
@@ -112,12 +114,12 @@ static bool has_used_any(const struct txn *t, const uint32_t *tables, size_t n)
 }
 
 static void collect_own(const struct router *r, const struct txn *but, const uint32_t *tables,
-                        size_t n, struct holders *out)
+                        size_t n, uint64_t below_version, struct holders *out)
 {
     LIST_FOREACH(it, &r->txns)
     {
         const struct txn *t = LIST_ITEM(it, struct txn, link);
-        if (t != but && has_used_any(t, tables, n)) {
+        if (t != but && has_used_any(t, tables, n, below_version)) {
             add_holder(out, r->incarnation, t->counter);
         }
     }
@@ -134,7 +136,7 @@ static struct status *users_handler(struct fiber *f, struct rpc_context *ctx, co
     *out_reply = reply;
     reply->is_behind = meta_revision(r->meta) < q->revision;
     struct holders h = {0};
-    collect_own(r, NULL, q->tables, q->n_tables, &h);
+    collect_own(r, NULL, q->tables, q->n_tables, q->below_version, &h);
     reply->users = ARENA_ARRAY(ctx->arena, Sherd__V1__TxnId *, h.n + 1);
     for (int i = 0; i < h.n; i++) {
         Sherd__V1__TxnId *id = ARENA_NEW(ctx->arena, Sherd__V1__TxnId);
@@ -243,31 +245,38 @@ static struct status *drop_dead(struct fiber *f, struct router *r, struct others
     return st;
 }
 
-struct status *table_users_wait(struct fiber *f, struct router *r, const struct txn *t,
-                                uint64_t lock_timeout_ms, const uint32_t *tables, int ntables,
-                                uint64_t revision)
+struct status *table_users_wait(struct fiber *f, struct router *r, const struct table_users *u,
+                                bool *out_done)
 {
+    if (out_done != NULL) {
+        *out_done = true;
+    }
     if (bug_on(BUG_SCHEMA_NO_USERS)) {
         return NULL;
     }
     struct others others;
     Sherd__V1__UsersRequest q = SHERD__V1__USERS_REQUEST__INIT;
-    q.revision = revision;
-    q.n_tables = (size_t)ntables;
-    q.tables = (uint32_t *)(uintptr_t)tables;
+    q.revision = u->revision;
+    q.n_tables = (size_t)u->ntables;
+    q.tables = (uint32_t *)(uintptr_t)u->tables;
+    q.below_version = u->below_version;
     others_init(&others, r);
     struct schema_wait w;
     struct status *st = NULL;
-    schema_wait_begin(&w, r, t, lock_timeout_ms);
+    schema_wait_begin(&w, r, u->but, u->timeout_ms);
     for (uint64_t step = 1; st == NULL; step = step * 2 < POLL_MAX_MS ? step * 2 : POLL_MAX_MS) {
         struct holders now = {0};
         size_t silent = ask_others(f, r, &others, &q, &now);
-        collect_own(r, t, tables, (size_t)ntables, &now);
+        collect_own(r, u->but, u->tables, (size_t)u->ntables, u->below_version, &now);
         mem_free(w.holders);
         w.holders = now.items;
         w.nholders = now.n;
         st = drop_dead(f, r, &others, silent);
         if (st != NULL || (now.n == 0 && others.count == 0)) {
+            break;
+        }
+        if (out_done != NULL) {
+            *out_done = false;
             break;
         }
         st = schema_wait_pause(f, &w, step);

@@ -39,11 +39,19 @@ void table_users_note(struct txn *t, const struct schema_txn *own, const struct 
 struct status *table_users_check(struct txn *t, const struct schema_txn *own,
                                  const struct catalog *c) STATUS_MUST_CHECK;
 
-/* Until no transaction but t is open that has used the tables, whose marks are in the catalog since
- * `revision`. 55P03 when it takes too long, 40P01 for the victim of a deadlock. */
-struct status *table_users_wait(struct fiber *f, struct router *r, const struct txn *t,
-                                uint64_t lock_timeout_ms, const uint32_t *tables, int ntables,
-                                uint64_t revision) STATUS_MUST_CHECK;
+/* Whose end is waited for. */
+struct table_users {
+    const struct txn *but; /* the change's own transaction, or NULL */
+    const uint32_t *tables;
+    int ntables;
+    uint64_t below_version; /* who has used them first in an older version; 0: in any */
+    uint64_t revision;      /* of the catalog that keeps others out */
+    uint64_t timeout_ms;    /* lock_timeout; 0: a minute */
+};
+/* Until none of them is open. 55P03 when it takes too long, 40P01 for the victim of a deadlock.
+ * With out_done it only looks, and tells whether that is so. */
+struct status *table_users_wait(struct fiber *f, struct router *r, const struct table_users *u,
+                                bool *out_done) STATUS_MUST_CHECK;
 
 void table_users_register(struct router *r);
 void table_users_unregister(struct router *r);

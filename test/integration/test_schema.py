@@ -234,6 +234,7 @@ USES = [
     ("DECLARE uc CURSOR FOR SELECT * FROM used", "DROP INDEX used_v"),
     ("TRUNCATE used", "ALTER TABLE used ADD COLUMN x int"),
     ("EXPLAIN SELECT * FROM used", "ALTER TABLE used DROP COLUMN x"),
+    ("INSERT INTO used VALUES (79, 7)", "CREATE INDEX used_online ON used (v)"),
     ("INSERT INTO used VALUES (78, 7)", "CREATE TABLE pointer (u int REFERENCES used)"),
 ]
 
@@ -269,6 +270,8 @@ def users(c):
                 wait_for("who comes later waits", lambda: waits(a) == 2)
                 query(user, "UPDATE used SET v = v + 1 WHERE id = 2")  # who was there goes on
                 check("the same table still", query(user, "SELECT * FROM used WHERE id = 2") == [(2, 1)])
+            if change.startswith("CREATE INDEX"):  # beside all others
+                check("who comes later does not wait", state_of(lambda: query(c.connect(3), "UPDATE used SET v = v")) is None)
             query(user, "COMMIT")
             check(f"{change} after {use}", altering.done() is None, str(altering.state))
             if n == 0:
@@ -290,6 +293,18 @@ def users(c):
     query(a, "ALTER TABLE used ADD COLUMN z int DEFAULT 9")
     query(a, "COMMIT")
     check("changed at last", query(b, "SELECT v, z FROM used WHERE id = 77") == [(5, 9)])
+    # Who was waited for in vain has lost nothing.
+    query(a, "SET lock_timeout = '100ms'")
+    for level in ("SERIALIZABLE", "READ COMMITTED"):
+        query(b, f"BEGIN ISOLATION LEVEL {level}")
+        query(b, "UPDATE used SET v = v + 1 WHERE id = 77")
+        for change in ("ALTER TABLE used ADD COLUMN never int", "DROP TABLE used CASCADE"):
+            check(f"{change}: lock_timeout", state_of(lambda s=change: query(a, s)) == "55P03")
+        wait_for("it is taken back", lambda: query(d, "SELECT count(*) FROM sherd_jobs WHERE kind = 'schema'") == [(0,)])
+        query(b, "UPDATE used SET v = v + 1 WHERE id = 77")
+        check(f"the writer goes on ({level})", state_of(lambda: query(b, "COMMIT")) is None)
+    check("all of it", query(d, "SELECT v FROM used WHERE id = 77") == [(9,)])
+    query(a, "RESET lock_timeout")
     # Deadlock: the change waits for a reader, the reader for the change.
     query(a, "BEGIN")
     query(a, "ALTER TABLE top ADD COLUMN w int")

@@ -219,6 +219,9 @@ static void in_block(struct fiber *f, struct client *c, int n)
     enum txn_isolation level =
         changes[n].kind == TRUNCATE ? world.isolation : (enum txn_isolation)below(3);
     struct status *st = sql(f, c, NULL, "BEGIN %s", sql_level(level));
+    if (st == NULL && below(4) == 0) { /* given up while others use the tables */
+        st = sql(f, c, NULL, "SET LOCAL lock_timeout = '%dms'", 1 + (int)below(40));
+    }
     if (st == NULL && log_first) {
         st = log_row(f, c, n);
     }
@@ -560,17 +563,25 @@ static void read_twice(struct fiber *f, struct client *c)
     struct sql_result r[2];
     int wide = (int)below(WIDES);
     client_begin(f, c);
-    struct status *st = sql(f, c, NULL, "BEGIN %s", sql_level((enum txn_isolation)below(3)));
+    bool is_writer = below(2) == 0;
+    enum txn_isolation level = (enum txn_isolation)below(3);
+    struct status *st = sql(f, c, NULL, "BEGIN %s", sql_level(level));
     for (int i = 0; i < 2 && st == NULL; i++) {
         st = sql(f, c, &r[i], "SELECT * FROM wide_%d", wide);
         if (st == NULL && i == 0) {
             st = fiber_sleep(f, below(60) * 1000000);
+        }
+        if (st == NULL && i == 0 && is_writer) { /* a row of its own */
+            st = sql(f, c, NULL, "INSERT INTO wide_%d VALUES (%d, 0)", wide, 2000000 + ++next_row);
         }
     }
     if (st != NULL && world.calm) {
         cluster_fail(&world.cluster, "schema: who has read a table is refused: %s", st->message);
     }
     if (sql_end(f, c, st) != TOLD_COMMITTED) {
+        if (world.calm && (!is_writer || level == TXN_READ_COMMITTED)) {
+            cluster_fail(&world.cluster, "schema: who has used wide_%d at level %d (writer %d) is not committed", wide, (int)level, is_writer);
+        }
         return;
     }
     bool is_same = r[0].ncols == r[1].ncols;
