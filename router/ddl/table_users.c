@@ -104,9 +104,11 @@ static bool has_used_any(const struct txn *t, const uint32_t *tables, size_t n,
     if (t->state != TXN_ACTIVE && t->state != TXN_COMMITTING) {
         return false; /* it will not use them again */
     }
+    /* A fence ends its workspaces, those too that are just being made. */
     for (size_t i = 0; i < n; i++) {
         const struct table_use *u = use_of(t, tables[i]);
-        if (u != NULL && (below_version == 0 || u->version < below_version)) {
+        if (u != NULL &&
+            (below_version == 0 || (u->version < below_version && t->part_count > 0))) {
             return true;
         }
     }

@@ -44,7 +44,8 @@ struct table_users {
     const struct txn *but; /* the change's own transaction, or NULL */
     const uint32_t *tables;
     int ntables;
-    uint64_t below_version; /* who has used them first in an older version; 0: in any */
+    uint64_t below_version; /* who has used them first in an older version, and has a
+                               workspace; 0: all */
     uint64_t revision;      /* of the catalog that keeps others out */
     uint64_t timeout_ms;    /* lock_timeout; 0: a minute */
 };
