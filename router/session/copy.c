@@ -583,7 +583,7 @@ static struct status *copy_wait(struct fiber *f, struct session *s, struct parse
         st = session_need_txn(s, false, !x->spec.is_from);
     }
     for (bool is_done = false; st == NULL && !is_done;) {
-        st = session_use_tables(f, s, copy_uses(x));
+        st = session_statement_begin(f, s, copy_uses(x));
         is_done = !status_is(st, STATUS_MOVED);
         if (!is_done) {
             status_free(st);
@@ -598,9 +598,8 @@ static struct status *copy_begin(struct fiber *f, struct copy_run *x)
 {
     struct session *s = x->s;
     TRY(session_need_txn(s, false, !x->spec.is_from));
-    TRY(session_use_tables(f, s, copy_uses(x))); /* of a replay */
+    TRY(session_statement_begin(f, s, copy_uses(x)));
     s->block_has_query = true;
-    TRY(txn_statement_begin(f, s->txn));
     if (x->query != NULL) {
         TRY(past_check_plan(s, x->query));
     }

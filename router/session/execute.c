@@ -185,13 +185,12 @@ static struct status *attempt(struct fiber *f, struct run *x, struct catalog *c,
         TRY(session_admit(f, s));
     }
     TRY(session_need_txn(s, x->is_only, x->is_only && plan_is_read_only(x->plan)));
-    TRY(session_use_tables(f, s, x->plan));
+    TRY(session_statement_begin(f, s, x->plan));
     s->block_has_query = true;
     replay_rewind(s, x->step);
     x->digest = (struct digest){0};
     x->given = 0;
     execute_init(x, c, a, &exec);
-    TRY(txn_statement_begin(f, s->txn)); /* a refresh undoes this statement, not the last */
     replay_use_snapshot(s, x->step);
     TRY(past_check_plan(s, x->plan));
     struct op *op = NULL;

@@ -152,10 +152,9 @@ static struct status *portal_open(struct fiber *f, struct session *s, struct por
     }
     struct run x = {
         .s = s, .plan = p->plan, .params = p->params, .nparams = p->nparams, .now_us = p->now_us};
-    TRY(session_use_tables(f, s, p->plan));
+    TRY(session_statement_begin(f, s, p->plan));
     execute_init(&x, session_catalog(s), p->arena, &p->exec);
     replay_rewind(s, p->step);
-    TRY(txn_statement_begin(f, s->txn)); /* a refresh undoes this statement, not the last */
     TRY(past_check_plan(s, p->plan));
     p->snapshot = 0;
     if (plan_is_read_only(p->plan)) { /* of now, not of the first fetch */
@@ -306,10 +305,9 @@ static struct status *rows_again(struct fiber *f, struct session *s, struct repl
     int64_t left = x->rows;
     struct status *st = NULL;
     TRY_GOTO(session_need_txn(s, false, false), out);
-    TRY_GOTO(session_use_tables(f, s, x->plan), out);
+    TRY_GOTO(session_statement_begin(f, s, x->plan), out);
     execute_init(&run, c, a, &exec);
     replay_rewind(s, x);
-    TRY_GOTO(txn_statement_begin(f, s->txn), out);
     TRY_GOTO(plan_open(f, x->plan, &exec, &op), out);
     while (left > 0) {
         struct batch *b = NULL;

@@ -297,10 +297,11 @@ bool settings_is_fixed(size_t i);
 struct status *past_check(const char *value) STATUS_MUST_CHECK;
 /* What sherd.as_of and sherd.read_staleness say for a transaction that begins. */
 struct status *past_choose(struct session *s, struct txn_options *o) STATUS_MUST_CHECK;
-/* uses.c: before the transaction does anything with the plan. Waits for the schema changes of
- * others that have its tables. MOVED: it is not of the newest catalog: to be planned again. */
-struct status *session_use_tables(struct fiber *f, struct session *s,
-                                  const struct plan *p) STATUS_MUST_CHECK;
+/* uses.c: before the transaction does anything with the plan: what is undone from here on is this
+ * statement (txn_statement_begin()). Waits for the schema changes of others that have its tables.
+ * MOVED: it is not of the newest catalog: to be planned again. */
+struct status *session_statement_begin(struct fiber *f, struct session *s,
+                                       const struct plan *p) STATUS_MUST_CHECK;
 /* After the statement's begin. One of the plan's tables had another form at the time that is read:
  * 0A000, CONFLICT for the snapshot of an ordinary transaction. */
 struct status *past_check_plan(const struct session *s, const struct plan *p) STATUS_MUST_CHECK;

@@ -1,6 +1,6 @@
 /*
- * The tables of a statement, noted before it does anything: a schema change waits for the
- * transactions that have used its tables, and a statement for a change that was first
+ * The begin of a statement. Its tables are noted before it does anything: a schema change waits for
+ * the transactions that have used its tables, and a statement for a change that was first
  * (ddl/table_users.h).
  */
 #include "session_internal.h"
@@ -32,8 +32,9 @@ static struct status *look(struct session *s, const struct plan *p, uint64_t *jo
     return st;
 }
 
-struct status *session_use_tables(struct fiber *f, struct session *s, const struct plan *p)
+struct status *session_statement_begin(struct fiber *f, struct session *s, const struct plan *p)
 {
+    TRY(txn_statement_begin(f, s->txn)); /* first: who is turned away here undoes nothing else */
     if (txn_as_of(s->txn) != 0) {
         return NULL; /* the past does not change */
     }

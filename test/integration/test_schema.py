@@ -276,6 +276,21 @@ def users(c):
             check(f"{change} after {use}", altering.done() is None, str(altering.state))
             if n == 0:
                 check("who came later", late.done() is None and len(late.rows[0]) == 3, f"{late.state} {late.rows}")
+    query(a, "CREATE TABLE apart (id int)")
+    # Who waits keeps what its transaction has done before.
+    for level in ("READ COMMITTED", "SERIALIZABLE"):
+        for end in ("COMMIT", "ROLLBACK"):
+            query(a, "BEGIN")
+            query(a, f"ALTER TABLE middle ADD COLUMN m{level[0]}{end} int")
+            query(b, f"BEGIN ISOLATION LEVEL {level}")
+            query(b, f"INSERT INTO apart VALUES ({ord(level[0]) * 1000 + ord(end[0])})")
+            late = Started(b, "SELECT count(*) FROM middle")
+            wait_for("the statement waits", lambda: waits(d) == 1)
+            query(a, end)
+            check("it goes on", late.done() is None, str(late.state))
+            query(b, "COMMIT")
+            check(f"the statement before ({level}, {end})",
+                  query(d, f"SELECT count(*) FROM apart WHERE id = {ord(level[0]) * 1000 + ord(end[0])}") == [(1,)])
     # A wait that is given up leaves nothing behind, and can be begun again.
     query(a, "INSERT INTO used VALUES (77, 7)")
     query(b, "BEGIN")
